@@ -1,0 +1,80 @@
+"""A hook is what came in; an event is a hook that was verified, committed once and never changed."""
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import msgspec
+
+from webhookd.core.identifier import event_id
+
+EventState = Literal["accepted", "unrouted", "quarantined"]
+EVENT_STATES: tuple[EventState, ...] = ("accepted", "unrouted", "quarantined")
+QUARANTINED_TYPE = "webhookd.quarantined"
+NAME_CHARS_MAX = 255
+
+
+class Hook(msgspec.Struct, frozen=True, gc=False):
+    """One inbound HTTP request, untrusted. `headers` has lower-case names; the first of repeated ones counts."""
+
+    headers: Mapping[str, str]
+    body: bytes
+    received_at: int
+    """Unix milliseconds."""
+
+    def __repr__(self) -> str:
+        return f"Hook({len(self.body)} bytes)"  # never its headers or body: a traceback may be logged
+
+
+class Reading(msgspec.Struct, frozen=True, gc=False):
+    """What a provider room reads in a verified hook."""
+
+    provider_event_id: str
+    """Unique among the events of a source: the provider's own id or, where it has none, one drawn from the body."""
+    type: str
+    occurred_at: int | None = None
+    """Unix milliseconds, as the provider says."""
+    payment_id: str | None = None
+
+
+class Event(msgspec.Struct, frozen=True, gc=False):
+    key: int
+    salt: int
+    source: str
+    provider: str
+    provider_event_id: str
+    type: str
+    state: EventState
+    received_at: int
+    occurred_at: int | None
+    payment_id: str | None
+    headers: Sequence[tuple[str, str]]
+    """The few headers that are kept: content type and what the signature needs."""
+    sha256: bytes
+    size: int
+    body: bytes
+    """The provider's bytes. Stored and forwarded as they are, never serialised again."""
+
+    def __repr__(self) -> str:
+        return f"Event({self.id})"  # never its body: a traceback may be logged
+
+    @property
+    def id(self) -> str:
+        return event_id(self.key, self.salt)
+
+    @property
+    def content_type(self) -> str:
+        return next((value for name, value in self.headers if name == "content-type"), "application/json")
+
+
+def is_name(text: object) -> bool:
+    """Whether the provider's text may serve as an id or a type: 1 to 255 printable characters."""
+    return isinstance(text, str) and 0 < len(text) <= NAME_CHARS_MAX and text.isprintable()
+
+
+class Appended(msgspec.Struct, frozen=True, gc=False):
+    """What the log says of an event that was offered to it."""
+
+    event_id: str
+    status: Literal["accepted", "duplicate", "quarantined"]
+    conflict: bool = False
+    """A duplicate whose body differs from the one in the log. The first stays; the conflict is on record."""

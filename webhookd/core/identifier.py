@@ -1,0 +1,84 @@
+"""Public ids: `evt_…` names an event, `dlv_…` one delivery of it. Both sort by time as text.
+
+An event's id is 128 bits: its key (milliseconds and a counter: the row's primary key and its place in the log) and a
+random salt that makes it unique among all logs there will ever be. A delivery *is* the pair (event, endpoint), and so
+is its id; neither needs an index of its own.
+"""
+
+import base64
+import binascii
+import struct
+
+_EVENT = struct.Struct(">QQ")
+_DELIVERY = struct.Struct(">QI")
+COUNTER_BITS = 21
+SALT_BITS = 63
+_KEY_MAX = 2**63 - 1
+
+
+class UnknownIdError(ValueError):
+    """The text is not an id of the kind that was asked for."""
+
+
+class KeyMint:
+    """Gives event keys that only ever grow, also when the clock steps back.
+
+    `last` is the highest key already in the log: a restart goes on above it.
+    """
+
+    __slots__ = ("_last",)
+
+    def __init__(self, last: int = 0) -> None:
+        self._last = last
+
+    def next(self, now_ms: int) -> int:
+        self._last = max(self._last + 1, now_ms << COUNTER_BITS)
+        return self._last
+
+
+def key_floor(at_ms: int) -> int:
+    """The lowest key an event received at that time (Unix milliseconds) can have; for searches by time."""
+    return max(0, min(at_ms << COUNTER_BITS, _KEY_MAX))
+
+
+def event_id(key: int, salt: int) -> str:
+    return "evt_" + _text(_EVENT.pack(key, salt))
+
+
+def delivery_id(event_key: int, endpoint_number: int) -> str:
+    return "dlv_" + _text(_DELIVERY.pack(event_key, endpoint_number))
+
+
+def parse_event_id(text: str) -> tuple[int, int]:
+    """`(key, salt)` of an event id. Raises UnknownIdError."""
+    key, salt = _EVENT.unpack(_bytes(text, "evt_", _EVENT.size))
+    return _in_range(text, key, salt)
+
+
+def parse_delivery_id(text: str) -> tuple[int, int]:
+    """`(event key, endpoint number)` of a delivery id. Raises UnknownIdError."""
+    key, endpoint = _DELIVERY.unpack(_bytes(text, "dlv_", _DELIVERY.size))
+    return _in_range(text, key, endpoint)
+
+
+def _text(raw: bytes) -> str:
+    # base32hex (RFC 4648, section 7) keeps the order of the bytes it encodes.
+    return base64.b32hexencode(raw).rstrip(b"=").decode("ascii").lower()
+
+
+def _bytes(text: str, prefix: str, size: int) -> bytes:
+    encoded = text[len(prefix) :].upper()
+    try:
+        raw = base64.b32hexdecode(encoded + "=" * (-len(encoded) % 8))
+    except (ValueError, binascii.Error):
+        raw = b""
+    # Only the canonical spelling counts, so that an id is equal to itself as text.
+    if len(raw) != size or prefix + _text(raw) != text:
+        raise UnknownIdError(f"not an id of the form {prefix}…")
+    return raw
+
+
+def _in_range(text: str, key: int, other: int) -> tuple[int, int]:
+    if key > _KEY_MAX or other > _KEY_MAX:
+        raise UnknownIdError(f"not an id of the form {text[:4]}…")
+    return key, other

@@ -1,0 +1,40 @@
+"""Durations and sizes as people write them: "500ms", "2h", "1MiB"."""
+
+import re
+
+_DURATION_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+_SIZE_BYTES = {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "KB": 10**3, "MB": 10**6, "GB": 10**9}
+_NUMBER_AND_UNIT = re.compile(r"(\d{1,12})([A-Za-z]+)", re.ASCII)
+MILLISECONDS_MAX = 366 * 86_400_000
+
+
+def duration_ms(text: str) -> int:
+    """Milliseconds of "500ms", "5s", "10m", "2h" or "3d"; at most a year. Raises ValueError."""
+    amount = _amount(text, _DURATION_MS, 'a duration is a whole number and a unit: "500ms", "5s", "10m", "2h", "3d"')
+    if amount > MILLISECONDS_MAX:
+        raise ValueError(f'"{text}" is longer than a year')
+    return amount
+
+
+def size_bytes(text: str) -> int:
+    """Bytes of "512B", "64KiB", "1MiB" or "2GB". Raises ValueError."""
+    return _amount(text, _SIZE_BYTES, 'a size is a whole number and a unit: "64KiB", "1MiB", "2GB"')
+
+
+def duration_text(ms: float) -> str:
+    """A duration for people: the two largest units, "2h 5m", "850ms"."""
+    if ms < 1_000:
+        return f"{ms:.0f}ms"
+    rest, words = int(ms) // 1_000, []
+    for unit, seconds in (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1)):
+        count, rest = divmod(rest, seconds)
+        if count:
+            words.append(f"{count}{unit}")
+    return " ".join(words[:2])
+
+
+def _amount(text: str, units: dict[str, int], rule: str) -> int:
+    found = _NUMBER_AND_UNIT.fullmatch(text.strip())
+    if found is None or found[2] not in units:
+        raise ValueError(f'"{text[:40]}" is not understood: {rule}')
+    return int(found[1]) * units[found[2]]

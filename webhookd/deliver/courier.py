@@ -1,0 +1,85 @@
+"""One attempt to one endpoint: sign, post, and say what was found. Never touches the store."""
+
+from typing import Protocol
+from urllib.parse import quote
+
+import structlog
+
+from webhookd import __version__
+from webhookd.clock import Clock
+from webhookd.core.delivery import Due, Outcome
+from webhookd.core.endpoint import Endpoint
+from webhookd.core.retry import parse_retry_after
+from webhookd.core.signature import sign, symmetric_key
+from webhookd.deliver.transport import Transport, TransportError
+
+_USER_AGENT = f"webhookd/{__version__}"
+_log = structlog.get_logger("webhookd.deliver")
+
+
+class Meter(Protocol):
+    """What the courier counts."""
+
+    def attempt(self, endpoint: str, result: str, seconds: float) -> None: ...
+
+
+class Courier:
+    def __init__(self, transport: Transport, clock: Clock, meter: Meter, *, timeout_s: float) -> None:
+        self._transport = transport
+        self._clock = clock
+        self._meter = meter
+        self._timeout_s = timeout_s
+
+    async def attempt(self, endpoint: Endpoint, due: Due) -> Outcome:
+        """Never raises: a fault of ours is an outcome too ("internal"), so that one event cannot stop the others."""
+        started_at, began = self._clock.now_ms(), self._clock.monotonic()
+        status, error, body, retry_after_ms = None, None, b"", None
+        try:
+            response = await self._transport.post(
+                endpoint.spec.url,
+                headers(endpoint, due, started_at // 1_000),
+                due.event.body,
+                timeout_s=self._timeout_s,
+                allow_http=endpoint.spec.allow_http,
+            )
+        except TransportError as failure:
+            error = failure.word
+        except Exception as failure:  # noqa: BLE001
+            error = "internal"
+            _log.error("attempt_failed_inside", delivery=due.key.id, kind=type(failure).__name__)
+        else:
+            status, body = response.status, response.body
+            error = _error(status)
+            if error is not None and response.retry_after is not None:
+                retry_after_ms = parse_retry_after(response.retry_after, self._clock.now_ms())
+        seconds = self._clock.monotonic() - began
+        self._meter.attempt(endpoint.spec.name, error or "succeeded", seconds)
+        return Outcome(started_at, round(seconds * 1_000), status, error, body, retry_after_ms)
+
+
+def headers(endpoint: Endpoint, due: Due, timestamp_s: int) -> dict[str, str]:
+    """What every attempt carries. Only the timestamp, its signature and the attempt's number differ between attempts."""
+    event = due.event
+    event_id = event.id
+    carried = {
+        "content-type": event.content_type,
+        "user-agent": _USER_AGENT,
+        "webhook-id": event_id,
+        "webhook-timestamp": str(timestamp_s),
+        "webhook-signature": sign(symmetric_key(endpoint.secret.reveal()), event_id, timestamp_s, event.body),
+        "idempotency-key": event_id,
+        "webhookd-source": event.source,
+        "webhookd-provider": event.provider,
+        "webhookd-event-type": event.type if event.type.isascii() else quote(event.type),
+        "webhookd-delivery-id": due.key.id,
+        "webhookd-attempt": str(due.attempts + 1),
+    }
+    if due.replay:
+        carried["webhookd-replay"] = "true"
+    return carried
+
+
+def _error(status: int) -> str | None:
+    if 200 <= status < 300:
+        return None
+    return "redirect" if 300 <= status < 400 else "status"

@@ -1,0 +1,1 @@
+"""Decides which delivery is attempted next."""

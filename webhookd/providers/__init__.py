@@ -1,0 +1,11 @@
+"""Who signs webhooks, each in a room of its own. Pure: bytes and headers in, a verdict and a reading out."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from webhookd.core.secret import Secret
+from webhookd.providers.provider import Provider
+from webhookd.providers.standard import Standard
+from webhookd.providers.stripe import Stripe
+
+PROVIDERS: Mapping[str, Callable[[Sequence[Secret]], Provider]] = {"stripe": Stripe, "standard": Standard}
+"""Every provider by name; calling one with a source's secrets (at least one) raises ValueError if they cannot be its."""

@@ -1,0 +1,1 @@
+"""A hook comes in, is verified, committed, and only then answered."""

@@ -1,0 +1,84 @@
+"""From a hook to an event in the log: verify the raw bytes, then parse, then commit."""
+
+import hashlib
+from collections.abc import Awaitable, Callable
+
+import msgspec
+
+from webhookd.core.event import QUARANTINED_TYPE, Appended, Event, EventState, Hook, Reading
+from webhookd.core.identifier import KeyMint
+from webhookd.providers.provider import Needs, NotUnderstoodError, Provider, Refused
+from webhookd.store.protocol import EventLog
+
+KEPT_HEADER_CHARS_MAX = 1024
+_ALWAYS_KEPT = ("content-type", "user-agent")
+
+
+class Source(msgspec.Struct, frozen=True):
+    """One configured inbound URL: a provider with its secrets."""
+
+    name: str
+    provider: Provider
+
+
+class EvidenceUnavailableError(Exception):
+    """What the provider's signature is to be checked with cannot be had now. The provider should send again."""
+
+
+class Intake:
+    """`dice` gives 63 random bits; `fetch` gets the evidence a provider asks for, or raises EvidenceUnavailableError."""
+
+    def __init__(
+        self, log: EventLog, mint: KeyMint, dice: Callable[[], int], fetch: Callable[[str], Awaitable[bytes]]
+    ) -> None:
+        self._log = log
+        self._mint = mint
+        self._dice = dice
+        self._fetch = fetch
+
+    async def take_in(self, source: Source, hook: Hook) -> Appended | Refused:
+        """Raises StoreUnavailableError, StoreBrokenError, EvidenceUnavailableError: in each case nothing was acknowledged."""
+        evidence: dict[str, bytes] = {}
+        verdict = source.provider.verify(hook, hook.received_at // 1_000, evidence)
+        while isinstance(verdict, Needs):
+            if verdict.url in evidence:
+                raise EvidenceUnavailableError("the provider asks again for what it was given")
+            evidence[verdict.url] = await self._fetch(verdict.url)
+            verdict = source.provider.verify(hook, hook.received_at // 1_000, evidence)
+        if isinstance(verdict, Refused):
+            return verdict
+        return await self._log.append(self._event(source, hook))
+
+    def _event(self, source: Source, hook: Hook) -> Event:
+        sha256 = hashlib.sha256(hook.body)
+        state: EventState = "accepted"
+        try:
+            reading = source.provider.read(hook)
+        except NotUnderstoodError:
+            state = "quarantined"
+            reading = Reading(f"sha256:{sha256.hexdigest()}", QUARANTINED_TYPE)
+        return Event(
+            key=self._mint.next(hook.received_at),
+            salt=self._dice(),
+            source=source.name,
+            provider=source.provider.name,
+            provider_event_id=reading.provider_event_id,
+            type=reading.type,
+            state=state,
+            received_at=hook.received_at,
+            occurred_at=reading.occurred_at,
+            payment_id=reading.payment_id,
+            headers=_kept(hook, source.provider.kept_headers),
+            sha256=sha256.digest(),
+            size=len(hook.body),
+            body=hook.body,
+        )
+
+
+def _kept(hook: Hook, names: tuple[str, ...]) -> list[tuple[str, str]]:
+    """Header bytes that are not text arrive as lone surrogates, which no store takes; such a header is left out."""
+    return [
+        (name, value)
+        for name in (*_ALWAYS_KEPT, *names)
+        if (value := hook.headers.get(name)) is not None and len(value) <= KEPT_HEADER_CHARS_MAX and value.isprintable()
+    ]

@@ -1,0 +1,166 @@
+"""The public listener: `POST /webhooks/{source}`, `/healthz`, `/readyz`, and nothing else.
+
+A hook is judged in the order of what it costs: whether we can take it, its size, its raw bytes, its signature, and
+only then what it says.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+import msgspec
+from aiohttp import web
+
+from webhookd.clock import Clock
+from webhookd.core.event import Hook
+from webhookd.providers.provider import Refused
+from webhookd.receive.bad_signatures import BadSignatures
+from webhookd.receive.intake import EvidenceUnavailableError, Intake, Source
+from webhookd.receive.server import problem
+from webhookd.store.protocol import StoreBrokenError, StoreUnavailableError
+
+BODY_S = 10.0
+ACK_S = 10.0
+"""Later than this an answer is worthless: providers have given up on it. The event may be in the log all the same."""
+UNAVAILABLE_RETRY_S = 5
+_PREFIX = "/webhooks/"
+_encode = msgspec.json.Encoder().encode
+
+
+class Meter(Protocol):
+    """What the receiver counts."""
+
+    def hook(self, source: str, result: str, seconds: float) -> None: ...
+
+    def conflict(self, source: str) -> None: ...
+
+
+class Answer(msgspec.Struct, frozen=True, gc=False):
+    status: str
+    event_id: str
+
+
+class Reason(Exception):  # noqa: N818 - a reason to refuse, not an error of ours
+    """Why a hook is refused, as the sender is told it, and a word for the metrics."""
+
+    def __init__(self, status: int, word: str, detail: str, *, close: bool = False, **headers: str) -> None:
+        super().__init__(word)
+        self.word = word
+        self.response = problem(status, detail, close=close, **headers)
+
+
+class Routes:
+    """`unready` says why no hook may be accepted now, or None. `sources` may be exchanged while running."""
+
+    def __init__(
+        self, intake: Intake, clock: Clock, meter: Meter, *, body_bytes_max: int, unready: Callable[[], str | None]
+    ) -> None:
+        self.sources: Mapping[str, Source] = {}
+        self._intake = intake
+        self._clock = clock
+        self._meter = meter
+        self._body_bytes_max = body_bytes_max
+        self._unready = unready
+        self._bad_signatures = BadSignatures()
+
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        path = request.raw_path.partition("?")[0]
+        if not path.startswith("/"):  # the absolute form of RFC 9112, 3.2.2
+            path = request.path
+        if path.startswith(_PREFIX):
+            return await self._hook(request, path[len(_PREFIX) :])
+        if path in ("/healthz", "/readyz"):
+            return self._health(request, path)
+        return problem(404, "Nothing is here. Hooks go to POST /webhooks/{source}.")
+
+    def _health(self, request: web.BaseRequest, path: str) -> web.Response:
+        if request.method not in ("GET", "HEAD"):
+            return problem(405, "Only GET is answered here.", Allow="GET, HEAD")
+        why = self._unready() if path == "/readyz" else None
+        if why is not None:
+            return problem(503, why, **{"Retry-After": str(UNAVAILABLE_RETRY_S)})
+        return web.json_response({"status": "ok"})
+
+    async def _hook(self, request: web.BaseRequest, name: str) -> web.Response:
+        began = self._clock.monotonic()
+        source = self.sources.get(name)
+        if source is None:
+            self._meter.hook("unknown", "unknown_source", 0)
+            return problem(404, "No such source is configured here.")
+        try:
+            response, result = await self._take_in(request, source)
+        except Reason as reason:
+            response, result = reason.response, reason.word
+        self._meter.hook(source.name, result, self._clock.monotonic() - began)
+        return response
+
+    async def _take_in(self, request: web.BaseRequest, source: Source) -> tuple[web.Response, str]:
+        if request.method != "POST":
+            raise Reason(405, "method", "Hooks are sent with POST.", Allow="POST")
+        if (why := self._unready()) is not None:
+            raise _unavailable("unready", why)
+        body = await self._body(request)
+        hook = Hook(request.headers, body, self._clock.now_ms())
+        try:
+            async with asyncio.timeout(ACK_S):
+                appended = await self._intake.take_in(source, hook)
+        except (StoreUnavailableError, StoreBrokenError, TimeoutError):
+            raise _unavailable("store_unavailable", "This cannot be stored now; please send it again.") from None
+        except EvidenceUnavailableError:
+            raise _unavailable("cannot_verify", "The signature cannot be verified now; please send it again.") from None
+        if isinstance(appended, Refused):
+            raise self._refusal(request, appended)
+        if appended.conflict:
+            self._meter.conflict(source.name)
+        answer = _encode(Answer(appended.status, appended.event_id))
+        return web.Response(body=answer, content_type="application/json"), appended.status
+
+    async def _body(self, request: web.BaseRequest) -> bytes:
+        """The raw bytes. What is too large, encoded or too slow is refused, as early as it can be known."""
+        headers = request.headers
+        if (request.content_length or 0) > self._body_bytes_max:
+            raise self._too_large()
+        if headers.get("Transfer-Encoding", "chunked").strip().lower() != "chunked":
+            raise Reason(501, "transfer_encoding", "Of the transfer codings only chunked is understood.", close=True)
+        if headers.get("Content-Encoding", "identity").strip().lower() != "identity":
+            raise Reason(415, "content_encoding", "Send the body as it was signed, without content-encoding.", close=True)
+        if (expectation := headers.get("Expect")) is not None:
+            await _answer_expectation(request, expectation)
+        try:
+            if request.content.is_eof():
+                body = await request.read()
+            else:
+                async with asyncio.timeout(BODY_S):
+                    body = await request.read()
+        except TimeoutError:
+            raise Reason(408, "slow_body", "The body took too long to arrive.", close=True) from None
+        except web.HTTPRequestEntityTooLarge:
+            raise self._too_large() from None
+        except web.RequestPayloadError:
+            raise Reason(400, "malformed_body", "The body is not framed as RFC 9112 has it.", close=True) from None
+        if len(body) > self._body_bytes_max:
+            raise self._too_large()
+        return body
+
+    def _too_large(self) -> Reason:
+        return Reason(413, "too_large", f"A body here has at most {self._body_bytes_max} bytes.", close=True)
+
+    def _refusal(self, request: web.BaseRequest, refused: Refused) -> Reason:
+        if self._bad_signatures.too_many(request.remote or "", self._clock.monotonic()):
+            detail = "Too many bad signatures from your address."
+            return Reason(429, "too_many_bad_signatures", detail, close=True, **{"Retry-After": "30"})
+        # One and the same answer for all: it must not tell a forger what was wrong.
+        return Reason(401, refused.reason, "The signature is missing, wrong, or outside its time window.")
+
+
+def _unavailable(word: str, detail: str) -> Reason:
+    # Closed, so that the body of a refused hook need not be read.
+    return Reason(503, word, detail, close=True, **{"Retry-After": str(UNAVAILABLE_RETRY_S)})
+
+
+async def _answer_expectation(request: web.BaseRequest, expectation: str) -> None:
+    if expectation.lower() != "100-continue":
+        raise Reason(417, "expectation", "Of the expectations only 100-continue is met.", close=True)
+    if not request.content.is_eof():
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.writer.output_size = 0  # nothing of the answer itself is sent yet

@@ -1,0 +1,151 @@
+"""Opening the database so that 200 can mean fsynced: the driver, the pragmas read back, errors sorted by what they mean.
+
+One driver per process: two SQLite libraries on one file drop each other's locks (sqlite.org/howtocorrupt.html, 2.2.1).
+Nothing but this file opens the database, for the same reason (2.2).
+"""
+
+import asyncio
+import sqlite3
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import aiosqlite
+
+from webhookd.store.protocol import StoreBrokenError, StoreError, StoreUnavailableError
+from webhookd.store.queries import schema
+
+if TYPE_CHECKING:
+    driver = sqlite3
+else:
+    try:
+        from pysqlite3 import dbapi2 as driver
+    except ImportError:
+        driver = sqlite3
+
+T = TypeVar("T")
+APPLICATION_ID = 0x57484B44
+SCHEMA_VERSION = 1
+READ_SECONDS_MAX = 2.0
+_BUSY_TIMEOUT_MS = 5_000
+_PROGRESS_INSTRUCTIONS = 10_000
+_WRITER_PRAGMAS = {
+    "journal_mode": "wal",
+    "synchronous": 2,  # FULL: one fsync of the WAL in every commit
+    "busy_timeout": _BUSY_TIMEOUT_MS,
+    "foreign_keys": 1,
+    "trusted_schema": 0,
+    "cell_size_check": 1,
+    "mmap_size": 0,
+    "temp_store": 2,
+    "journal_size_limit": 64 * 2**20,
+    "wal_autocheckpoint": 1_000,
+}
+_READER_PRAGMAS = {"query_only": 1, "busy_timeout": _BUSY_TIMEOUT_MS, "wal_autocheckpoint": 0, "mmap_size": 0}
+_BROKEN = ("SQLITE_IOERR", "SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_PROTOCOL", "SQLITE_READONLY", "SQLITE_CANTOPEN")
+_LATER = ("SQLITE_FULL", "SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_NOMEM", "SQLITE_INTERRUPT")
+_RESET_BUG_FIXED = ((3, 44, 6), (3, 50, 7), (3, 51, 3))
+
+
+class WrongDatabaseError(StoreError):
+    """The file is not webhookd's, or was written by a newer webhookd, or the disk does not keep to the settings."""
+
+
+def has_wal_reset_bug(version: tuple[int, ...]) -> bool:
+    """Whether this SQLite can lose commits when two connections checkpoint and write (sqlite.org/wal.html)."""
+    fixed = any(version[:2] == fix[:2] and version >= fix for fix in _RESET_BUG_FIXED) or version >= (3, 51, 3)
+    return version >= (3, 7, 0) and not fixed
+
+
+def sorted_error(error: Exception) -> Exception:
+    """The store's own error for a driver's, by what the caller can do about it; others as they are."""
+    if isinstance(error, driver.Error | sqlite3.Error):
+        name = getattr(error, "sqlite_errorname", None) or ""
+        if name.startswith(_BROKEN):
+            return StoreBrokenError(f"{name}: {error}")
+        if name.startswith(_LATER):
+            return StoreUnavailableError(f"{name}: {error}")
+    return error
+
+
+class SerialConnection(aiosqlite.Connection):
+    """aiosqlite's connection on its own thread, run a whole function at a time.
+
+    A transaction of several awaited statements can be cut in half by a cancelled task; one function cannot.
+    """
+
+    async def run(self, function: Callable[[sqlite3.Connection], T]) -> T:
+        """Run it on the connection's thread. Once begun it ends, whether or not anyone still waits."""
+        try:
+            result: T = await asyncio.shield(self._execute(function, self._conn))  # type: ignore[no-untyped-call]
+        except (driver.Error, sqlite3.Error) as error:
+            raise sorted_error(error) from error
+        return result
+
+    async def read(self, sql: str, parameters: Any = ()) -> list[Any]:
+        """One statement as one short snapshot. Raises StoreUnavailableError after READ_SECONDS_MAX."""
+
+        def fetch(connection: sqlite3.Connection) -> list[Any]:
+            deadline = time.monotonic() + READ_SECONDS_MAX
+            connection.set_progress_handler(lambda: time.monotonic() > deadline, _PROGRESS_INSTRUCTIONS)
+            return connection.execute(sql, parameters).fetchall()
+
+        return await self.run(fetch)
+
+
+async def open_writer(path: Path) -> SerialConnection:
+    """The one connection that writes and checkpoints. Creates the schema in a new file.
+
+    Raises WrongDatabaseError for a file that is not ours to write.
+    """
+    # The first argument of open() decides the mode of a new file: SQLite keeps the WAL's like the database's.
+    if not path.exists():
+        path.touch(mode=0o600)
+    connection = await _open(path, _WRITER_PRAGMAS)
+    try:
+        await connection.run(_prepare)
+    except BaseException:
+        await connection.close()
+        raise
+    return connection
+
+
+async def open_reader(path: Path) -> SerialConnection:
+    """A connection that cannot write and never checkpoints."""
+    return await _open(path, _READER_PRAGMAS)
+
+
+async def _open(path: Path, pragmas: dict[str, Any]) -> SerialConnection:
+    def connect() -> sqlite3.Connection:
+        return driver.connect(path, isolation_level=None, check_same_thread=False, cached_statements=300)
+
+    def set_and_read_back(connection: sqlite3.Connection) -> None:
+        for name, wanted in pragmas.items():
+            connection.execute(f"PRAGMA {name} = {wanted}")
+            (found,) = connection.execute(f"PRAGMA {name}").fetchone()
+            if found != wanted:
+                raise WrongDatabaseError(f"{path}: SQLite keeps {name} at {found!r}, not {wanted!r}")
+
+    connection = await SerialConnection(connect, 64)
+    try:
+        await connection.run(set_and_read_back)
+    except BaseException:
+        await connection.close()
+        raise
+    return connection
+
+
+def _prepare(connection: sqlite3.Connection) -> None:
+    (application_id,) = connection.execute("PRAGMA application_id").fetchone()
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    if tables == 0:
+        # In one transaction, so that a crash leaves no schema or the whole one.
+        connection.executescript(f"BEGIN IMMEDIATE; {schema()} COMMIT;")
+    elif application_id != APPLICATION_ID:
+        raise WrongDatabaseError("the database file is another program's (its application_id is not webhookd's)")
+    elif version != SCHEMA_VERSION:
+        raise WrongDatabaseError(
+            f"the database has schema {version} and this webhookd knows {SCHEMA_VERSION}: use the version that wrote it"
+        )

@@ -1,0 +1,75 @@
+"""The data directory: local, private, and held by one process at a time."""
+
+import fcntl
+import os
+from pathlib import Path
+from types import TracebackType
+
+from webhookd.store.protocol import StoreError
+
+_REMOTE = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p"}
+LOCK_NAME = "webhookd.lock"
+
+
+class DataDirError(StoreError):
+    """The directory cannot hold a log that must not be lost. The message says what to do."""
+
+
+class DataDir:
+    """Holds the lock from `with` to the end of it; the kernel lets go of it if the process dies."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock: int | None = None
+
+    def __enter__(self) -> "DataDir":
+        """Raises DataDirError when the directory is not writable, not local, or in use by another webhookd."""
+        try:
+            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise DataDirError(f"data_dir {self.path} cannot be made: {error.strerror}") from None
+        file_system = file_system_of(self.path)
+        if file_system in _REMOTE:
+            raise DataDirError(
+                f"data_dir {self.path} is on {file_system}: SQLite's WAL needs a local disk; set server.data_dir to one"
+            )
+        # A file of its own: closing any descriptor of the database itself would drop SQLite's locks.
+        try:
+            self._lock = os.open(self.path / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise DataDirError(f"data_dir {self.path} cannot be written: {error.strerror}") from None
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(self._lock)
+            self._lock = None
+            raise DataDirError(
+                f"data_dir {self.path} is in use by another webhookd: stop it, or give this one another --data-dir"
+            ) from None
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def free_bytes(self) -> int:
+        """What an unprivileged process may still write here."""
+        found = os.statvfs(self.path)
+        return found.f_bavail * found.f_frsize
+
+
+def file_system_of(path: Path) -> str:
+    """The type of the file system the path is on, from the mount table; "" where there is none to read."""
+    try:
+        table = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+    best, kind = -1, ""
+    target = path.resolve()
+    for line in table.splitlines():
+        left, _, right = line.partition(" - ")
+        mount = Path(left.split(" ")[4].encode().decode("unicode_escape"))
+        if target.is_relative_to(mount) and len(mount.parts) >= best:
+            best, kind = len(mount.parts), right.split(" ")[0]
+    return kind

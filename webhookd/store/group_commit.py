@@ -1,0 +1,94 @@
+"""Many waiters, one fsync.
+
+Whatever has queued while the last batch was being committed forms the next batch: no timer, no tuning. A lone
+write is committed at once; under load the batch grows until it hides the cost of the sync.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Generic, TypeVar
+
+from webhookd.store.protocol import StoreBrokenError, StoreUnavailableError
+
+Write = TypeVar("Write")
+Result = object
+COMMIT_WRITES_MAX = 128
+
+
+class GroupCommit(Generic[Write]):
+    """`commit` takes a batch and gives each write's result or exception, in order; raising fails them all.
+
+    The queue is bounded in writes and in bytes; at the bound `submit` raises StoreUnavailableError at once. After
+    StoreBrokenError nothing is accepted any more: what the disk holds is unknown until a restart reads it.
+    """
+
+    def __init__(
+        self, commit: Callable[[Sequence[Write]], Awaitable[Sequence[Result]]], *, queue_max: int, bytes_max: int
+    ) -> None:
+        self._commit = commit
+        self._queue: deque[tuple[Write, int, asyncio.Future[Result]]] = deque()
+        self._queue_max, self._bytes_max = queue_max, bytes_max
+        self._bytes = 0
+        self._wake = asyncio.Event()
+        self._closing = False
+        self._broken: StoreBrokenError | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def broken(self) -> StoreBrokenError | None:
+        return self._broken
+
+    def start(self) -> None:
+        self._task = asyncio.create_task(self._run(), name="group-commit")
+
+    async def stop(self) -> None:
+        """Commit what has queued, then stop."""
+        self._closing = True
+        self._wake.set()
+        if self._task is not None:
+            await self._task
+
+    def submit(self, write: Write, size: int = 0) -> asyncio.Future[Result]:
+        """A future of the write's result; it is set once the commit that holds the write is fsynced."""
+        if self._broken is not None:
+            raise self._broken
+        if self._closing:
+            raise StoreUnavailableError("the store is closing")
+        if len(self._queue) >= self._queue_max or self._bytes + size > self._bytes_max:
+            raise StoreUnavailableError("the commit queue is full")
+        future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+        self._queue.append((write, size, future))
+        self._bytes += size
+        self._wake.set()
+        return future
+
+    async def _run(self) -> None:
+        while True:
+            while not self._queue:
+                if self._closing:
+                    return
+                self._wake.clear()
+                await self._wake.wait()
+            batch = [self._queue.popleft() for _ in range(min(len(self._queue), COMMIT_WRITES_MAX))]
+            await self._commit_batch(batch)
+
+    async def _commit_batch(self, batch: list[tuple[Write, int, asyncio.Future[Result]]]) -> None:
+        results: Sequence[Result]
+        try:
+            results = await self._commit([write for write, _, _ in batch])
+        except Exception as error:  # noqa: BLE001 - every waiter must hear of it
+            results = [error] * len(batch)
+            if isinstance(error, StoreBrokenError):
+                self._broken = error
+                batch += self._queue
+                results = [error] * len(batch)
+                self._queue.clear()
+        for (_, size, future), result in zip(batch, results, strict=True):
+            self._bytes -= size
+            if future.done():
+                continue
+            if isinstance(result, Exception):
+                future.set_exception(result)
+            else:
+                future.set_result(result)

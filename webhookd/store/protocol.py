@@ -1,0 +1,169 @@
+"""The seam to the store, cut by who asks. A method is one transaction; its docstring says what a crash leaves."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
+
+import msgspec
+
+from webhookd.core.delivery import Due, Settlement
+from webhookd.core.endpoint import Endpoint, EndpointSpec, EndpointState
+from webhookd.core.event import Appended, Event
+
+
+class StoreError(Exception):
+    """The root of what a store raises."""
+
+
+class StoreUnavailableError(StoreError):
+    """Not now: the queue or the disk is full, or the database is held by somebody else. Nothing was stored."""
+
+
+class StoreBrokenError(StoreError):
+    """The disk failed under the database. Whether the last transaction is kept is unknown: the process must stop."""
+
+
+class DueBatch(msgspec.Struct, frozen=True):
+    due: Sequence[Due]
+    next_due_at: int | None
+    """When the endpoint's next delivery that is not in `due` can start, Unix milliseconds; None when there is none."""
+
+
+class EventLog(Protocol):
+    """For `receive`."""
+
+    async def append(self, event: Event) -> Appended:
+        """Put the event into the log if it is new, with one delivery for every endpoint it is owed to.
+
+        Returns once that is fsynced. A crash before the return leaves all of it or nothing.
+        Raises StoreUnavailableError, StoreBrokenError.
+        """
+        ...
+
+
+class Outbox(Protocol):
+    """For `dispatch`."""
+
+    def announce(self, listener: Callable[[Sequence[Due], bool], None]) -> None:
+        """Call the listener with the deliveries of each commit, right after it.
+
+        The flag says whether these are all: a commit may owe more than one announcement can hold, and the rest is
+        then to be found by `due`. A crash between commit and announcement costs nothing: `due` finds everything.
+        """
+        ...
+
+    async def due(self, endpoint: int, now_ms: int, limit: int) -> DueBatch:
+        """The endpoint's pending deliveries whose time has come, oldest first, at most `limit`. Changes nothing."""
+        ...
+
+    async def settle(self, settlement: Settlement) -> None:
+        """Record an attempt and move its delivery; fsynced on return. A crash before that leaves the delivery due."""
+        ...
+
+
+class Endpoints(Protocol):
+    """For `daemon`, when the configuration is read."""
+
+    async def adopt(self, specs: Sequence[EndpointSpec], now_ms: int) -> Sequence[Endpoint]:
+        """Make the configured endpoints exactly these, and give them as they stand.
+
+        One that left the configuration is disabled: what it is still owed is held, and goes on when it comes back.
+        A crash leaves the old set or the new.
+        """
+        ...
+
+    async def set_endpoint_state(self, name: str, state: EndpointState) -> bool:
+        """Pause or resume; False when there is no such endpoint in service."""
+        ...
+
+
+class Backlog(msgspec.Struct, frozen=True):
+    endpoint: str
+    state: str
+    managed_by: str
+    url: str
+    pending: int
+    dead: int
+    oldest_pending_at: int | None
+
+
+class EventRow(msgspec.Struct, frozen=True):
+    key: int
+    salt: int
+    source: str
+    provider: str
+    provider_event_id: str
+    type: str
+    state: str
+    received_at: int
+    occurred_at: int | None
+    payment_id: str | None
+    size: int
+    sha256: bytes
+    headers: Sequence[tuple[str, str]]
+
+
+class DeliveryRow(msgspec.Struct, frozen=True):
+    event: int
+    salt: int
+    endpoint: int
+    endpoint_name: str
+    state: str
+    attempts: int
+    due_at: int | None
+    last_status: int | None
+    last_error: str | None
+    created_at: int
+    settled_at: int | None
+
+
+class AttemptRow(msgspec.Struct, frozen=True):
+    number: int
+    started_at: int
+    duration_ms: int
+    status: int | None
+    error: str | None
+    response: bytes
+    replay: bool
+
+
+class Filter(msgspec.Struct, frozen=True):
+    """What a list is narrowed by; None means any. Newest first, `before` a key and `after` a key exclusive."""
+
+    source: str | None = None
+    provider: str | None = None
+    type: str | None = None
+    """A glob."""
+    state: str | None = None
+    endpoint: str | None = None
+    since_ms: int | None = None
+    until_ms: int | None = None
+    before: tuple[int, int] | None = None
+    """(event key, endpoint number) of the last row seen."""
+    after: int | None = None
+    """An event key: only newer ones, oldest first."""
+
+
+class History(Protocol):
+    """For `admin`. Every read is one short snapshot."""
+
+    async def events(self, narrowed: Filter, limit: int) -> Sequence[EventRow]: ...
+
+    async def event(self, key: int, salt: int) -> EventRow | None: ...
+
+    async def body(self, key: int) -> bytes | None: ...
+
+    async def deliveries(self, narrowed: Filter, limit: int) -> Sequence[DeliveryRow]: ...
+
+    async def deliveries_of(self, event: int) -> Sequence[DeliveryRow]: ...
+
+    async def delivery(self, event: int, endpoint: int) -> DeliveryRow | None: ...
+
+    async def attempts(self, event: int, endpoint: int) -> Sequence[AttemptRow]: ...
+
+    async def backlog(self) -> Sequence[Backlog]:
+        """What each endpoint is still owed."""
+        ...
+
+    async def odd_events(self) -> Mapping[str, int]:
+        """How many events went nowhere, by state: unrouted, quarantined."""
+        ...

@@ -1,0 +1,52 @@
+"""SQL by name: `sqlite.sql`'s queries, `schema.sql`, and the two inserts whose number of rows varies."""
+
+from collections.abc import Mapping
+from functools import cache
+from importlib import resources
+from pathlib import Path
+
+EVENT_COLUMNS = (
+    *("key", "salt", "source", "provider", "provider_event_id", "type", "state", "received_at"),
+    *("occurred_at", "payment_id", "headers", "sha256", "size", "body"),
+)
+ATTEMPT_COLUMNS = (
+    *("event", "endpoint", "number", "started_at", "duration_ms", "status"),
+    *("error", "response", "replay", "state", "due_at", "step"),
+)
+
+
+def schema() -> str:
+    """`schema.sql`: inside the package when it was installed from a wheel, beside it in a checkout."""
+    packaged = resources.files("webhookd") / "schema.sql"
+    if packaged.is_file():
+        return packaged.read_text(encoding="utf-8")
+    return (Path(__file__).parents[2] / "schema.sql").read_text(encoding="utf-8")
+
+
+def named(text: str) -> Mapping[str, str]:
+    """The queries of a file, each headed by `-- its_name: what it is for`."""
+    queries = {}
+    for block in text.strip().split("\n\n"):
+        head, _, body = block.partition("\n")
+        name = head.removeprefix("-- ").split(":", 1)[0]
+        queries[name] = body.strip().rstrip(";")
+    return queries
+
+
+SQL = named((resources.files("webhookd.store") / "sqlite.sql").read_text(encoding="utf-8"))
+
+
+@cache
+def insert_events(rows: int) -> str:
+    """Adds the new ones of these events; a known (source, provider event id) is passed over."""
+    return f"{_insert('event', EVENT_COLUMNS, rows)} ON CONFLICT (source, provider_event_id) DO NOTHING"
+
+
+@cache
+def insert_attempts(rows: int) -> str:
+    return _insert("attempt", ATTEMPT_COLUMNS, rows)
+
+
+def _insert(table: str, columns: tuple[str, ...], rows: int) -> str:
+    values = "(" + ",".join("?" * len(columns)) + ")"
+    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES {','.join([values] * rows)}"  # noqa: S608 - our names

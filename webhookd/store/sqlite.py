@@ -1,0 +1,329 @@
+"""The event log and its outbox in SQLite: one connection writes, group-committed; two others only read."""
+
+import secrets
+import sqlite3
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import msgspec
+
+from webhookd.core.delivery import Due, Settlement
+from webhookd.core.endpoint import Endpoint, EndpointSpec, subscriptions
+from webhookd.core.event import Appended, Event
+from webhookd.core.identifier import COUNTER_BITS, event_id, key_floor
+from webhookd.core.secret import Secret
+from webhookd.core.signature import new_secret
+from webhookd.store.connection import SerialConnection, driver, open_reader, open_writer, sorted_error
+from webhookd.store.group_commit import GroupCommit
+from webhookd.store.protocol import (
+    AttemptRow,
+    Backlog,
+    DeliveryRow,
+    DueBatch,
+    EventRow,
+    Filter,
+    StoreError,
+)
+from webhookd.store.queries import SQL, insert_attempts, insert_events
+
+QUEUE_WRITES_MAX = 4096
+QUEUE_BYTES_MAX = 64 * 2**20
+ANNOUNCED_MAX = 4096
+_KEY_MAX = 2**63 - 1
+_encode = msgspec.json.Encoder().encode
+_headers = msgspec.json.Decoder(list[tuple[str, str]])
+Change = Callable[[sqlite3.Connection], object]
+Write = Event | Settlement | Change
+Listener = Callable[[Sequence[Due], bool], None]
+
+
+class _Committed(msgspec.Struct):
+    results: list[object]
+    owed: list[Due]
+    owed_complete: bool
+
+
+class SqliteStore:
+    """Fits every protocol of `store.protocol`. `open()` first; `close()` commits what is queued."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._listener: Listener = lambda _owed, _complete: None
+        self._writes: GroupCommit[Write] = GroupCommit(
+            self._commit, queue_max=QUEUE_WRITES_MAX, bytes_max=QUEUE_BYTES_MAX
+        )
+        self._writer: SerialConnection
+        self._due_reader: SerialConnection
+        self._history_reader: SerialConnection
+
+    @property
+    def broken(self) -> StoreError | None:
+        """Set once the disk has failed under the database; the process must stop then."""
+        return self._writes.broken
+
+    async def open(self) -> None:
+        self._writer = await open_writer(self._path)
+        self._due_reader = await open_reader(self._path)
+        self._history_reader = await open_reader(self._path)
+        self._writes.start()
+
+    async def close(self) -> None:
+        await self._writes.stop()
+        await self._history_reader.close()
+        await self._due_reader.close()
+        # Last: the closing writer checkpoints, and nobody else may be there when it does.
+        await self._writer.close()
+
+    async def last_key(self) -> int:
+        [(key,)] = await self._history_reader.read(SQL["last_key"])
+        return int(key)
+
+    # --- EventLog
+
+    async def append(self, event: Event) -> Appended:
+        return cast(Appended, await self._writes.submit(event, event.size))
+
+    # --- Outbox
+
+    def announce(self, listener: Listener) -> None:
+        self._listener = listener
+
+    async def due(self, endpoint: int, now_ms: int, limit: int) -> DueBatch:
+        rows = await self._due_reader.read(SQL["due"], (endpoint, now_ms, limit))
+        [(next_due_at,)] = await self._due_reader.read(SQL["next_due_at"], (endpoint, now_ms))
+        if len(rows) == limit:
+            next_due_at = rows[-1][0]
+        return DueBatch([_due(endpoint, row) for row in rows], next_due_at)
+
+    async def settle(self, settlement: Settlement) -> None:
+        await self._writes.submit(settlement)
+
+    # --- Endpoints
+
+    async def adopt(self, specs: Sequence[EndpointSpec], now_ms: int) -> Sequence[Endpoint]:
+        generated = {spec.name: new_secret(secrets.token_bytes(32)) for spec in specs}
+        rows = await self._change(lambda connection: _adopt(connection, specs, generated, now_ms))
+        by_name = {spec.name: spec for spec in specs}
+        return [
+            Endpoint(number, spec, spec.secret or Secret(secret), state, managed_by)
+            for number, name, _url, state, managed_by, secret in cast(list[Any], rows)
+            if (spec := by_name.get(name)) is not None
+        ]
+
+    async def set_endpoint_state(self, name: str, state: str) -> bool:
+        """Pause or resume; False when there is no such endpoint in service."""
+        parameters = (state, name)
+        return bool(await self._change(lambda connection: connection.execute(SQL["set_endpoint_state"], parameters).rowcount))
+
+    # --- History
+
+    async def events(self, narrowed: Filter, limit: int) -> Sequence[EventRow]:
+        if narrowed.after is not None:
+            query = "newer_events"
+        else:
+            query = "odd_events_page" if narrowed.state in ("unrouted", "quarantined") else "events"
+        rows = await self._history_reader.read(SQL[query], _parameters(narrowed, limit))
+        return [_event_row(row) for row in rows]
+
+    async def event(self, key: int, salt: int) -> EventRow | None:
+        rows = await self._history_reader.read(SQL["event"], (key, salt))
+        return _event_row(rows[0]) if rows else None
+
+    async def body(self, key: int) -> bytes | None:
+        rows = await self._history_reader.read(SQL["body"], (key,))
+        return rows[0][0] if rows else None
+
+    async def deliveries(self, narrowed: Filter, limit: int) -> Sequence[DeliveryRow]:
+        query = "deliveries_given_up" if narrowed.state in ("dead", "cancelled") else "deliveries"
+        rows = await self._history_reader.read(SQL[query], _parameters(narrowed, limit))
+        return [DeliveryRow(*row) for row in rows]
+
+    async def deliveries_of(self, event: int) -> Sequence[DeliveryRow]:
+        return [DeliveryRow(*row) for row in await self._history_reader.read(SQL["deliveries_of"], (event,))]
+
+    async def delivery(self, event: int, endpoint: int) -> DeliveryRow | None:
+        rows = await self._history_reader.read(SQL["delivery"], (event, endpoint))
+        return DeliveryRow(*rows[0]) if rows else None
+
+    async def attempts(self, event: int, endpoint: int) -> Sequence[AttemptRow]:
+        rows = await self._history_reader.read(SQL["attempts"], (event, endpoint))
+        return [AttemptRow(*row[:6], bool(row[6])) for row in rows]
+
+    async def backlog(self) -> Sequence[Backlog]:
+        pending = {row[0]: row[1:] for row in await self._history_reader.read(SQL["backlog"])}
+        dead = dict(await self._history_reader.read(SQL["dead"]))
+        rows = await self._history_reader.read(SQL["endpoints"])
+        return [
+            Backlog(name, state, managed_by, url, count, dead.get(number, 0), oldest >> COUNTER_BITS if oldest else None)
+            for number, name, url, state, managed_by, _secret in rows
+            for count, oldest in (pending.get(number, (0, None)),)
+        ]
+
+    async def odd_events(self) -> Mapping[str, int]:
+        return dict(await self._history_reader.read(SQL["odd_events"]))
+
+    # --- The one writer
+
+    async def _change(self, change: Change) -> object:
+        return await self._writes.submit(change)
+
+    async def _commit(self, batch: Sequence[Write]) -> Sequence[object]:
+        committed = await self._writer.run(lambda connection: _apply(connection, batch))
+        if committed.owed or not committed.owed_complete:
+            self._listener(committed.owed, committed.owed_complete)
+        return committed.results
+
+
+def _apply(connection: sqlite3.Connection, batch: Sequence[Write]) -> _Committed:
+    """One batch, one transaction, one fsync. A write that cannot be made fails alone, the others are made again."""
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+        committed = _write(connection, batch)
+        connection.execute("COMMIT")
+    except Exception as error:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        if isinstance(sorted_error(error), StoreError):
+            raise
+        if len(batch) == 1:
+            return _Committed([error], [], owed_complete=True)
+        alone = [_apply(connection, [write]) for write in batch]
+        return _Committed(
+            [committed.results[0] for committed in alone],
+            [due for committed in alone for due in committed.owed],
+            all(committed.owed_complete for committed in alone),
+        )
+    return committed
+
+
+def _write(connection: sqlite3.Connection, batch: Sequence[Write]) -> _Committed:
+    events = [write for write in batch if isinstance(write, Event)]
+    settlements = [write for write in batch if isinstance(write, Settlement)]
+    appended: dict[int, Appended] = {}
+    owed: list[Due] = []
+    owed_complete = True
+    if events:
+        appended = _append(connection, events)
+        owed, owed_complete = _owed(connection, events)
+    if settlements:
+        values = [value for settlement in settlements for value in _attempt_values(settlement)]
+        connection.execute(insert_attempts(len(settlements)), values)
+    results: list[object] = []
+    for write in batch:
+        if isinstance(write, Event):
+            results.append(appended[write.key])
+        elif isinstance(write, Settlement):
+            results.append(None)
+        else:
+            results.append(write(connection))
+    return _Committed(results, owed, owed_complete)
+
+
+def _append(connection: sqlite3.Connection, events: Sequence[Event]) -> dict[int, Appended]:
+    values = [value for event in events for value in _event_values(event)]
+    added = connection.execute(insert_events(len(events)), values).rowcount
+    if added == len(events):
+        return {event.key: Appended(event.id, _status(event.state)) for event in events}
+    return {event.key: _known(connection, event) for event in events}
+
+
+def _known(connection: sqlite3.Connection, event: Event) -> Appended:
+    """What the log holds under the event's provider id: the event itself, or the one it repeats."""
+    row = connection.execute(SQL["known_event"], (event.source, event.provider_event_id)).fetchone()
+    key, salt, sha256, _state = row
+    if key == event.key:
+        return Appended(event.id, _status(event.state))
+    conflict = sha256 != event.sha256
+    if conflict:
+        connection.execute(SQL["note_conflict"], (key, event.sha256, event.received_at, event.received_at))
+    return Appended(event_id(key, salt), "duplicate", conflict)
+
+
+def _owed(connection: sqlite3.Connection, events: Sequence[Event]) -> tuple[list[Due], bool]:
+    """The deliveries that the batch's events brought with them. Keys ascend in the log, so a range holds them."""
+    by_key = {event.key: event for event in events}
+    text, count = connection.execute(SQL["owed"], (min(by_key), max(by_key), ANNOUNCED_MAX)).fetchone()
+    owed = []
+    for entry in text.split(",") if text else ():
+        key, endpoint, due_at = map(int, entry.split(" "))
+        if (event := by_key.get(key)) is not None:
+            owed.append(Due(endpoint, event, due_at))
+    return owed, count < ANNOUNCED_MAX
+
+
+def _adopt(
+    connection: sqlite3.Connection, specs: Sequence[EndpointSpec], generated: Mapping[str, str], now_ms: int
+) -> list[Any]:
+    wanted = {spec.name: spec for spec in specs}
+    for spec in specs:
+        connection.execute(SQL["upsert_endpoint"], (spec.name, spec.url, generated[spec.name], now_ms))
+    rows = connection.execute(SQL["endpoints"]).fetchall()
+    for number, name, _url, _state, managed_by, _secret in rows:
+        if managed_by != "config":
+            continue
+        connection.execute(SQL["unsubscribe"], (number,))
+        if name not in wanted:
+            connection.execute(SQL["disable_endpoint"], (number,))
+            continue
+        spec = wanted[name]
+        connection.executemany(
+            SQL["subscribe"],
+            [
+                (row.source, row.is_glob, row.pattern, number, spec.retry.waits_ms[0])
+                for row in subscriptions(spec.sources, spec.events)
+            ],
+        )
+    return connection.execute(SQL["endpoints"]).fetchall()
+
+
+def _status(state: str) -> Any:
+    return "quarantined" if state == "quarantined" else "accepted"
+
+
+def _event_values(event: Event) -> tuple[Any, ...]:
+    return (
+        *(event.key, event.salt, event.source, event.provider, event.provider_event_id, event.type, event.state),
+        *(event.received_at, event.occurred_at, event.payment_id, _encode(event.headers).decode()),
+        *(event.sha256, event.size, event.body),
+    )
+
+
+def _attempt_values(settlement: Settlement) -> tuple[Any, ...]:
+    outcome = settlement.outcome
+    return (
+        *(settlement.key.event, settlement.key.endpoint, settlement.number, outcome.started_at, outcome.duration_ms),
+        *(outcome.status, outcome.error, outcome.response, settlement.replay, settlement.state, settlement.due_at),
+        settlement.step,
+    )
+
+
+def _due(endpoint: int, row: Sequence[Any]) -> Due:
+    due_at, attempts, step, replay, *event = row
+    event[10] = _headers.decode(event[10])
+    return Due(endpoint, Event(*event), due_at, attempts, step, bool(replay))
+
+
+def _event_row(row: Sequence[Any]) -> EventRow:
+    return EventRow(*row[:-1], _headers.decode(row[-1]))
+
+
+def _parameters(narrowed: Filter, limit: int) -> dict[str, Any]:
+    before, before_endpoint = narrowed.before or (_KEY_MAX, _KEY_MAX)
+    if narrowed.until_ms is not None and key_floor(narrowed.until_ms) < before:
+        before, before_endpoint = key_floor(narrowed.until_ms), 0
+    return {
+        "before": before,
+        "before_endpoint": before_endpoint,
+        "after": narrowed.after,
+        "since": key_floor(narrowed.since_ms or 0),
+        "source": narrowed.source,
+        "provider": narrowed.provider,
+        "type": narrowed.type,
+        "state": narrowed.state,
+        "endpoint": narrowed.endpoint,
+        "limit": limit,
+    }
+
+
+__all__ = ["SqliteStore", "driver"]

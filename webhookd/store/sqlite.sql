@@ -1,0 +1,122 @@
+-- last_key: where the log ends
+SELECT coalesce(max(key), 0) FROM event;
+
+-- known_event: the event that already bears this provider id
+SELECT key, salt, sha256, state FROM event WHERE source = ? AND provider_event_id = ?;
+
+-- note_conflict: a known id came with another body
+INSERT INTO conflict (event, sha256, first_at, last_at) VALUES (?, ?, ?, ?)
+  ON CONFLICT DO UPDATE SET last_at = excluded.last_at, times = times + 1;
+
+-- owed: what a batch of events is owed to whom, as one row of text: every row is a step, and a step may wait for the GIL
+SELECT group_concat(event || ' ' || endpoint || ' ' || due_at, ','), count(*) FROM
+  (SELECT event, endpoint, due_at FROM delivery WHERE event BETWEEN ? AND ? LIMIT ?);
+
+-- due: an endpoint's pending deliveries whose time has come, with their events
+SELECT d.due_at, d.attempts, d.step, d.replay,
+       e.key, e.salt, e.source, e.provider, e.provider_event_id, e.type, e.state, e.received_at, e.occurred_at,
+       e.payment_id, e.headers, e.sha256, e.size, e.body
+FROM delivery AS d JOIN event AS e ON e.key = d.event
+WHERE d.endpoint = ? AND d.state = 'pending' AND d.due_at <= ? ORDER BY d.due_at LIMIT ?;
+
+-- next_due_at: when the endpoint's next delivery is due that is not due yet
+SELECT min(due_at) FROM delivery WHERE endpoint = ? AND state = 'pending' AND due_at > ?;
+
+-- upsert_endpoint: a configured endpoint; one that comes back is active again, one that is paused stays so
+INSERT INTO endpoint (name, url, managed_by, secret, created_at) VALUES (?, ?, 'config', ?, ?)
+  ON CONFLICT (name) DO UPDATE SET url = excluded.url, managed_by = 'config',
+    state = CASE state WHEN 'disabled' THEN 'active' ELSE state END;
+
+-- disable_endpoint: it has left the configuration
+UPDATE endpoint SET state = 'disabled' WHERE number = ?;
+
+-- set_endpoint_state: paused or resumed by a person
+UPDATE endpoint SET state = ? WHERE name = ? AND state <> 'disabled';
+
+-- unsubscribe: forget what an endpoint wants
+DELETE FROM subscription WHERE endpoint = ?;
+
+-- subscribe: one routing row
+INSERT OR IGNORE INTO subscription (source, is_glob, pattern, endpoint, first_wait_ms) VALUES (?, ?, ?, ?, ?);
+
+-- endpoints: all that there are
+SELECT number, name, url, state, managed_by, secret FROM endpoint ORDER BY number;
+
+-- backlog: what is pending, by endpoint, from the index alone
+SELECT endpoint, count(*), min(event) FROM delivery INDEXED BY delivery_due WHERE state = 'pending' GROUP BY endpoint;
+
+-- dead: what was given up, by endpoint
+SELECT endpoint, count(*) FROM delivery INDEXED BY delivery_given_up WHERE state = 'dead' GROUP BY endpoint;
+
+-- odd_events: events that went nowhere, by state
+SELECT state, count(*) FROM event INDEXED BY event_odd WHERE state <> 'accepted' GROUP BY state;
+
+-- events: a page of the log, newest first
+SELECT key, salt, source, provider, provider_event_id, type, state, received_at, occurred_at, payment_id, size, sha256,
+       headers
+FROM event
+WHERE key < :before AND key >= :since AND (:source IS NULL OR source = :source)
+  AND (:provider IS NULL OR provider = :provider) AND (:type IS NULL OR type GLOB :type)
+  AND (:state IS NULL OR state = :state)
+ORDER BY key DESC LIMIT :limit;
+
+-- odd_events_page: the same for the states that are rare, from their index
+SELECT key, salt, source, provider, provider_event_id, type, state, received_at, occurred_at, payment_id, size, sha256,
+       headers
+FROM event
+WHERE state = :state AND state <> 'accepted' AND key < :before AND key >= :since
+  AND (:source IS NULL OR source = :source) AND (:provider IS NULL OR provider = :provider)
+  AND (:type IS NULL OR type GLOB :type)
+ORDER BY key DESC LIMIT :limit;
+
+-- newer_events: what has come after an event, oldest first
+SELECT key, salt, source, provider, provider_event_id, type, state, received_at, occurred_at, payment_id, size, sha256,
+       headers
+FROM event
+WHERE key > :after AND (:source IS NULL OR source = :source) AND (:provider IS NULL OR provider = :provider)
+  AND (:type IS NULL OR type GLOB :type) AND (:state IS NULL OR state = :state)
+ORDER BY key LIMIT :limit;
+
+-- event: one, by both halves of its id
+SELECT key, salt, source, provider, provider_event_id, type, state, received_at, occurred_at, payment_id, size, sha256,
+       headers
+FROM event WHERE key = ? AND salt = ?;
+
+-- body: the provider's bytes
+SELECT body FROM event WHERE key = ?;
+
+-- deliveries: a page, newest event first
+SELECT d.event, e.salt, d.endpoint, n.name, d.state, d.attempts, d.due_at, d.last_status, d.last_error, d.created_at,
+       d.settled_at
+FROM delivery AS d JOIN event AS e ON e.key = d.event JOIN endpoint AS n ON n.number = d.endpoint
+WHERE (d.event, d.endpoint) < (:before, :before_endpoint) AND d.event >= :since
+  AND (:state IS NULL OR d.state = :state) AND (:endpoint IS NULL OR n.name = :endpoint)
+  AND (:source IS NULL OR e.source = :source) AND (:provider IS NULL OR e.provider = :provider)
+  AND (:type IS NULL OR e.type GLOB :type)
+ORDER BY d.event DESC, d.endpoint DESC LIMIT :limit;
+
+-- deliveries_given_up: the same for dead and cancelled ones, from their index
+SELECT d.event, e.salt, d.endpoint, n.name, d.state, d.attempts, d.due_at, d.last_status, d.last_error, d.created_at,
+       d.settled_at
+FROM delivery AS d JOIN event AS e ON e.key = d.event JOIN endpoint AS n ON n.number = d.endpoint
+WHERE d.state = :state AND d.state IN ('dead', 'cancelled') AND (d.event, d.endpoint) < (:before, :before_endpoint)
+  AND d.event >= :since AND (:endpoint IS NULL OR n.name = :endpoint)
+  AND (:source IS NULL OR e.source = :source) AND (:provider IS NULL OR e.provider = :provider)
+  AND (:type IS NULL OR e.type GLOB :type)
+ORDER BY d.event DESC, d.endpoint DESC LIMIT :limit;
+
+-- deliveries_of: all of one event
+SELECT d.event, e.salt, d.endpoint, n.name, d.state, d.attempts, d.due_at, d.last_status, d.last_error, d.created_at,
+       d.settled_at
+FROM delivery AS d JOIN event AS e ON e.key = d.event JOIN endpoint AS n ON n.number = d.endpoint
+WHERE d.event = ? ORDER BY d.endpoint;
+
+-- delivery: one
+SELECT d.event, e.salt, d.endpoint, n.name, d.state, d.attempts, d.due_at, d.last_status, d.last_error, d.created_at,
+       d.settled_at
+FROM delivery AS d JOIN event AS e ON e.key = d.event JOIN endpoint AS n ON n.number = d.endpoint
+WHERE d.event = ? AND d.endpoint = ?;
+
+-- attempts: the history of one delivery
+SELECT number, started_at, duration_ms, status, error, response, replay FROM attempt
+WHERE event = ? AND endpoint = ? ORDER BY number;
