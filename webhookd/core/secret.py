@@ -6,10 +6,12 @@ import hmac
 class Secret:
     """Text that must not reach a log, a traceback or an answer. `reveal()` is the only way to it."""
 
-    __slots__ = ("_text",)
+    __slots__ = ("_text", "shown")
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, shown: str = "********") -> None:
         self._text = text
+        self.shown = shown
+        """What may be printed in its place: where it came from, or stars."""
 
     def reveal(self) -> str:
         return self._text

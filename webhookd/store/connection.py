@@ -89,7 +89,10 @@ class SerialConnection(aiosqlite.Connection):
         def fetch(connection: sqlite3.Connection) -> list[Any]:
             deadline = time.monotonic() + READ_SECONDS_MAX
             connection.set_progress_handler(lambda: time.monotonic() > deadline, _PROGRESS_INSTRUCTIONS)
-            return connection.execute(sql, parameters).fetchall()
+            try:
+                return connection.execute(sql, parameters).fetchall()
+            finally:
+                connection.set_progress_handler(None, 0)
 
         return await self.run(fetch)
 

@@ -24,8 +24,10 @@ class StoreBrokenError(StoreError):
 
 class DueBatch(msgspec.Struct, frozen=True):
     due: Sequence[Due]
+    complete: bool
+    """False when more was due than the limits let through."""
     next_due_at: int | None
-    """When the endpoint's next delivery that is not in `due` can start, Unix milliseconds; None when there is none."""
+    """When the first delivery comes due that is not due yet, Unix milliseconds; None when there is none."""
 
 
 class EventLog(Protocol):
@@ -51,8 +53,13 @@ class Outbox(Protocol):
         """
         ...
 
-    async def due(self, endpoint: int, now_ms: int, limit: int) -> DueBatch:
-        """The endpoint's pending deliveries whose time has come, oldest first, at most `limit`. Changes nothing."""
+    async def due(
+        self, endpoint: int, now_ms: int, known: Sequence[int], limit: int, bytes_max: int
+    ) -> DueBatch:
+        """The endpoint's pending deliveries whose time has come, oldest first. Changes nothing.
+
+        Passes over the events in `known`; gives at most `limit` rows and `bytes_max` bytes of bodies, but always one.
+        """
         ...
 
     async def settle(self, settlement: Settlement) -> None:

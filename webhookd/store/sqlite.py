@@ -2,6 +2,7 @@
 
 import secrets
 import sqlite3
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -23,6 +24,7 @@ from webhookd.store.protocol import (
     DueBatch,
     EventRow,
     Filter,
+    StoreBrokenError,
     StoreError,
 )
 from webhookd.store.queries import SQL, insert_attempts, insert_events
@@ -47,12 +49,15 @@ class _Committed(msgspec.Struct):
 class SqliteStore:
     """Fits every protocol of `store.protocol`. `open()` first; `close()` commits what is queued."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, committed: Callable[[float], None] = lambda _seconds: None) -> None:
+        """`committed` is told how long each commit took, in seconds."""
         self._path = path
+        self._committed = committed
         self._listener: Listener = lambda _owed, _complete: None
         self._writes: GroupCommit[Write] = GroupCommit(
             self._commit, queue_max=QUEUE_WRITES_MAX, bytes_max=QUEUE_BYTES_MAX
         )
+        self._broken_read: StoreBrokenError | None = None
         self._writer: SerialConnection
         self._due_reader: SerialConnection
         self._history_reader: SerialConnection
@@ -60,7 +65,7 @@ class SqliteStore:
     @property
     def broken(self) -> StoreError | None:
         """Set once the disk has failed under the database; the process must stop then."""
-        return self._writes.broken
+        return self._writes.broken or self._broken_read
 
     async def open(self) -> None:
         self._writer = await open_writer(self._path)
@@ -89,12 +94,27 @@ class SqliteStore:
     def announce(self, listener: Listener) -> None:
         self._listener = listener
 
-    async def due(self, endpoint: int, now_ms: int, limit: int) -> DueBatch:
-        rows = await self._due_reader.read(SQL["due"], (endpoint, now_ms, limit))
-        [(next_due_at,)] = await self._due_reader.read(SQL["next_due_at"], (endpoint, now_ms))
-        if len(rows) == limit:
-            next_due_at = rows[-1][0]
-        return DueBatch([_due(endpoint, row) for row in rows], next_due_at)
+    async def due(
+        self, endpoint: int, now_ms: int, known: Sequence[int], limit: int, bytes_max: int
+    ) -> DueBatch:
+        passed_over = _encode(known).decode()
+
+        def read(connection: sqlite3.Connection) -> DueBatch:
+            found: list[Due] = []
+            for row in connection.execute(SQL["due"], (endpoint, now_ms, passed_over, limit + 1)):
+                due = _due(endpoint, row)
+                bytes_max_left = bytes_max - sum(earlier.event.size for earlier in found)
+                if len(found) == limit or (found and due.event.size > bytes_max_left):
+                    return DueBatch(found, complete=False, next_due_at=None)
+                found.append(due)
+            (next_due_at,) = connection.execute(SQL["next_due_at"], (endpoint, now_ms)).fetchone()
+            return DueBatch(found, complete=True, next_due_at=next_due_at)
+
+        try:
+            return await self._due_reader.run(read)
+        except StoreBrokenError as error:
+            self._broken_read = error
+            raise
 
     async def settle(self, settlement: Settlement) -> None:
         await self._writes.submit(settlement)
@@ -169,7 +189,9 @@ class SqliteStore:
         return await self._writes.submit(change)
 
     async def _commit(self, batch: Sequence[Write]) -> Sequence[object]:
+        began = time.perf_counter()
         committed = await self._writer.run(lambda connection: _apply(connection, batch))
+        self._committed(time.perf_counter() - began)
         if committed.owed or not committed.owed_complete:
             self._listener(committed.owed, committed.owed_complete)
         return committed.results

@@ -17,7 +17,8 @@ SELECT d.due_at, d.attempts, d.step, d.replay,
        e.key, e.salt, e.source, e.provider, e.provider_event_id, e.type, e.state, e.received_at, e.occurred_at,
        e.payment_id, e.headers, e.sha256, e.size, e.body
 FROM delivery AS d JOIN event AS e ON e.key = d.event
-WHERE d.endpoint = ? AND d.state = 'pending' AND d.due_at <= ? ORDER BY d.due_at LIMIT ?;
+WHERE d.endpoint = ? AND d.state = 'pending' AND d.due_at <= ? AND d.event NOT IN (SELECT value FROM json_each(?))
+ORDER BY d.due_at LIMIT ?;
 
 -- next_due_at: when the endpoint's next delivery is due that is not due yet
 SELECT min(due_at) FROM delivery WHERE endpoint = ? AND state = 'pending' AND due_at > ?;

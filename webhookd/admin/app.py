@@ -1,0 +1,295 @@
+"""The API on the admin listener, as far as the commands need it, and /metrics."""
+
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
+from typing import Any, Protocol
+
+import msgspec
+from aiohttp import web
+
+from webhookd import __version__
+from webhookd.admin.token import is_bearer
+from webhookd.admin.views import (
+    EndpointStatus,
+    Page,
+    Status,
+    cursor_text,
+    delivery_view,
+    event_view,
+    parse_cursor,
+    time_text,
+)
+from webhookd.clock import Clock
+from webhookd.core.delivery import DELIVERY_STATES
+from webhookd.core.event import EVENT_STATES
+from webhookd.core.identifier import UnknownIdError, parse_delivery_id, parse_event_id
+from webhookd.core.problem import PROBLEM_JSON, problem_body
+from webhookd.store.protocol import Backlog, Endpoints, Filter, History, StoreUnavailableError
+
+LIMIT_DEFAULT, LIMIT_MAX = 50, 500
+RATE_WINDOW_S = 60.0
+_CSP = "default-src 'none'; frame-ancestors 'none'"
+_FILTERS = frozenset({"source", "provider", "type", "state", "since", "until", "limit", "cursor"})
+_encode = msgspec.json.Encoder().encode
+
+
+class Numbers(Protocol):
+    """What the metrics can say here."""
+
+    accepted: int
+    delivered_count: int
+
+    def backlog(self, rows: Any, now_ms: int) -> None: ...
+
+    def text(self) -> bytes: ...
+
+
+class Readiness(Protocol):
+    def unready(self) -> str | None: ...
+
+
+class Traffic(Protocol):
+    """What the dispatcher can say here."""
+
+    @property
+    def in_flight(self) -> int: ...
+
+    def in_flight_of(self, name: str) -> int: ...
+
+
+class HistoryAndEndpoints(History, Endpoints, Protocol):
+    pass
+
+
+class Admin:
+    """`refresh` is awaited after an endpoint was paused or resumed."""
+
+    def __init__(
+        self,
+        store: HistoryAndEndpoints,
+        clock: Clock,
+        numbers: Numbers,
+        readiness: Readiness,
+        traffic: Traffic,
+        refresh: Callable[[], Awaitable[None]],
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._numbers = numbers
+        self._readiness = readiness
+        self._traffic = traffic
+        self._refresh = refresh
+        self._began = clock.monotonic()
+        self._samples: deque[tuple[float, int, int]] = deque([(self._began, 0, 0)])
+
+    def routes(self) -> list[web.RouteDef]:
+        return [
+            web.get("/api/v1/status", self.status),
+            web.get("/api/v1/events", self.events),
+            web.get("/api/v1/events/{id}", self.event),
+            web.get("/api/v1/events/{id}/body", self.body),
+            web.get("/api/v1/deliveries", self.deliveries),
+            web.get("/api/v1/deliveries/{id}", self.delivery),
+            web.post("/api/v1/endpoints/{name}/pause", self.pause),
+            web.post("/api/v1/endpoints/{name}/resume", self.resume),
+        ]
+
+    def sample(self) -> None:
+        """Note the counts, so that `status` can say a rate. Called now and then; keeps a minute."""
+        now = self._clock.monotonic()
+        self._samples.append((now, self._numbers.accepted, self._numbers.delivered_count))
+        while len(self._samples) > 2 and now - self._samples[1][0] > RATE_WINDOW_S:
+            self._samples.popleft()
+
+    async def status(self, _request: web.Request) -> web.Response:
+        self.sample()
+        rows = await self._store.backlog()
+        odd = await self._store.odd_events()
+        (first_at, accepted, delivered), (last_at, accepted_now, delivered_now) = self._samples[0], self._samples[-1]
+        seconds = max(last_at - first_at, 1.0)
+        why = self._readiness.unready()
+        return _json(
+            Status(
+                version=__version__,
+                ready=why is None,
+                why_not_ready=why,
+                uptime_s=round(self._clock.monotonic() - self._began, 3),
+                accepted=accepted_now,
+                delivered=delivered_now,
+                accepted_per_s=round((accepted_now - accepted) / seconds, 2),
+                delivered_per_s=round((delivered_now - delivered) / seconds, 2),
+                in_flight=self._traffic.in_flight,
+                backlog=sum(row.pending for row in rows),
+                dead=sum(row.dead for row in rows),
+                unrouted=odd.get("unrouted", 0),
+                quarantined=odd.get("quarantined", 0),
+                oldest_pending_at=time_text(
+                    min((row.oldest_pending_at for row in rows if row.oldest_pending_at is not None), default=None)
+                ),
+                endpoints=[self._endpoint(row) for row in rows],
+            )
+        )
+
+    def _endpoint(self, row: Backlog) -> EndpointStatus:
+        return EndpointStatus(
+            name=row.endpoint,
+            url=row.url,
+            state=row.state,
+            managed_by=row.managed_by,
+            in_flight=self._traffic.in_flight_of(row.endpoint),
+            backlog=row.pending,
+            dead=row.dead,
+            oldest_pending_at=time_text(row.oldest_pending_at),
+        )
+
+    async def events(self, request: web.Request) -> web.Response:
+        narrowed, limit = _filter(request.query, {"after"}, EVENT_STATES, cursor_numbers=1)
+        rows = await self._store.events(narrowed, limit)
+        more = len(rows) == limit and narrowed.after is None
+        return _json(Page([event_view(row) for row in rows], cursor_text(rows[-1].key) if more else None))
+
+    async def event(self, request: web.Request) -> web.Response:
+        key, salt = parse_event_id(request.match_info["id"])
+        row = await self._store.event(key, salt)
+        if row is None:
+            raise _NotFoundError
+        deliveries = [
+            delivery_view(each, await self._store.attempts(each.event, each.endpoint))
+            for each in await self._store.deliveries_of(key)
+        ]
+        return _json(event_view(row, deliveries))
+
+    async def body(self, request: web.Request) -> web.Response:
+        key, salt = parse_event_id(request.match_info["id"])
+        body = await self._store.body(key) if await self._store.event(key, salt) is not None else None
+        if body is None:
+            raise _NotFoundError
+        # Hostile bytes: a download, never a page.
+        return web.Response(
+            body=body,
+            content_type="application/octet-stream",
+            headers={
+                "Content-Disposition": f'attachment; filename="{request.match_info["id"]}.json"',
+                "Content-Security-Policy": "sandbox",
+            },
+        )
+
+    async def deliveries(self, request: web.Request) -> web.Response:
+        narrowed, limit = _filter(request.query, {"endpoint"}, DELIVERY_STATES, cursor_numbers=2)
+        rows = await self._store.deliveries(narrowed, limit)
+        cursor = cursor_text(rows[-1].event, rows[-1].endpoint) if len(rows) == limit else None
+        return _json(Page([delivery_view(row) for row in rows], cursor))
+
+    async def delivery(self, request: web.Request) -> web.Response:
+        event, endpoint = parse_delivery_id(request.match_info["id"])
+        row = await self._store.delivery(event, endpoint)
+        if row is None:
+            raise _NotFoundError
+        return _json(delivery_view(row, await self._store.attempts(event, endpoint)))
+
+    async def pause(self, request: web.Request) -> web.Response:
+        return await self._set_state(request.match_info["name"], "paused")
+
+    async def resume(self, request: web.Request) -> web.Response:
+        return await self._set_state(request.match_info["name"], "active")
+
+    async def _set_state(self, name: str, state: Any) -> web.Response:
+        if not await self._store.set_endpoint_state(name, state):
+            raise _NotFoundError
+        await self._refresh()
+        row = next(row for row in await self._store.backlog() if row.endpoint == name)
+        return _json(self._endpoint(row))
+
+    async def metrics(self, _request: web.Request) -> web.Response:
+        self._numbers.backlog(await self._store.backlog(), self._clock.now_ms())
+        return web.Response(body=self._numbers.text(), headers={"Content-Type": "text/plain; version=0.0.4"})
+
+
+def admin_app(admin: Admin, token: str) -> web.Application:
+    @web.middleware
+    async def guard(request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> Any:
+        try:
+            if request.path.startswith("/api/") and not is_bearer(request.headers.get("Authorization"), token):
+                raise _RefusedError(401, "Send Authorization: Bearer with the token in DATA_DIR/admin.token.")
+            response = await handler(request)
+        except _RefusedError as refused:
+            response = _problem(refused.status, str(refused))
+        except (_NotFoundError, UnknownIdError):
+            response = _problem(404, "There is nothing with this name or id.")
+        except ValueError as error:
+            response = _problem(422, str(error))
+        except StoreUnavailableError:
+            response = _problem(503, "The store did not answer in time; narrow the list by time, or try again.")
+        except web.HTTPException as answer:
+            response = _problem(answer.status, answer.reason)
+            if allow := answer.headers.get("Allow"):
+                response.headers["Allow"] = allow
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        response.headers["Cache-Control"] = "no-store"
+        response.headers.setdefault("Content-Security-Policy", _CSP)
+        return response
+
+    app = web.Application(middlewares=[guard], client_max_size=2**20)
+    app.router.add_routes([*admin.routes(), web.get("/metrics", admin.metrics)])
+    return app
+
+
+class _RefusedError(Exception):
+    def __init__(self, status: int, detail: str) -> None:
+        super().__init__(detail)
+        self.status = status
+
+
+class _NotFoundError(Exception):
+    pass
+
+
+def _filter(
+    query: Mapping[str, str], own: set[str], states: tuple[str, ...], *, cursor_numbers: int
+) -> tuple[Filter, int]:
+    """Raises ValueError, with a message that names the parameter."""
+    if unknown := query.keys() - _FILTERS - own:
+        raise ValueError(f"there is no parameter {sorted(unknown)[0][:64]!r}; known are {', '.join(sorted(_FILTERS | own))}")
+    state = query.get("state")
+    if state is not None and state not in states:
+        raise ValueError(f"state must be one of {', '.join(states)}")
+    limit = query.get("limit", str(LIMIT_DEFAULT))
+    if not (limit.isascii() and limit.isdigit() and 1 <= int(limit[:9]) <= LIMIT_MAX):
+        raise ValueError(f"limit must be a whole number from 1 to {LIMIT_MAX}")
+    before = None
+    if "cursor" in query:
+        numbers = parse_cursor(query["cursor"], cursor_numbers)
+        before = (numbers[0], numbers[-1] if cursor_numbers > 1 else 0)
+    narrowed = Filter(
+        source=query.get("source"),
+        provider=query.get("provider"),
+        type=query.get("type"),
+        state=state,
+        endpoint=query.get("endpoint"),
+        since_ms=_time_ms(query, "since"),
+        until_ms=_time_ms(query, "until"),
+        before=before,
+        after=parse_event_id(query["after"])[0] if "after" in query else None,
+    )
+    return narrowed, int(limit)
+
+
+def _time_ms(query: Mapping[str, str], name: str) -> int | None:
+    if name not in query:
+        return None
+    try:
+        at = datetime.fromisoformat(query[name])
+    except ValueError:
+        at = None
+    if at is None or at.tzinfo is None or at.year < 1970:
+        raise ValueError(f"{name} must be an RFC 3339 time with its zone, like 2026-01-31T12:00:00Z")
+    return round(at.timestamp() * 1_000)
+
+
+def _json(value: object) -> web.Response:
+    return web.Response(body=_encode(value), content_type="application/json")
+
+
+def _problem(status: int, detail: str) -> web.Response:
+    return web.Response(status=status, body=problem_body(status, detail), headers={"Content-Type": PROBLEM_JSON})

@@ -1,0 +1,170 @@
+"""The API's objects: what a client may rely on, made from what the store holds."""
+
+import base64
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any, Generic, TypeVar
+
+import msgspec
+
+from webhookd.core.identifier import delivery_id, event_id
+from webhookd.store.protocol import AttemptRow, DeliveryRow, EventRow
+
+T = TypeVar("T")
+
+
+class PaymentRef(msgspec.Struct):
+    provider: str
+    id: str
+
+
+class Attempt(msgspec.Struct):
+    number: int
+    started_at: str
+    duration_ms: int
+    status: int | None
+    error: str | None
+    response: str
+    replay: bool
+
+
+class Delivery(msgspec.Struct, omit_defaults=False):
+    id: str
+    event_id: str
+    endpoint: str
+    state: str
+    attempts: int
+    next_attempt_at: str | None
+    last_status: int | None
+    last_error: str | None
+    created_at: str
+    settled_at: str | None
+    history: list[Attempt] | msgspec.UnsetType = msgspec.UNSET
+
+
+class Event(msgspec.Struct):
+    id: str
+    source: str
+    provider: str
+    provider_event_id: str
+    type: str
+    state: str
+    received_at: str
+    occurred_at: str | None
+    size: int
+    sha256: str
+    payment: PaymentRef | None
+    headers: dict[str, str] | msgspec.UnsetType = msgspec.UNSET
+    deliveries: list[Delivery] | msgspec.UnsetType = msgspec.UNSET
+
+
+class Page(msgspec.Struct, Generic[T]):
+    data: list[T]
+    next_cursor: str | None
+
+
+class EndpointStatus(msgspec.Struct):
+    name: str
+    url: str
+    state: str
+    managed_by: str
+    in_flight: int
+    backlog: int
+    dead: int
+    oldest_pending_at: str | None
+
+
+class Status(msgspec.Struct):
+    version: str
+    ready: bool
+    why_not_ready: str | None
+    uptime_s: float
+    accepted: int
+    """Events taken into the log since the start."""
+    delivered: int
+    """Deliveries made since the start."""
+    accepted_per_s: float
+    """Over the last minute, as far as it has been counted."""
+    delivered_per_s: float
+    in_flight: int
+    backlog: int
+    dead: int
+    unrouted: int
+    quarantined: int
+    oldest_pending_at: str | None
+    endpoints: list[EndpointStatus]
+
+
+def time_text(at_ms: int | None) -> str | None:
+    """RFC 3339 in UTC with milliseconds."""
+    return None if at_ms is None else _time(at_ms)
+
+
+def event_view(row: EventRow, deliveries: Sequence[Delivery] | None = None) -> Event:
+    view = Event(
+        id=event_id(row.key, row.salt),
+        source=row.source,
+        provider=row.provider,
+        provider_event_id=row.provider_event_id,
+        type=row.type,
+        state=row.state,
+        received_at=_time(row.received_at),
+        occurred_at=time_text(row.occurred_at),
+        size=row.size,
+        sha256=row.sha256.hex(),
+        payment=PaymentRef(row.provider, row.payment_id) if row.payment_id is not None else None,
+    )
+    if deliveries is not None:
+        view.headers = dict(row.headers)
+        view.deliveries = list(deliveries)
+    return view
+
+
+def delivery_view(row: DeliveryRow, attempts: Sequence[AttemptRow] | None = None) -> Delivery:
+    view = Delivery(
+        id=delivery_id(row.event, row.endpoint),
+        event_id=event_id(row.event, row.salt),
+        endpoint=row.endpoint_name,
+        state=row.state,
+        attempts=row.attempts,
+        next_attempt_at=time_text(row.due_at),
+        last_status=row.last_status,
+        last_error=row.last_error,
+        created_at=_time(row.created_at),
+        settled_at=time_text(row.settled_at),
+    )
+    if attempts is not None:
+        view.history = [
+            Attempt(
+                number=attempt.number,
+                started_at=_time(attempt.started_at),
+                duration_ms=attempt.duration_ms,
+                status=attempt.status,
+                error=attempt.error,
+                response=attempt.response.decode("utf-8", "replace"),
+                replay=attempt.replay,
+            )
+            for attempt in attempts
+        ]
+    return view
+
+
+def cursor_text(*numbers: int) -> str:
+    return base64.urlsafe_b64encode(msgspec.json.encode(numbers)).rstrip(b"=").decode()
+
+
+def parse_cursor(text: str, count: int) -> tuple[int, ...]:
+    """Raises ValueError."""
+    try:
+        raw = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+        numbers = msgspec.json.decode(raw, type=tuple[int, ...])
+    except (ValueError, msgspec.MsgspecError):
+        raise ValueError("cursor is not one that a list here has given") from None
+    if len(numbers) != count or not all(0 <= number < 2**63 for number in numbers):
+        raise ValueError("cursor is not one that a list here has given")
+    return numbers
+
+
+def _time(at_ms: int) -> str:
+    at: Any = datetime.fromtimestamp(at_ms / 1_000, UTC)
+    return str(at.isoformat(timespec="milliseconds")).replace("+00:00", "Z")

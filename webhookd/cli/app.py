@@ -1,0 +1,45 @@
+"""The `webhookd` command: its verbs, each from a file of its own."""
+
+from typing import Annotated
+
+import typer
+
+from webhookd import __version__
+from webhookd.cli import configuration, deliveries, endpoints, events
+from webhookd.cli.listen import listen
+from webhookd.cli.serve import serve
+from webhookd.cli.status import status
+from webhookd.cli.trigger import trigger
+
+app = typer.Typer(
+    help="A payment-webhook gateway in one process: 200 means fsynced, kill -9 loses nothing.\n\n"
+    "Start with `webhookd serve --dev`, then `webhookd trigger stripe payment_intent.succeeded`.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+app.command()(serve)
+app.command()(listen)
+app.command()(trigger)
+app.command()(status)
+app.add_typer(events.app, name="events")
+app.add_typer(deliveries.app, name="deliveries")
+app.add_typer(endpoints.app, name="endpoints")
+app.add_typer(configuration.app, name="config")
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"webhookd {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+) -> None:
+    del version
+
+
+def main() -> None:
+    app()

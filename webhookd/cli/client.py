@@ -1,0 +1,82 @@
+"""How a verb talks to a running daemon."""
+
+import json
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from webhookd.cli.options import Exit, fail, parse_duration, read_config
+from webhookd.observe.whereabouts import running_at
+
+TIMEOUT_S = 30
+
+
+class Client:
+    """Finds the daemon by --url, else by what it noted in the data directory, else by the configuration."""
+
+    def __init__(self, config_file: Path | None, data_dir: str | None, url: str | None, token_file: Path | None) -> None:
+        config = read_config(config_file, data_dir=data_dir)
+        running = running_at(config.data_dir)
+        noted = running.admin if running is not None else f"http://{config.server.admin_listen}"
+        self.url = (url or noted).rstrip("/")
+        self._token_file = token_file or config.data_dir / "admin.token"
+        self._token: str | None = None
+
+    def get(self, path: str, **query: Any) -> Any:
+        """The decoded answer. Ends the command when the daemon cannot be reached or says no."""
+        return json.loads(self.get_raw(path, **query))
+
+    def get_raw(self, path: str, **query: Any) -> bytes:
+        return self._send("GET", path, query)
+
+    def post(self, path: str) -> Any:
+        return json.loads(self._send("POST", path, {}))
+
+    def _send(self, method: str, path: str, query: dict[str, Any]) -> bytes:
+        given = {name: value for name, value in query.items() if value is not None}
+        url = f"{self.url}{path}" + (f"?{urllib.parse.urlencode(given)}" if given else "")
+        if not url.startswith(("http://", "https://")):
+            fail(Exit.USAGE, "--url must begin with http:// or https://")
+        request = urllib.request.Request(url, method=method, headers={"Authorization": f"Bearer {self._read_token()}"})  # noqa: S310
+        try:
+            # A proxy of the environment has no business between a command and its daemon.
+            opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+            with opener.open(request, timeout=TIMEOUT_S) as response:
+                return bytes(response.read())
+        except urllib.error.HTTPError as error:
+            detail = _detail(error.read())
+            if error.code == 401:
+                fail(Exit.UNREACHABLE, f"the daemon at {self.url} does not know the token in {self._token_file}")
+            fail(Exit.USAGE if error.code == 422 else Exit.FOUND_WRONG, detail or f"the daemon answered {error.code}")
+        except (OSError, ValueError):
+            fail(Exit.UNREACHABLE, f"no daemon answers at {self.url}: is `webhookd serve` running? (see --url, --data-dir)")
+
+    def _read_token(self) -> str:
+        if self._token is None:
+            try:
+                self._token = self._token_file.read_text(encoding="ascii").strip()
+            except (OSError, UnicodeDecodeError):
+                fail(
+                    Exit.UNREACHABLE,
+                    f"{self._token_file} cannot be read: the daemon writes it at its first start (see --token-file, --data-dir)",
+                )
+        return self._token
+
+
+def moment(text: str | None, option: str) -> str | None:
+    """An RFC 3339 time, or an age like "2h" counted back from now."""
+    if text is None or "T" in text or "-" in text:
+        return text
+    at_s = time.time() - parse_duration(text, option) / 1_000
+    return datetime.fromtimestamp(at_s, UTC).isoformat(timespec="milliseconds")
+
+
+def _detail(body: bytes) -> str | None:
+    try:
+        return str(json.loads(body)["detail"])
+    except (ValueError, KeyError, TypeError):
+        return None

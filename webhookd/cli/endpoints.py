@@ -1,0 +1,61 @@
+"""`webhookd endpoints`: who is delivered to, and holding or releasing that."""
+
+from typing import Annotated
+
+import msgspec
+import typer
+from rich.table import Table
+
+from webhookd.cli.client import Client
+from webhookd.cli.options import ConfigFile, DataDirOption, Json, TokenFile, Url, cell, output, write_json
+
+app = typer.Typer(help="Who is delivered to.", no_args_is_help=True)
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The endpoint's name.")]
+
+
+@app.command("list")
+def list_endpoints(
+    config_file: ConfigFile = None,
+    data_dir: DataDirOption = None,
+    url: Url = None,
+    token_file: TokenFile = None,
+    as_json: Json = False,
+) -> None:
+    """All endpoints, with what each is still owed."""
+    found = Client(config_file, data_dir, url, token_file).get("/api/v1/status")["endpoints"]
+    if as_json:
+        write_json(msgspec.json.encode({"data": found, "next_cursor": None}))
+        return
+    table = Table("endpoint", "state", "managed by", "pending", "dead", "url")
+    for each in found:
+        table.add_row(*(cell(each[name]) for name in ("name", "state", "managed_by", "backlog", "dead", "url")))
+    output.print(table if table.row_count else "no endpoints")
+
+
+@app.command("pause")
+def pause_endpoint(
+    name: Name,
+    config_file: ConfigFile = None,
+    data_dir: DataDirOption = None,
+    url: Url = None,
+    token_file: TokenFile = None,
+) -> None:
+    """Deliver nothing to it until it is resumed. What it is owed is kept."""
+    _set(Client(config_file, data_dir, url, token_file), name, "pause")
+
+
+@app.command("resume")
+def resume_endpoint(
+    name: Name,
+    config_file: ConfigFile = None,
+    data_dir: DataDirOption = None,
+    url: Url = None,
+    token_file: TokenFile = None,
+) -> None:
+    """Deliver to it again, beginning with what has waited longest. Also after it answered 410 Gone."""
+    _set(Client(config_file, data_dir, url, token_file), name, "resume")
+
+
+def _set(client: Client, name: str, verb: str) -> None:
+    found = client.post(f"/api/v1/endpoints/{name}/{verb}")
+    output.print(f"{cell(found['name'])} is {found['state']}, {found['backlog']} pending", highlight=False)

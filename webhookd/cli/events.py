@@ -1,0 +1,160 @@
+"""`webhookd events`: what is in the log."""
+
+import time
+from typing import Annotated, Any
+
+import msgspec
+import typer
+from rich.table import Table
+
+from webhookd.cli.client import Client, moment
+from webhookd.cli.options import (
+    ConfigFile,
+    DataDirOption,
+    Json,
+    Limit,
+    ProviderName,
+    Since,
+    SourceName,
+    TokenFile,
+    TypeGlob,
+    Until,
+    Url,
+    cell,
+    output,
+    write_json,
+)
+from webhookd.core.event import EVENT_STATES
+
+POLL_S = 0.5
+app = typer.Typer(help="What is in the log.", no_args_is_help=True)
+State = Annotated[str | None, typer.Option("--state", help=f"Only these: {', '.join(EVENT_STATES)}.")]
+
+
+@app.command("list")
+def list_events(
+    config_file: ConfigFile = None,
+    data_dir: DataDirOption = None,
+    url: Url = None,
+    token_file: TokenFile = None,
+    source: SourceName = None,
+    provider: ProviderName = None,
+    type_glob: TypeGlob = None,
+    since: Since = None,
+    until: Until = None,
+    state: State = None,
+    limit: Limit = 50,
+    as_json: Json = False,
+) -> None:
+    """The newest events first."""
+    client = Client(config_file, data_dir, url, token_file)
+    raw = client.get_raw(
+        "/api/v1/events",
+        source=source,
+        provider=provider,
+        type=type_glob,
+        state=state,
+        since=moment(since, "--since"),
+        until=moment(until, "--until"),
+        limit=limit,
+    )
+    if as_json:
+        write_json(raw)
+        return
+    table = Table("received", "event", "source", "type", "state", "payment", "bytes")
+    for event in msgspec.json.decode(raw)["data"]:
+        table.add_row(*map(cell, _row(event)))
+    output.print(table if table.row_count else "no events")
+
+
+@app.command("show")
+def show_event(
+    event_id: Annotated[str, typer.Argument(metavar="ID", help="evt_…")],
+    config_file: ConfigFile = None,
+    data_dir: DataDirOption = None,
+    url: Url = None,
+    token_file: TokenFile = None,
+    with_body: Annotated[bool, typer.Option("--body", help="Print the provider's bytes, and nothing else.")] = False,
+    as_json: Json = False,
+) -> None:
+    """One event with its deliveries and every attempt."""
+    client = Client(config_file, data_dir, url, token_file)
+    if with_body:
+        typer.get_binary_stream("stdout").write(client.get_raw(f"/api/v1/events/{event_id}/body"))
+        return
+    raw = client.get_raw(f"/api/v1/events/{event_id}")
+    if as_json:
+        write_json(raw)
+        return
+    event = msgspec.json.decode(raw)
+    for name in ("id", "source", "provider", "provider_event_id", "type", "state", "received_at", "occurred_at", "size", "sha256"):
+        output.print(f"[bold]{name:18}[/] {cell(event[name])}", highlight=False, soft_wrap=True)
+    for delivery in event["deliveries"]:
+        print_delivery(delivery)
+    if not event["deliveries"]:
+        output.print("owed to nobody")
+
+
+@app.command("tail")
+def tail_events(
+    config_file: ConfigFile = None,
+    data_dir: DataDirOption = None,
+    url: Url = None,
+    token_file: TokenFile = None,
+    source: SourceName = None,
+    provider: ProviderName = None,
+    type_glob: TypeGlob = None,
+    state: State = None,
+    limit: Limit = 10,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as events come, until Ctrl-C.")] = False,
+    as_json: Json = False,
+) -> None:
+    """The last events in the order they came; with --follow the coming ones too. --json gives JSON lines."""
+    client = Client(config_file, data_dir, url, token_file)
+    narrowed = {"source": source, "provider": provider, "type": type_glob, "state": state}
+    page = client.get("/api/v1/events", limit=limit, **narrowed)["data"][::-1]
+    last = None
+    try:
+        while True:
+            for event in page:
+                last = event["id"]
+                if as_json:
+                    write_json(msgspec.json.encode(event))
+                else:
+                    output.print("  ".join(map(cell, _row(event))), highlight=False, markup=False, soft_wrap=True)
+            if not follow:
+                return
+            if len(page) < 500:
+                time.sleep(POLL_S)
+            after = {"after": last} if last else {}
+            page = client.get("/api/v1/events", limit=500, **narrowed, **after)["data"]
+            if not last:
+                page = page[::-1]
+    except KeyboardInterrupt:
+        return
+
+
+def print_delivery(delivery: dict[str, Any]) -> None:
+    """A delivery and, where they are there, its attempts."""
+    next_at = f", next attempt {delivery['next_attempt_at']}" if delivery["next_attempt_at"] else ""
+    output.print(
+        f"[bold]{cell(delivery['endpoint'])}[/] {cell(delivery['state'])} after {delivery['attempts']} attempts{next_at}  {delivery['id']}",
+        highlight=False,
+        soft_wrap=True,
+    )
+    for attempt in delivery.get("history", ()):
+        found = cell(attempt["error"] or "ok")
+        output.print(
+            f"  {attempt['number']:>3}  {attempt['started_at']}  {attempt['duration_ms']} ms  "
+            f"{cell(attempt['status'])}  {found}  {cell(attempt['response'])[:80]}",
+            highlight=False,
+            markup=False,
+            soft_wrap=True,
+        )
+
+
+def _row(event: dict[str, Any]) -> list[Any]:
+    payment = event["payment"]["id"] if event["payment"] else None
+    return [event["received_at"], event["id"], event["source"], event["type"], event["state"], payment, event["size"]]
+
+

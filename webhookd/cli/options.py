@@ -1,0 +1,80 @@
+"""Options that verbs share, and how a command ends: the exit codes of the contract."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import IntEnum
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+from rich.console import Console
+
+from webhookd.config import Config, ConfigError, load
+from webhookd.core.units import duration_ms
+
+
+class Exit(IntEnum):
+    DONE = 0
+    FOUND_WRONG = 1
+    USAGE = 2
+    UNREACHABLE = 69
+    CONFIG = 78
+
+
+ConfigFile = Annotated[
+    Path | None,
+    typer.Option("-c", "--config", help="The configuration. Default: ./webhookd.toml, then /etc/webhookd/webhookd.toml."),
+]
+DataDirOption = Annotated[str | None, typer.Option("--data-dir", help="Overrides server.data_dir.")]
+Url = Annotated[str | None, typer.Option("--url", help="The admin listener of the daemon to ask.")]
+TokenFile = Annotated[Path | None, typer.Option("--token-file", help="Default: admin.token in the data directory.")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON document (or JSON lines) on standard output.")]
+SourceName = Annotated[str | None, typer.Option("--source", help="Only this source.")]
+ProviderName = Annotated[str | None, typer.Option("--provider", help="Only this provider.")]
+TypeGlob = Annotated[str | None, typer.Option("--type", help='Only event types that match, like "payment_intent.*".')]
+Since = Annotated[str | None, typer.Option("--since", help='A time like 2026-01-31T12:00:00Z, or an age like "2h".')]
+Until = Annotated[str | None, typer.Option("--until", help="The same; up to here.")]
+Limit = Annotated[int, typer.Option("--limit", min=1, max=500, help="At most so many.")]
+
+messages = Console(stderr=True)
+output = Console()
+
+
+def fail(code: Exit, *lines: str) -> NoReturn:
+    for line in lines:
+        messages.print(f"webhookd: {line}", style="red" if messages.is_terminal else None, markup=False, highlight=False)
+    raise typer.Exit(code)
+
+
+@contextmanager
+def config_errors() -> Iterator[None]:
+    """Turn a ConfigError into its lines and exit code."""
+    try:
+        yield
+    except ConfigError as error:
+        fail(Exit.CONFIG, *error.mistakes)
+
+
+def read_config(path: Path | None, **server: str | None) -> Config:
+    with config_errors():
+        return load(path, **server)
+
+
+def parse_duration(text: str, option: str) -> int:
+    """Milliseconds; a wrong one is wrong usage."""
+    try:
+        return duration_ms(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint=option) from None
+
+
+def write_json(text: str | bytes) -> None:
+    sys.stdout.write((text if isinstance(text, str) else text.decode()) + "\n")
+    sys.stdout.flush()
+
+
+def cell(value: Any) -> str:
+    """A value in a table: what came from outside may hold control characters, and must not reach the terminal."""
+    text = "–" if value is None else str(value)
+    return text if text.isprintable() else ascii(text)[1:-1]

@@ -1,0 +1,109 @@
+"""`webhookd serve`: the daemon."""
+
+import asyncio
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import structlog
+import typer
+
+from webhookd.cli.demo import show_sample
+from webhookd.cli.listen import print_visit
+from webhookd.cli.options import ConfigFile, DataDirOption, Exit, fail, read_config
+from webhookd.clock import SystemClock
+from webhookd.config import Config, ConfigError
+from webhookd.daemon import Daemon, DaemonFailedError
+from webhookd.observe import logs
+from webhookd.sandbox.dev import LOCAL, dev_secrets, with_dev
+from webhookd.sandbox.merchant import Merchant, Visit
+from webhookd.store.connection import WrongDatabaseError
+from webhookd.store.data_dir import DataDirError
+from webhookd.store.protocol import StoreError
+
+try:
+    from uvloop import new_event_loop
+except ImportError:
+    from asyncio import new_event_loop
+
+MERCHANT_PORT = 9000
+_log = structlog.get_logger("webhookd.serve")
+
+
+def serve(
+    config_file: ConfigFile = None,
+    data_dir: DataDirOption = None,
+    listen: Annotated[str | None, typer.Option("--listen", metavar="H:P", help="Overrides server.listen.")] = None,
+    admin_listen: Annotated[
+        str | None, typer.Option("--admin-listen", metavar="H:P", help="Overrides server.admin_listen.")
+    ] = None,
+    dev: Annotated[
+        bool,
+        typer.Option(
+            "--dev",
+            help="For your desk: a source with a generated secret for every provider, loopback endpoints allowed, and a "
+            "merchant in the background as endpoint `local`.",
+        ),
+    ] = False,
+    sample: Annotated[
+        bool, typer.Option("--sample", help="With --dev: send one signed sample event through and show its way.")
+    ] = False,
+) -> None:
+    """Receive hooks, keep them, deliver them: the daemon.
+
+    A hook is answered 200 once it is fsynced, and delivered from then on, through restarts and crashes.
+    SIGTERM finishes what is under way and stops; SIGHUP reads sources and endpoints again.
+    """
+    server = {"data_dir": data_dir, "listen": listen, "admin_listen": admin_listen}
+
+    def load_config() -> Config:
+        return read_config_or_raise(config_file, server)
+
+    config = read_config(config_file, **server)
+    logs.configure()
+    if sample and not dev:
+        raise typer.BadParameter("goes with --dev", param_hint="--sample")
+    # A thread that holds the interpreter for the default 5 ms holds up a commit for as long.
+    sys.setswitchinterval(0.001)
+    try:
+        with asyncio.Runner(loop_factory=new_event_loop) as runner:
+            runner.run(_serve_dev(config, load_config, sample=sample) if dev else Daemon(config, load_config).run())
+    except ConfigError as error:
+        fail(Exit.CONFIG, *error.mistakes)
+    except (DataDirError, WrongDatabaseError) as error:
+        fail(Exit.CONFIG, str(error))
+    except (DaemonFailedError, StoreError) as error:
+        fail(Exit.FOUND_WRONG, f"stopped: {error}")
+
+
+def read_config_or_raise(config_file: Path | None, server: dict[str, str | None]) -> Config:
+    """Raises ConfigError, for a daemon that goes on with what it has."""
+    from webhookd.config import load  # noqa: PLC0415
+
+    return load(config_file, **server)
+
+
+async def _serve_dev(config: Config, load_config: Callable[[], Config], *, sample: bool) -> None:
+    kept = dev_secrets(config.data_dir, create=True)
+    visits: asyncio.Queue[Visit] = asyncio.Queue(1_000)
+
+    def told(visit: Visit) -> None:
+        print_visit(visit, name=LOCAL)
+        if not visits.full():
+            visits.put_nowait(visit)
+
+    merchant = Merchant(SystemClock().now_ms, told, secret=kept[LOCAL])
+    try:
+        port = await merchant.start("127.0.0.1", MERCHANT_PORT)
+    except OSError:
+        port = await merchant.start("127.0.0.1", 0)
+    try:
+        daemon = Daemon(with_dev(config, kept, port), lambda: with_dev(load_config(), kept, port))
+        await daemon.run(lambda running: show_sample(running, kept, visits, port) if sample else _say_dev(running, port))
+    finally:
+        await merchant.stop()
+
+
+async def _say_dev(daemon: Daemon, port: int) -> None:
+    _log.info("dev", merchant=f"http://127.0.0.1:{port}/", try_next="webhookd trigger stripe payment_intent.succeeded")

@@ -1,0 +1,54 @@
+"""`webhookd status`: is it well, and what is waiting."""
+
+from datetime import UTC, datetime
+
+import typer
+from rich.table import Table
+
+from webhookd.cli.client import Client
+from webhookd.cli.options import ConfigFile, DataDirOption, Exit, Json, TokenFile, Url, cell, output, write_json
+from webhookd.core.units import duration_text
+
+
+def status(
+    config_file: ConfigFile = None,
+    data_dir: DataDirOption = None,
+    url: Url = None,
+    token_file: TokenFile = None,
+    as_json: Json = False,
+) -> None:
+    """Health, rates, backlog and the oldest undelivered event, by endpoint. Exit 1 when it cannot accept hooks."""
+    client = Client(config_file, data_dir, url, token_file)
+    if as_json:
+        raw = client.get_raw("/api/v1/status")
+        write_json(raw)
+        return
+    found = client.get("/api/v1/status")
+    health = "[green]ready[/]" if found["ready"] else f"[red]not ready:[/] {found['why_not_ready']}"
+    output.print(f"webhookd {found['version']} at {client.url}, up {duration_text(found['uptime_s'] * 1000)}: {health}", highlight=False)
+    output.print(
+        f"in {found['accepted_per_s']}/s, out {found['delivered_per_s']}/s over the last minute; since the start "
+        f"{found['accepted']} accepted, {found['delivered']} delivered; {found['unrouted']} unrouted, "
+        f"{found['quarantined']} quarantined in the log",
+        highlight=False,
+    )
+    table = Table("endpoint", "state", "in flight", "pending", "oldest", "dead", "url")
+    for each in found["endpoints"]:
+        table.add_row(
+            cell(each["name"]),
+            cell(each["state"]),
+            str(each["in_flight"]),
+            str(each["backlog"]),
+            _age(each["oldest_pending_at"]),
+            str(each["dead"]),
+            cell(each["url"]),
+        )
+    output.print(table if found["endpoints"] else "no endpoints: events are stored as unrouted")
+    if not found["ready"]:
+        raise typer.Exit(Exit.FOUND_WRONG)
+
+
+def _age(at: str | None) -> str:
+    if at is None:
+        return "–"
+    return duration_text((datetime.now(UTC) - datetime.fromisoformat(at)).total_seconds() * 1_000)

@@ -1,0 +1,292 @@
+"""The only place that knows every room: it joins them, starts them in order and stops them in reverse."""
+
+import asyncio
+import os
+import random
+import signal
+import socket
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import structlog
+from aiohttp import web
+
+from webhookd import __version__
+from webhookd.admin.app import Admin, admin_app
+from webhookd.admin.token import ensure_token
+from webhookd.clock import Clock, SystemClock
+from webhookd.config.model import Address, Config
+from webhookd.config.reader import ConfigError
+from webhookd.core.delivery import Due, Outcome
+from webhookd.core.endpoint import Endpoint
+from webhookd.core.identifier import SALT_BITS, KeyMint
+from webhookd.deliver.aiohttp_transport import AiohttpTransport
+from webhookd.deliver.courier import Courier
+from webhookd.deliver.guard import Guard
+from webhookd.dispatch.dispatcher import Dispatcher
+from webhookd.observe.health import FREE_CHECK_S, Health
+from webhookd.observe.metrics import Metrics
+from webhookd.observe.sd_notify import listen_sockets, notify, watchdog_interval_s
+from webhookd.observe.whereabouts import Whereabouts, forget, note
+from webhookd.providers import PROVIDERS
+from webhookd.receive.intake import EvidenceUnavailableError, Intake, Source
+from webhookd.receive.routes import Routes
+from webhookd.receive.server import BACKLOG, HookServer
+from webhookd.service import Service
+from webhookd.store.connection import driver, has_wal_reset_bug
+from webhookd.store.data_dir import DataDir, file_system_of
+from webhookd.store.sqlite import SqliteStore
+
+RECEIVE_GRACE_S = 10.0
+DELIVER_GRACE_S = 20.0
+_log = structlog.get_logger("webhookd.daemon")
+
+Attempt = Callable[[Endpoint, Due], Awaitable[Outcome]]
+
+
+class Seams(Protocol):
+    """Where a test may put something of its own between two rooms."""
+
+    def store(self, store: SqliteStore) -> SqliteStore: ...
+
+    def attempt(self, attempt: Attempt) -> Attempt: ...
+
+
+class DaemonFailedError(Exception):
+    """The daemon had to stop. The supervisor should start it again."""
+
+
+class Daemon:
+    """`load` reads the configuration again on SIGHUP; it raises ConfigError, and then all stays as it is."""
+
+    def __init__(
+        self,
+        config: Config,
+        load: Callable[[], Config],
+        *,
+        clock: Clock | None = None,
+        seams: Seams | None = None,
+    ) -> None:
+        self._config = config
+        self._load = load
+        self._clock = clock or SystemClock()
+        self._seams = seams
+        self._metrics = Metrics()
+        self._health = Health()
+        self._stop = asyncio.Event()
+        self._failure: str | None = None
+        self.hooks_at = self.admin_at = config.server.listen
+        """Where the listeners really are, once `run` has called `ready`."""
+
+    @property
+    def data_dir(self) -> Path:
+        return self._config.data_dir
+
+    async def run(self, ready: Callable[["Daemon"], Awaitable[None]] | None = None) -> None:
+        """From start to stop. Raises DaemonFailedError, ConfigError, store.protocol.StoreError."""
+        self._watch_signals()
+        with DataDir(self._config.data_dir) as data_dir:
+            self._warn_of_disk(data_dir.path)
+            store = SqliteStore(self._config.database, committed=self._metrics.committed)
+            await store.open()
+            try:
+                await self._serve(data_dir, store, ready)
+            finally:
+                await store.close()
+        if self._failure is not None:
+            raise DaemonFailedError(self._failure)
+        _log.info("stopped")
+
+    async def _serve(
+        self, data_dir: DataDir, store: SqliteStore, ready: Callable[["Daemon"], Awaitable[None]] | None
+    ) -> None:
+        config = self._config
+        guard = Guard(config.allow_networks)
+        transport = AiohttpTransport(guard)
+        courier = Courier(transport, self._clock, self._metrics, timeout_s=config.delivery.timeout / 1_000)
+        attempt: Attempt = courier.attempt
+        log = store
+        if self._seams is not None:
+            log, attempt = self._seams.store(store), self._seams.attempt(attempt)
+        dispatcher = Dispatcher(
+            log, attempt, self._clock, self._metrics, max_in_flight=config.delivery.max_in_flight
+        )
+        store.announce(dispatcher.offer)
+        mint = KeyMint(await store.last_key())
+        intake = Intake(log, mint, lambda: random.getrandbits(SALT_BITS), _no_evidence)
+        routes = Routes(
+            intake,
+            self._clock,
+            self._metrics,
+            body_bytes_max=config.server.max_body,
+            unready=self._health.unready,
+        )
+        self._routes, self._dispatcher, self._store = routes, dispatcher, store
+        await self._apply(config)
+
+        sockets = listen_sockets()
+        admin = Admin(store, self._clock, self._metrics, self._health, dispatcher, self._refresh_endpoints)
+        admin_runner = web.AppRunner(
+            admin_app(admin, ensure_token(data_dir.path)), access_log=None, keepalive_timeout=15, shutdown_timeout=2
+        )
+        hooks_runner = web.ServerRunner(
+            HookServer(routes.handle, body_bytes_max=config.server.max_body), shutdown_timeout=RECEIVE_GRACE_S
+        )
+        watch = [
+            Service("disk-watch", FREE_CHECK_S, self._watch_disk(data_dir), self._on_duty_failed),
+            Service("store-watch", 0.25, self._watch_store, self._on_duty_failed),
+        ]
+        interval_s = watchdog_interval_s()
+        if interval_s is not None:
+            watch.append(Service("watchdog", interval_s, _feed_watchdog, self._on_duty_failed))
+        try:
+            self.admin_at = await _listen(admin_runner, sockets.get("admin"), config.server.admin_listen)
+            self._health.watch_disk(data_dir.free_bytes, config.server.min_free)
+            self._health.starting = False
+            self.hooks_at = await _listen(hooks_runner, sockets.get("hooks"), config.server.listen)
+            for service in watch:
+                service.start()
+            _log.info(
+                "ready",
+                version=__version__,
+                hooks=f"http://{self.hooks_at}",
+                admin=f"http://{self.admin_at}",
+                data_dir=str(data_dir.path),
+                sqlite=driver.sqlite_version,
+            )
+            note(data_dir.path, Whereabouts(f"http://{self.hooks_at}", f"http://{self.admin_at}", os.getpid()))
+            notify("READY=1", f"STATUS=receiving on {self.hooks_at}")
+            if ready is not None:
+                await ready(self)
+            await self._stop.wait()
+        finally:
+            # In reverse: no new hooks, then the ones under way, then no new attempts, then those under way.
+            self._health.stopping = True
+            notify("STOPPING=1", "STATUS=finishing what is under way")
+            await hooks_runner.cleanup()
+            await dispatcher.stop(DELIVER_GRACE_S)
+            await admin_runner.cleanup()
+            for service in watch:
+                await service.stop()
+            await transport.close()
+            forget(data_dir.path)
+
+    # --- Configuration
+
+    async def _apply(self, config: Config) -> None:
+        """Make the sources and endpoints those of the configuration. Raises StoreError, and then all stays as it is."""
+        sources = {
+            name: Source(name, PROVIDERS[settings.provider](settings.secrets))
+            for name, settings in config.sources.items()
+        }
+        endpoints = await self._store.adopt(config.endpoint_specs(), self._clock.now_ms())
+        self._routes.sources = sources
+        self._dispatcher.serve(endpoints)
+        self._config = config
+
+    async def _refresh_endpoints(self) -> None:
+        """After an endpoint was paused or resumed in the store."""
+        endpoints = await self._store.adopt(self._config.endpoint_specs(), self._clock.now_ms())
+        self._dispatcher.serve(endpoints)
+
+    async def _reload(self) -> None:
+        notify("RELOADING=1")
+        try:
+            config = self._load()
+            fixed = [
+                name
+                for name in ("server", "store", "delivery")
+                if getattr(config, name) != getattr(self._config, name)
+            ]
+            await self._apply(config)
+        except ConfigError as error:
+            _log.error("reload_refused", mistakes=error.mistakes)
+        except Exception as error:  # noqa: BLE001 - the daemon goes on as it was
+            _log.error("reload_failed", kind=type(error).__name__)
+        else:
+            _log.info("reloaded", sources=len(config.sources), endpoints=len(config.endpoints))
+            if fixed:
+                _log.warning("restart_needed", why="these sections are only read at start", sections=fixed)
+        notify("READY=1")
+
+    # --- Signals and watches
+
+    def _watch_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._on_stop_signal)
+        self._reloads: set[asyncio.Task[None]] = set()
+        loop.add_signal_handler(signal.SIGHUP, self._on_reload_signal)
+
+    def _on_stop_signal(self) -> None:
+        if self._stop.is_set():
+            _log.warning("stopping_at_once", why="a second signal")
+            # What is under way is on disk or was not acknowledged: leaving now loses nothing.
+            raise SystemExit(1)
+        _log.info("stopping")
+        self._stop.set()
+
+    def _on_reload_signal(self) -> None:
+        task = asyncio.ensure_future(self._reload())
+        self._reloads.add(task)
+        task.add_done_callback(self._reloads.discard)
+
+    def _watch_disk(self, data_dir: DataDir) -> Callable[[], Awaitable[None]]:
+        async def look() -> None:
+            if self._health.watch_disk(data_dir.free_bytes, self._config.server.min_free):
+                _log.warning("disk_low" if self._health.disk_low else "disk_has_room", free=data_dir.free_bytes())
+
+        return look
+
+    async def _watch_store(self) -> None:
+        if self._store.broken is not None and not self._health.store_broken:
+            self._health.store_broken = True
+            _log.error("store_broken", reason=str(self._store.broken), what="check the disk; restarting reads it again")
+            self._fail("the store is broken")
+
+    def _on_duty_failed(self, name: str, error: Exception) -> None:
+        _log.error("duty_failed", duty=name, kind=type(error).__name__)
+        self._fail(f"{name} failed")
+
+    def _fail(self, why: str) -> None:
+        self._failure = self._failure or why
+        self._stop.set()
+
+    def _warn_of_disk(self, path: Path) -> None:
+        version = tuple(map(int, driver.sqlite_version.split(".")))
+        if has_wal_reset_bug(version):
+            _log.warning(
+                "sqlite_has_wal_reset_bug",
+                version=driver.sqlite_version,
+                what="only this process may write the database, which keeps it safe; SQLite 3.51.3 has the fix",
+            )
+        if file_system_of(path).startswith("fuse"):
+            _log.warning("data_dir_on_fuse", what="whether fsync is honoured depends on the file system")
+
+
+async def _feed_watchdog() -> None:
+    notify("WATCHDOG=1")
+
+
+async def _no_evidence(_url: str) -> bytes:
+    raise EvidenceUnavailableError("nothing is fetched for any provider yet")
+
+
+async def _listen(runner: web.BaseRunner, inherited: socket.socket | None, address: Address) -> Address:
+    """Serve on the socket that systemd handed over, else on the address. Raises ConfigError when that is taken."""
+    await runner.setup()
+    site: web.BaseSite
+    if inherited is not None:
+        site = web.SockSite(runner, inherited, backlog=BACKLOG)
+    else:
+        site = web.TCPSite(runner, address.host, address.port, backlog=BACKLOG, reuse_address=True)
+    try:
+        await site.start()
+    except OSError as error:
+        raise ConfigError([f"cannot listen on {address}: {error.strerror}"]) from None
+    return _bound(runner.addresses)
+
+
+def _bound(addresses: Sequence[tuple[str, int]]) -> Address:
+    return Address(*addresses[0][:2])

@@ -1,0 +1,269 @@
+"""Decides which delivery is attempted next: fresh ones as they are committed, the others when their time comes.
+
+Endpoints take turns, one attempt a turn, so that a long backlog for one costs the others nothing. What is due is on
+disk and what is under way is in memory: after a crash the disk alone says what is owed.
+"""
+
+import asyncio
+import random
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from heapq import heappop, heappush
+from typing import Protocol
+
+import structlog
+
+from webhookd.clock import Clock, Timer
+from webhookd.core.delivery import Due, Outcome, Settlement, settle
+from webhookd.core.endpoint import Endpoint
+from webhookd.dispatch.lane import WINDOW, Lane
+from webhookd.store.protocol import Outbox, StoreBrokenError, StoreUnavailableError
+
+UNSETTLED_MAX = 1024
+"""Attempts whose result is not on disk yet; at the bound no attempt starts until the store has caught up."""
+HELD_BYTES_MAX = 64 * 2**20
+"""Bodies in all windows together; beyond it new work waits on disk."""
+REFILL_BYTES_MAX = 8 * 2**20
+"""Bodies that one look on disk may bring; a single larger one comes alone."""
+STORE_RETRY_MS = 500
+TIMER_S_MAX = 30.0
+"""The longest sleep, so that a step of the wall clock is noticed."""
+_log = structlog.get_logger("webhookd.dispatch")
+
+
+class Meter(Protocol):
+    """What the dispatcher counts."""
+
+    def settled(self, endpoint: str, state: str) -> None: ...
+
+    def delivered(self, seconds_since_received: float) -> None: ...
+
+
+class Dispatcher:
+    """`attempt` never raises. `dice` gives numbers from -1 to 1, for jitter."""
+
+    def __init__(
+        self,
+        outbox: Outbox,
+        attempt: Callable[[Endpoint, Due], Awaitable[Outcome]],
+        clock: Clock,
+        meter: Meter,
+        *,
+        max_in_flight: int,
+        dice: Callable[[], float] = lambda: random.uniform(-1, 1),  # noqa: S311 - jitter, not a secret
+    ) -> None:
+        self._outbox = outbox
+        self._attempt = attempt
+        self._clock = clock
+        self._meter = meter
+        self._dice = dice
+        self._max_in_flight = max_in_flight
+        self._lanes: dict[int, Lane] = {}
+        self._turns: deque[Lane] = deque()
+        self._in_flight = 0
+        self._unsettled = 0
+        self._held_bytes = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._alarms: list[tuple[int, int]] = []
+        self._timer: Timer | None = None
+        self._timer_at = 0
+        self._stopping = False
+
+    @property
+    def in_flight(self) -> int:
+        return self._in_flight
+
+    def in_flight_of(self, name: str) -> int:
+        return sum(lane.in_flight for lane in self._lanes.values() if lane.endpoint.spec.name == name)
+
+    def serve(self, endpoints: Iterable[Endpoint]) -> None:
+        """Deliver to exactly these from now on. What is pending for a new one is looked for on disk at once."""
+        wanted = {endpoint.number: endpoint for endpoint in endpoints}
+        for number in self._lanes.keys() - wanted.keys():
+            # The lane stays, so that an endpoint that comes back is not sent what is still under way.
+            self._let_go(self._lanes[number].halt("disabled"))
+        for number, endpoint in wanted.items():
+            lane = self._lanes.setdefault(number, Lane(endpoint))
+            lane.endpoint = endpoint
+            lane.miss()
+            if endpoint.state != "active":
+                self._let_go(lane.halt(endpoint.state))
+            self._look(lane)
+
+    def offer(self, owed: Sequence[Due], complete: bool) -> None:
+        """Take the deliveries of a commit. Those that do not fit the window are found on disk later."""
+        now_ms = self._clock.now_ms()
+        for due in owed:
+            lane = self._lanes.get(due.endpoint)
+            if lane is None:
+                continue
+            if due.due_at > now_ms:
+                lane.wake_by(due.due_at)
+            elif self._held_bytes > HELD_BYTES_MAX:
+                lane.miss()
+            elif lane.offer(due):
+                self._held_bytes += due.event.size
+            self._look(lane)
+        if not complete:
+            for lane in self._lanes.values():
+                lane.miss()
+                self._look(lane)
+        self._pump()
+
+    async def stop(self, grace_s: float) -> None:
+        """Start nothing more, and wait for what is under way. What does not end in time is cut, and due again later."""
+        self._stopping = True
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._tasks:
+            _, late = await asyncio.wait(self._tasks, timeout=grace_s)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+
+    # --- Turns
+
+    def _look(self, lane: Lane) -> None:
+        """Give the lane its place in the turns, fill its window, or set its alarm, if it is time for any of them."""
+        if self._stopping:
+            return
+        if lane.wake_at is not None:
+            if lane.wake_at <= self._clock.now_ms():
+                lane.wake_at, lane.behind = None, True
+            else:
+                self._set_alarm(lane)
+        if lane.wants_refill():
+            lane.begin_refill()
+            self._spawn(self._refill(lane))
+        if not lane.queued and lane.may_start():
+            lane.queued = True
+            self._turns.append(lane)
+
+    def _pump(self) -> None:
+        while self._turns and self._in_flight < self._max_in_flight and self._unsettled < UNSETTLED_MAX:
+            if self._stopping:
+                return
+            lane = self._turns.popleft()
+            lane.queued = False
+            if lane.may_start():
+                due = lane.ready.popleft()
+                lane.in_flight += 1
+                self._in_flight += 1
+                self._unsettled += 1
+                self._spawn(self._carry_out(lane, due))
+            self._look(lane)
+
+    async def _carry_out(self, lane: Lane, due: Due) -> None:
+        try:
+            try:
+                outcome = await self._attempt(lane.endpoint, due)
+            finally:
+                lane.in_flight -= 1
+                self._in_flight -= 1
+                self._held_bytes -= due.event.size
+                self._look(lane)
+                self._pump()
+            settlement = settle(due, outcome, lane.endpoint.spec.retry, self._clock.now_ms(), self._dice())
+            if outcome.status == 410 and lane.endpoint.state == "active":
+                # The store pauses the endpoint in the transaction that settles the attempt; here it stops at once.
+                _log.warning("endpoint_paused", endpoint=lane.endpoint.spec.name, reason="it answered 410 Gone")
+                self._let_go(lane.halt("paused"))
+            await self._record(settlement)
+            self._report(lane, due, settlement)
+            if settlement.due_at is not None:
+                lane.wake_by(settlement.due_at)
+        finally:
+            self._unsettled -= 1
+            lane.release(due.key)
+            self._look(lane)
+            self._pump()
+
+    async def _record(self, settlement: Settlement) -> None:
+        """Insist: an attempt that was made and is not recorded would be made again."""
+        while True:
+            try:
+                return await self._outbox.settle(settlement)
+            except StoreUnavailableError:
+                await asyncio.sleep(STORE_RETRY_MS / 1_000)
+            except StoreBrokenError:
+                self._stopping = True  # and so does the process; after the restart the delivery is due again
+                return None
+
+    def _report(self, lane: Lane, due: Due, settlement: Settlement) -> None:
+        name, outcome = lane.endpoint.spec.name, settlement.outcome
+        if settlement.state == "delivered":
+            self._meter.settled(name, "delivered")
+            self._meter.delivered((outcome.started_at + outcome.duration_ms - due.event.received_at) / 1_000)
+            return
+        facts = {
+            "endpoint": name,
+            "event": due.event.id,
+            "delivery": due.key.id,
+            "attempt": settlement.number,
+            "error": outcome.error,
+            "status": outcome.status,
+        }
+        if settlement.state == "dead":
+            self._meter.settled(name, "dead")
+            _log.warning("delivery_dead", **facts)
+        else:
+            _log.info("attempt_failed", **facts, next_attempt_at=settlement.due_at)
+
+    # --- From disk
+
+    async def _refill(self, lane: Lane) -> None:
+        now_ms = self._clock.now_ms()
+        bytes_max = max(1, min(REFILL_BYTES_MAX, HELD_BYTES_MAX - self._held_bytes))
+        try:
+            batch = await self._outbox.due(lane.endpoint.number, now_ms, lane.known_events, WINDOW, bytes_max)
+        except StoreUnavailableError:
+            lane.abandon_refill()
+            lane.wake_by(now_ms + STORE_RETRY_MS)
+        except StoreBrokenError:
+            self._stopping = True
+            return
+        else:
+            lane.end_refill(batch)
+            self._held_bytes += sum(due.event.size for due in batch.due)
+            if lane.endpoint.state != "active":
+                self._let_go(lane.halt(lane.endpoint.state))
+        self._look(lane)
+        self._pump()
+
+    def _set_alarm(self, lane: Lane) -> None:
+        """Look at the lane again at its `wake_at`. An alarm that was overtaken by an earlier one just looks in vain."""
+        if lane.wake_at is None or lane.alarm_at == lane.wake_at:
+            return
+        lane.alarm_at = lane.wake_at
+        heappush(self._alarms, (lane.wake_at, lane.endpoint.number))
+        self._set_timer()
+
+    def _set_timer(self) -> None:
+        if not self._alarms or self._stopping:
+            return
+        at = self._alarms[0][0]
+        if self._timer is not None:
+            if self._timer_at <= at:
+                return
+            self._timer.cancel()
+        self._timer_at = at
+        delay_s = max(0.0, (at - self._clock.now_ms()) / 1_000)
+        self._timer = self._clock.call_later(min(delay_s, TIMER_S_MAX), self._on_time)
+
+    def _on_time(self) -> None:
+        self._timer = None
+        now_ms = self._clock.now_ms()
+        while self._alarms and self._alarms[0][0] <= now_ms:
+            lane = self._lanes[heappop(self._alarms)[1]]
+            lane.alarm_at = None
+            self._look(lane)
+        self._pump()
+        self._set_timer()
+
+    def _let_go(self, dropped: Sequence[Due]) -> None:
+        self._held_bytes -= sum(due.event.size for due in dropped)
+
+    def _spawn(self, work: Awaitable[None]) -> None:
+        task: asyncio.Task[None] = asyncio.ensure_future(work)  # type: ignore[arg-type]
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)

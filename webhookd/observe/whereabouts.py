@@ -1,0 +1,36 @@
+"""Where a running daemon listens, noted in its data directory so that commands find it."""
+
+import os
+from pathlib import Path
+
+import msgspec
+
+FILE = "daemon.json"
+
+
+class Whereabouts(msgspec.Struct, frozen=True):
+    hooks: str
+    admin: str
+    pid: int
+
+
+def note(data_dir: Path, whereabouts: Whereabouts) -> None:
+    draft = data_dir / f"{FILE}.new"
+    draft.write_bytes(msgspec.json.encode(whereabouts))
+    draft.rename(data_dir / FILE)
+
+
+def forget(data_dir: Path) -> None:
+    (data_dir / FILE).unlink(missing_ok=True)
+
+
+def running_at(data_dir: Path) -> Whereabouts | None:
+    """What a daemon noted there, if its process is alive."""
+    try:
+        noted = msgspec.json.decode((data_dir / FILE).read_bytes(), type=Whereabouts)
+        os.kill(noted.pid, 0)
+    except PermissionError:
+        return noted  # alive, and another user's
+    except (OSError, msgspec.MsgspecError):
+        return None
+    return noted
