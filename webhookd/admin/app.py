@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 import msgspec
+import structlog
 from aiohttp import web
 
 from webhookd import __version__
@@ -32,6 +33,7 @@ RATE_WINDOW_S = 60.0
 _CSP = "default-src 'none'; frame-ancestors 'none'"
 _FILTERS = frozenset({"source", "provider", "type", "state", "since", "until", "limit", "cursor"})
 _encode = msgspec.json.Encoder().encode
+_log = structlog.get_logger("webhookd.admin")
 
 
 class Numbers(Protocol):
@@ -225,6 +227,9 @@ def admin_app(admin: Admin, token: str) -> web.Application:
             response = _problem(answer.status, answer.reason)
             if allow := answer.headers.get("Allow"):
                 response.headers["Allow"] = allow
+        except Exception as error:  # noqa: BLE001 - told as a problem, logged without what was sent
+            _log.error("admin_request_failed", kind=type(error).__name__, reason=str(error)[:200])
+            response = _problem(500, "Something went wrong here; the log says what.")
         response.headers["X-Content-Type-Options"] = "nosniff"
         response.headers["Cache-Control"] = "no-store"
         response.headers.setdefault("Content-Security-Policy", _CSP)

@@ -43,7 +43,7 @@ output = Console()
 
 def fail(code: Exit, *lines: str) -> NoReturn:
     for line in lines:
-        messages.print(f"webhookd: {line}", style="red" if messages.is_terminal else None, markup=False, highlight=False)
+        messages.print(f"webhookd: {line}", style="red" if messages.is_terminal else None, markup=False, highlight=False, soft_wrap=True)
     raise typer.Exit(code)
 
 

@@ -117,6 +117,8 @@ class _Reader:
         if typing.get_origin(kind) is dict:
             return self._named(typing.get_args(kind)[1], value, key)
         try:
+            if kind is Address:  # a struct, which msgspec would not ask the hook about
+                return self._custom(kind, value)
             strict = not isinstance(value, _FromEnvironment)
             return msgspec.convert(value, kind, dec_hook=self._custom, strict=strict)
         except (msgspec.ValidationError, ValueError) as error:
@@ -147,7 +149,7 @@ class _Reader:
         """msgspec's hook for the types it does not know. Raises ValueError."""
         if not isinstance(value, str):
             raise ValueError(f"must be a string, not {_kind(value)}")  # noqa: TRY004 - msgspec hands on ValueError
-        if kind in (Duration, Size):
+        if kind in (Address, Duration, Size):
             return kind.parse(value)
         if kind is Secret:
             return resolve_secret(value, self._environment)

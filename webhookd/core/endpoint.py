@@ -8,6 +8,7 @@ import msgspec
 
 from webhookd.core.retry import RetryPolicy
 from webhookd.core.secret import Secret
+from webhookd.core.signature import HmacKey
 
 EndpointState = Literal["active", "paused", "disabled"]
 ENDPOINT_STATES: tuple[EndpointState, ...] = ("active", "paused", "disabled")
@@ -38,7 +39,8 @@ class Endpoint(msgspec.Struct, frozen=True):
     number: int
     """Small, never reused; half of a delivery's identity."""
     spec: EndpointSpec
-    secret: Secret
+    key: HmacKey
+    """What attempts are signed with."""
     state: EndpointState
     managed_by: ManagedBy
 

@@ -1,7 +1,7 @@
 """A hook is what came in; an event is a hook that was verified, committed once and never changed."""
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import Literal, TypeGuard
 
 import msgspec
 
@@ -66,7 +66,7 @@ class Event(msgspec.Struct, frozen=True, gc=False):
         return next((value for name, value in self.headers if name == "content-type"), "application/json")
 
 
-def is_name(text: object) -> bool:
+def is_name(text: object) -> TypeGuard[str]:
     """Whether the provider's text may serve as an id or a type: 1 to 255 printable characters."""
     return isinstance(text, str) and 0 < len(text) <= NAME_CHARS_MAX and text.isprintable()
 

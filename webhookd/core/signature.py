@@ -9,7 +9,26 @@ PREFIX_PUBLIC = "whpk_"
 KEY_BYTES_MIN, KEY_BYTES_MAX = 24, 64
 
 
-def symmetric_key(secret: str) -> bytes:
+class HmacKey:
+    """HMAC-SHA256 with the key's half of the work done once."""
+
+    __slots__ = ("_keyed",)
+
+    def __init__(self, key: bytes) -> None:
+        self._keyed = hmac.new(key, digestmod="sha256")
+
+    def digest(self, content: bytes) -> bytes:
+        keyed = self._keyed.copy()
+        keyed.update(content)
+        return keyed.digest()
+
+    def hexdigest(self, content: bytes) -> str:
+        keyed = self._keyed.copy()
+        keyed.update(content)
+        return keyed.hexdigest()
+
+
+def symmetric_key(secret: str) -> HmacKey:
     """The HMAC key in `whsec_…` (24 to 64 bytes as base64; the prefix may be missing). Raises ValueError."""
     try:
         key = _base64(secret.removeprefix(PREFIX_SYMMETRIC))
@@ -17,7 +36,7 @@ def symmetric_key(secret: str) -> bytes:
         raise ValueError("a Standard Webhooks secret is whsec_ followed by base64") from None
     if not KEY_BYTES_MIN <= len(key) <= KEY_BYTES_MAX:
         raise ValueError(f"a Standard Webhooks secret holds {KEY_BYTES_MIN} to {KEY_BYTES_MAX} bytes, not {len(key)}")
-    return key
+    return HmacKey(key)
 
 
 def new_secret(random_bytes: bytes) -> str:
@@ -25,9 +44,9 @@ def new_secret(random_bytes: bytes) -> str:
     return PREFIX_SYMMETRIC + base64.b64encode(random_bytes).decode("ascii")
 
 
-def sign(key: bytes, message_id: str, timestamp_s: int, body: bytes) -> str:
+def sign(key: HmacKey, message_id: str, timestamp_s: int, body: bytes) -> str:
     """One entry of the `webhook-signature` header."""
-    digest = hmac.digest(key, signed_content(message_id, str(timestamp_s), body), "sha256")
+    digest = key.digest(signed_content(message_id, str(timestamp_s), body))
     return "v1," + base64.b64encode(digest).decode("ascii")
 
 

@@ -10,7 +10,7 @@ from webhookd.clock import Clock
 from webhookd.core.delivery import Due, Outcome
 from webhookd.core.endpoint import Endpoint
 from webhookd.core.retry import parse_retry_after
-from webhookd.core.signature import sign, symmetric_key
+from webhookd.core.signature import sign
 from webhookd.deliver.transport import Transport, TransportError
 
 _USER_AGENT = f"webhookd/{__version__}"
@@ -66,7 +66,7 @@ def headers(endpoint: Endpoint, due: Due, timestamp_s: int) -> dict[str, str]:
         "user-agent": _USER_AGENT,
         "webhook-id": event_id,
         "webhook-timestamp": str(timestamp_s),
-        "webhook-signature": sign(symmetric_key(endpoint.secret.reveal()), event_id, timestamp_s, event.body),
+        "webhook-signature": sign(endpoint.key, event_id, timestamp_s, event.body),
         "idempotency-key": event_id,
         "webhookd-source": event.source,
         "webhookd-provider": event.provider,

@@ -1,85 +1,120 @@
-"""The numbers, under the names the contract fixes. Rooms count through small protocols that this class fits."""
+"""The numbers, under the names the contract fixes. Rooms count through small protocols that this class fits.
 
-from collections.abc import Iterable
+Counting is a dictionary's work and happens on every event; the library's types are made when somebody looks.
+"""
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
 
 from webhookd.store.protocol import Backlog
 
 FAST_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
 SLOW_S = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 3600, 86400)
-CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
-class Metrics:
-    """Children are looked up once and kept: the labels are configured names, so there are few of them."""
+class _Tally:
+    """A counter with two labels."""
 
+    def __init__(self, name: str, what: str, labels: Sequence[str]) -> None:
+        self._name, self._what, self._labels = name, what, labels
+        self.counts: defaultdict[tuple[str, ...], int] = defaultdict(int)
+
+    def family(self) -> Metric:
+        family = CounterMetricFamily(self._name, self._what, labels=self._labels)
+        for values, count in self.counts.items():
+            family.add_metric(values, count)
+        return family
+
+
+class _Durations:
+    """A histogram of seconds."""
+
+    def __init__(self, name: str, what: str, bounds: Sequence[float]) -> None:
+        self._name, self._what, self._bounds = name, what, bounds
+        self._counts = [0] * (len(bounds) + 1)
+        self._sum = 0.0
+
+    def observe(self, seconds: float) -> None:
+        self._counts[bisect_left(self._bounds, seconds)] += 1
+        self._sum += seconds
+
+    def family(self) -> Metric:
+        total, buckets = 0, []
+        for bound, count in zip((*map(str, self._bounds), "+Inf"), self._counts, strict=True):
+            total += count
+            buckets.append((bound, total))
+        family = HistogramMetricFamily(self._name, self._what)
+        family.add_metric((), buckets, self._sum)
+        return family
+
+
+class Metrics(Collector):
     def __init__(self) -> None:
-        self.registry = registry = CollectorRegistry()
-        self._hooks = Counter("webhookd_hooks", "Hooks by what became of them.", ["source", "result"], registry=registry)
-        self._conflicts = Counter(
-            "webhookd_conflicts", "Duplicates whose body differs from the first one's.", ["source"], registry=registry
-        )
-        self._attempts = Counter("webhookd_attempts", "Attempts by outcome.", ["endpoint", "result"], registry=registry)
-        self._deliveries = Counter(
-            "webhookd_deliveries", "Deliveries by the state they ended in.", ["endpoint", "state"], registry=registry
-        )
-        self._backlog = Gauge("webhookd_backlog", "Deliveries that are pending.", ["endpoint"], registry=registry)
-        self._oldest = Gauge(
-            "webhookd_oldest_pending_seconds", "Age of the oldest pending delivery.", ["endpoint"], registry=registry
-        )
-        self._ack = Histogram(
-            "webhookd_ack_seconds", "From a hook's head to its answer.", registry=registry, buckets=FAST_S
-        )
-        self._commit = Histogram(
-            "webhookd_commit_seconds", "One group commit, fsync included.", registry=registry, buckets=FAST_S
-        )
-        self._attempt = Histogram("webhookd_attempt_seconds", "One attempt.", registry=registry, buckets=SLOW_S)
-        self._hook_to_delivered = Histogram(
-            "webhookd_hook_to_delivered_seconds", "From a hook to its delivery.", registry=registry, buckets=SLOW_S
-        )
-        self._children: dict[tuple[str, str, str], Counter] = {}
+        self._hooks = _Tally("webhookd_hooks", "Hooks by what became of them.", ("source", "result"))
+        self._conflicts = _Tally("webhookd_conflicts", "Duplicates with another body than the first.", ("source",))
+        self._attempts = _Tally("webhookd_attempts", "Attempts by outcome.", ("endpoint", "result"))
+        self._deliveries = _Tally("webhookd_deliveries", "Deliveries by the state they ended in.", ("endpoint", "state"))
+        self._ack = _Durations("webhookd_ack_seconds", "From a hook's head to its answer.", FAST_S)
+        self._commit = _Durations("webhookd_commit_seconds", "One group commit, fsync included.", FAST_S)
+        self._attempt = _Durations("webhookd_attempt_seconds", "One attempt.", SLOW_S)
+        self._to_delivered = _Durations("webhookd_hook_to_delivered_seconds", "From a hook to its delivery.", SLOW_S)
+        self._backlog: list[tuple[str, int, float]] = []
+        self._registry = CollectorRegistry()
+        self._registry.register(self)
         self.accepted = 0
         """Events taken into the log since the start."""
         self.delivered_count = 0
         """Deliveries made since the start."""
 
     def hook(self, source: str, result: str, seconds: float) -> None:
-        self._count("hooks", self._hooks, source, result)
+        self._hooks.counts[source, result] += 1
         if result == "accepted":
             self.accepted += 1
         if result in ("accepted", "duplicate", "quarantined"):
             self._ack.observe(seconds)
 
     def conflict(self, source: str) -> None:
-        self._conflicts.labels(source).inc()
+        self._conflicts.counts[source,] += 1
 
     def committed(self, seconds: float) -> None:
         self._commit.observe(seconds)
 
     def attempt(self, endpoint: str, result: str, seconds: float) -> None:
-        self._count("attempts", self._attempts, endpoint, result)
+        self._attempts.counts[endpoint, result] += 1
         self._attempt.observe(seconds)
 
     def settled(self, endpoint: str, state: str) -> None:
-        self._count("deliveries", self._deliveries, endpoint, state)
+        self._deliveries.counts[endpoint, state] += 1
 
     def delivered(self, seconds_since_received: float) -> None:
         self.delivered_count += 1
-        self._hook_to_delivered.observe(seconds_since_received)
+        self._to_delivered.observe(seconds_since_received)
 
     def backlog(self, rows: Iterable[Backlog], now_ms: int) -> None:
-        for row in rows:
-            age_s = max(0, now_ms - row.oldest_pending_at) / 1_000 if row.oldest_pending_at is not None else 0
-            self._backlog.labels(row.endpoint).set(row.pending)
-            self._oldest.labels(row.endpoint).set(age_s)
+        """What was pending at that time, Unix milliseconds."""
+        self._backlog = [
+            (row.endpoint, row.pending, max(0, now_ms - (row.oldest_pending_at or now_ms)) / 1_000) for row in rows
+        ]
 
     def text(self) -> bytes:
-        return generate_latest(self.registry)
+        return generate_latest(self._registry)
 
-    def _count(self, name: str, counter: Counter, first: str, second: str) -> None:
-        key = (name, first, second)
-        child = self._children.get(key)
-        if child is None:
-            child = self._children[key] = counter.labels(first, second)
-        child.inc()
+    def collect(self) -> Iterator[Metric]:
+        for tally in (self._hooks, self._conflicts, self._attempts, self._deliveries):
+            yield tally.family()
+        for durations in (self._ack, self._commit, self._attempt, self._to_delivered):
+            yield durations.family()
+        pending = GaugeMetricFamily("webhookd_backlog", "Deliveries that are pending.", labels=("endpoint",))
+        oldest = GaugeMetricFamily(
+            "webhookd_oldest_pending_seconds", "Age of the oldest pending delivery.", labels=("endpoint",)
+        )
+        for endpoint, count, age_s in self._backlog:
+            pending.add_metric((endpoint,), count)
+            oldest.add_metric((endpoint,), age_s)
+        yield from (pending, oldest)

@@ -90,7 +90,7 @@ class Standard:
         }
 
     def _signed(self, content: bytes, signatures: str) -> bool:
-        expected = [base64.b64encode(hmac.digest(key, content, "sha256")) for key in self._keys]
+        expected = [base64.b64encode(key.digest(content)) for key in self._keys]
         found = False
         for entry in signatures.split(" "):
             version, _, value = entry.partition(",")

@@ -6,11 +6,13 @@ timestamp more than 300 s ahead is refused too.
 
 import hmac
 from collections.abc import Sequence
+from contextlib import suppress
 
 import msgspec
 
 from webhookd.core.event import Hook, Reading, is_name
 from webhookd.core.secret import Secret
+from webhookd.core.signature import HmacKey
 from webhookd.providers.provider import (
     JSON_ERRORS,
     TOLERANCE_S,
@@ -22,31 +24,45 @@ from webhookd.providers.provider import (
 )
 
 
-class _Envelope(msgspec.Struct, gc=False):
-    id: str
-    type: str
-    created: msgspec.Raw = msgspec.Raw()
-    data: msgspec.Raw = msgspec.Raw()
-
-
-class _Object(msgspec.Struct, gc=False):
-    id: str | None = None
-    object: str | None = None
-    payment_intent: msgspec.Raw = msgspec.Raw()
-
-
-class _Data(msgspec.Struct, gc=False):
-    object: _Object
+SECONDS_MAX = 10**11
 
 
 class _Expanded(msgspec.Struct, gc=False):
     id: str
 
 
+class _Object(msgspec.Struct, gc=False):
+    id: str | None = None
+    object: str | None = None
+    payment_intent: str | _Expanded | None = None
+
+
+class _Data(msgspec.Struct, gc=False):
+    object: _Object
+
+
+class _Event(msgspec.Struct, gc=False):
+    """The event as it nearly always is, read in one pass."""
+
+    id: str
+    type: str
+    created: int
+    data: _Data
+
+
+class _Envelope(msgspec.Struct, gc=False):
+    """What an event must have to be understood; the rest may be odd."""
+
+    id: str
+    type: str
+    created: msgspec.Raw = msgspec.Raw()
+    data: msgspec.Raw = msgspec.Raw()
+
+
+_event = msgspec.json.Decoder(_Event)
 _envelope = msgspec.json.Decoder(_Envelope)
 _seconds = msgspec.json.Decoder(int)
 _data = msgspec.json.Decoder(_Data)
-_reference = msgspec.json.Decoder(str | _Expanded)
 
 
 class Stripe:
@@ -54,7 +70,7 @@ class Stripe:
     kept_headers = ("stripe-signature",)
 
     def __init__(self, secrets: Sequence[Secret]) -> None:
-        self._keys = [secret.reveal().encode() for secret in secrets]
+        self._keys = [HmacKey(secret.reveal().encode()) for secret in secrets]
 
     def verify(self, hook: Hook, now_s: int, evidence: Evidence) -> Verdict:  # noqa: ARG002
         header = hook.headers.get("stripe-signature")
@@ -64,12 +80,12 @@ class Stripe:
         if timestamp is None or not signatures:
             return Refused("malformed_signature")
         content = b"%b.%b" % (timestamp, hook.body)
-        matches = [
-            hmac.compare_digest(hmac.digest(key, content, "sha256").hex().encode(), signature)
-            for key in self._keys
-            for signature in signatures
-        ]
-        if not any(matches):
+        match = False
+        for key in self._keys:
+            expected = key.hexdigest(content).encode()
+            for signature in signatures:
+                match |= hmac.compare_digest(expected, signature)
+        if not match:
             return Refused("wrong_signature")
         if abs(now_s - int(timestamp)) > TOLERANCE_S:
             return Refused("stale_timestamp")
@@ -77,15 +93,13 @@ class Stripe:
 
     def read(self, hook: Hook) -> Reading:
         try:
-            envelope = _envelope.decode(hook.body)
+            event = _event.decode(hook.body)
         except JSON_ERRORS:
-            raise NotUnderstoodError("no JSON object with an id and a type") from None
-        if not (is_name(envelope.id) and is_name(envelope.type)):
-            raise NotUnderstoodError("id or type is empty, too long or unprintable")
-        return Reading(envelope.id, envelope.type, _occurred_at(envelope.created), _payment_id(envelope.data))
+            return _read_envelope(hook.body)
+        return _reading(event.id, event.type, event.created, event.data)
 
     def sign(self, body: bytes, now_s: int, message_id: str) -> dict[str, str]:  # noqa: ARG002
-        digest = hmac.digest(self._keys[0], b"%d.%b" % (now_s, body), "sha256").hex()
+        digest = self._keys[0].hexdigest(b"%d.%b" % (now_s, body))
         return {"Stripe-Signature": f"t={now_s},v1={digest}", "User-Agent": "Stripe/1.0 (+https://stripe.com/docs/webhooks)"}
 
 
@@ -103,23 +117,29 @@ def _parse(header: str) -> tuple[bytes | None, list[bytes]]:
     return timestamp.encode(), signatures
 
 
-def _occurred_at(created: msgspec.Raw) -> int | None:
+def _read_envelope(body: bytes) -> Reading:
     try:
-        seconds = _seconds.decode(created)
+        envelope = _envelope.decode(body)
     except JSON_ERRORS:
-        return None
-    return seconds * 1_000 if 0 < seconds < 10**11 else None
+        raise NotUnderstoodError("no JSON object with an id and a type") from None
+    created, data = 0, None
+    with suppress(*JSON_ERRORS):
+        created = _seconds.decode(envelope.created)
+    with suppress(*JSON_ERRORS):
+        data = _data.decode(envelope.data)
+    return _reading(envelope.id, envelope.type, created, data)
 
 
-def _payment_id(data: msgspec.Raw) -> str | None:
+def _reading(event_id: str, event_type: str, created_s: int, data: _Data | None) -> Reading:
+    if not (is_name(event_id) and is_name(event_type)):
+        raise NotUnderstoodError("id or type is empty, too long or unprintable")
+    occurred_at = created_s * 1_000 if 0 < created_s < SECONDS_MAX else None
+    return Reading(event_id, event_type, occurred_at, _payment_id(data.object) if data is not None else None)
+
+
+def _payment_id(subject: _Object) -> str | None:
     """The PaymentIntent the event's object is, or points to (an id, or the expanded object)."""
-    try:
-        subject = _data.decode(data).object
-        if subject.object == "payment_intent":
-            found = subject.id
-        else:
-            reference = _reference.decode(subject.payment_intent)
-            found = reference if isinstance(reference, str) else reference.id
-    except JSON_ERRORS:
-        return None
+    found = subject.id if subject.object == "payment_intent" else subject.payment_intent
+    if isinstance(found, _Expanded):
+        found = found.id
     return found if is_name(found) else None

@@ -14,6 +14,8 @@ from webhookd.store.protocol import StoreBrokenError, StoreUnavailableError
 Write = TypeVar("Write")
 Result = object
 COMMIT_WRITES_MAX = 128
+COMMIT_S_MAX = 10.0
+"""Nobody waits longer for a commit: a later answer is worthless to a provider, who has given up on it by then."""
 
 
 class GroupCommit(Generic[Write]):
@@ -75,6 +77,7 @@ class GroupCommit(Generic[Write]):
 
     async def _commit_batch(self, batch: list[tuple[Write, int, asyncio.Future[Result]]]) -> None:
         results: Sequence[Result]
+        late = asyncio.get_running_loop().call_later(COMMIT_S_MAX, self._give_up, batch)
         try:
             results = await self._commit([write for write, _, _ in batch])
         except Exception as error:  # noqa: BLE001 - every waiter must hear of it
@@ -84,6 +87,7 @@ class GroupCommit(Generic[Write]):
                 batch += self._queue
                 results = [error] * len(batch)
                 self._queue.clear()
+        late.cancel()
         for (_, size, future), result in zip(batch, results, strict=True):
             self._bytes -= size
             if future.done():
@@ -92,3 +96,9 @@ class GroupCommit(Generic[Write]):
                 future.set_exception(result)
             else:
                 future.set_result(result)
+
+    def _give_up(self, batch: list[tuple[Write, int, asyncio.Future[Result]]]) -> None:
+        """The disk hangs. What was being committed may yet be in the log: its waiters must not say yes, nor no."""
+        for _, _, future in (*batch, *self._queue):
+            if not future.done():
+                future.set_exception(StoreUnavailableError("the disk takes too long"))

@@ -1,6 +1,6 @@
 """The seam to the store, cut by who asks. A method is one transaction; its docstring says what a crash leaves."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
@@ -33,10 +33,10 @@ class DueBatch(msgspec.Struct, frozen=True):
 class EventLog(Protocol):
     """For `receive`."""
 
-    async def append(self, event: Event) -> Appended:
+    def append(self, event: Event) -> Awaitable[Appended]:
         """Put the event into the log if it is new, with one delivery for every endpoint it is owed to.
 
-        Returns once that is fsynced. A crash before the return leaves all of it or nothing.
+        The answer comes once that is fsynced. A crash before it leaves all of it or nothing.
         Raises StoreUnavailableError, StoreBrokenError.
         """
         ...

@@ -44,7 +44,8 @@ def insert_events(rows: int) -> str:
 
 @cache
 def insert_attempts(rows: int) -> str:
-    return _insert("attempt", ATTEMPT_COLUMNS, rows)
+    """Records attempts; one that is on record already (its first commit was not heard of) is passed over."""
+    return f"{_insert('attempt', ATTEMPT_COLUMNS, rows)} ON CONFLICT DO NOTHING"
 
 
 def _insert(table: str, columns: tuple[str, ...], rows: int) -> str:

@@ -3,7 +3,7 @@
 import secrets
 import sqlite3
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,8 +13,7 @@ from webhookd.core.delivery import Due, Settlement
 from webhookd.core.endpoint import Endpoint, EndpointSpec, subscriptions
 from webhookd.core.event import Appended, Event
 from webhookd.core.identifier import COUNTER_BITS, event_id, key_floor
-from webhookd.core.secret import Secret
-from webhookd.core.signature import new_secret
+from webhookd.core.signature import new_secret, symmetric_key
 from webhookd.store.connection import SerialConnection, driver, open_reader, open_writer, sorted_error
 from webhookd.store.group_commit import GroupCommit
 from webhookd.store.protocol import (
@@ -86,8 +85,8 @@ class SqliteStore:
 
     # --- EventLog
 
-    async def append(self, event: Event) -> Appended:
-        return cast(Appended, await self._writes.submit(event, event.size))
+    def append(self, event: Event) -> Awaitable[Appended]:
+        return cast(Awaitable[Appended], self._writes.submit(event, event.size))
 
     # --- Outbox
 
@@ -126,7 +125,7 @@ class SqliteStore:
         rows = await self._change(lambda connection: _adopt(connection, specs, generated, now_ms))
         by_name = {spec.name: spec for spec in specs}
         return [
-            Endpoint(number, spec, spec.secret or Secret(secret), state, managed_by)
+            Endpoint(number, spec, symmetric_key(spec.secret.reveal() if spec.secret else secret), state, managed_by)
             for number, name, _url, state, managed_by, secret in cast(list[Any], rows)
             if (spec := by_name.get(name)) is not None
         ]

@@ -47,7 +47,8 @@ SELECT number, name, url, state, managed_by, secret FROM endpoint ORDER BY numbe
 SELECT endpoint, count(*), min(event) FROM delivery INDEXED BY delivery_due WHERE state = 'pending' GROUP BY endpoint;
 
 -- dead: what was given up, by endpoint
-SELECT endpoint, count(*) FROM delivery INDEXED BY delivery_given_up WHERE state = 'dead' GROUP BY endpoint;
+SELECT endpoint, count(*) FROM delivery INDEXED BY delivery_given_up
+WHERE state = 'dead' AND state IN ('dead', 'cancelled') GROUP BY endpoint;
 
 -- odd_events: events that went nowhere, by state
 SELECT state, count(*) FROM event INDEXED BY event_odd WHERE state <> 'accepted' GROUP BY state;

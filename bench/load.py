@@ -1,0 +1,116 @@
+"""A load generator and a merchant that cost little, so that what is measured is the server between them."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from typing import cast
+
+_HEAD_END = b"\r\n\r\n"
+
+
+class Client(asyncio.Protocol):
+    """One connection that sends the requests of a shared list, one after the other."""
+
+    def __init__(self, load: "Load") -> None:
+        self._load = load
+        self._transport: asyncio.Transport
+        self._buffer = b""
+        self._sent_at = 0.0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is one without saying so
+        self._next()
+
+    def data_received(self, data: bytes) -> None:
+        self._buffer += data
+        end = self._buffer.find(_HEAD_END)
+        if end < 0:
+            return
+        head = self._buffer[:end].lower()
+        at = head.find(b"content-length:")
+        length = int(head[at + 15 :].split(b"\r\n", 1)[0])
+        if len(self._buffer) < end + 4 + length:
+            return
+        self._buffer = self._buffer[end + 4 + length :]
+        self._load.answered(head.startswith(b"http/1.1 200"), time.perf_counter() - self._sent_at)
+        self._next()
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
+        self._load.closed()
+
+    def _next(self) -> None:
+        request = self._load.take()
+        if request is None:
+            self._transport.close()
+            return
+        self._sent_at = time.perf_counter()
+        self._transport.write(request)
+
+
+class Load:
+    """Closed loop: `connections` clients, each waiting for an answer before the next request."""
+
+    def __init__(self, requests: Sequence[bytes], connections: int) -> None:
+        self._requests = iter(requests)
+        self._connections = connections
+        self._open = connections
+        self._done = asyncio.Event()
+        self.ok = 0
+        self.refused = 0
+        self.latencies_s: list[float] = []
+
+    async def run(self, host: str, port: int) -> float:
+        """Seconds from the first request to the last answer."""
+        loop = asyncio.get_running_loop()
+        began = time.perf_counter()
+        for _ in range(self._connections):
+            await loop.create_connection(lambda: Client(self), host, port)
+        await self._done.wait()
+        return time.perf_counter() - began
+
+    def take(self) -> bytes | None:
+        return next(self._requests, None)
+
+    def answered(self, ok: bool, seconds: float) -> None:
+        self.ok += ok
+        self.refused += not ok
+        self.latencies_s.append(seconds)
+
+    def closed(self) -> None:
+        self._open -= 1
+        if self._open == 0:
+            self._done.set()
+
+
+class Sink(asyncio.Protocol):
+    """A merchant that takes everything and counts each webhook-id once."""
+
+    seen: set[bytes]
+    reached: asyncio.Event
+    wanted: int
+
+    @classmethod
+    def expect(cls, count: int) -> None:
+        cls.seen, cls.reached, cls.wanted = set(), asyncio.Event(), count
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is one without saying so
+        self._buffer = b""
+
+    def data_received(self, data: bytes) -> None:
+        self._buffer += data
+        while (end := self._buffer.find(_HEAD_END)) >= 0:
+            head = self._buffer[:end].lower()
+            length = int(_header(head, b"content-length"))
+            if len(self._buffer) < end + 4 + length:
+                return
+            self._buffer = self._buffer[end + 4 + length :]
+            Sink.seen.add(_header(head, b"webhook-id"))
+            self._transport.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+            if len(Sink.seen) >= Sink.wanted:
+                Sink.reached.set()
+
+
+def _header(head: bytes, name: bytes) -> bytes:
+    at = head.find(b"\r\n" + name + b":") + len(name) + 3
+    return head[at:].split(b"\r\n", 1)[0].strip()

@@ -1,0 +1,188 @@
+"""Events per second: a bare aiohttp echo, receiving alone, and hook to merchant, in turn in one run, and their ratios.
+
+    python bench/throughput.py [--events 10000] [--rounds 3] [--json]
+
+Every hook is a signed Stripe event of about 1 KiB with an id of its own; 200 means verified, committed and fsynced.
+End to end is measured from the first hook sent to the last event that reached the merchant. Nothing else may run on
+the machine meanwhile. The ratios are what to compare: they hold when the machine's speed drifts.
+"""
+
+import argparse
+import asyncio
+import hmac
+import json
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+import uvloop
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from bench.load import Load, Sink
+
+SECRET = "whsec_bench"  # noqa: S105
+CONNECTIONS = 64
+ENOUGH = 0.999
+"""The share of hooks that must have been answered 200, or the run is refused."""
+
+
+def requests(count: int, run: str) -> list[bytes]:
+    """Signed hooks, made before the clock starts."""
+    made = []
+    now_s = int(time.time())
+    filler = "x" * 700
+    for number in range(count):
+        body = json.dumps(
+            {
+                "id": f"evt_{run}_{number:08}",
+                "object": "event",
+                "type": "payment_intent.succeeded",
+                "created": now_s,
+                "data": {"object": {"id": f"pi_{number}", "object": "payment_intent", "amount": 4200, "metadata": {"note": filler}}},
+            }
+        ).encode()
+        digest = hmac.digest(SECRET.encode(), b"%d.%b" % (now_s, body), "sha256").hex()
+        head = (
+            "POST /webhooks/stripe HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+            f"Stripe-Signature: t={now_s},v1={digest}\r\nContent-Length: {len(body)}\r\n\r\n"
+        )
+        made.append(head.encode() + body)
+    return made
+
+
+@contextmanager
+def echo_server() -> Iterator[int]:
+    process = subprocess.Popen([sys.executable, str(Path(__file__).with_name("echo.py"))], stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        yield int(process.stdout.readline())
+    finally:
+        process.kill()
+        process.wait()
+
+
+@asynccontextmanager
+async def daemon(endpoints: str) -> AsyncIterator[int]:
+    """A real daemon on a fresh data directory; its port for hooks."""
+    with tempfile.TemporaryDirectory(prefix="webhookd-bench-") as directory:
+        config = Path(directory) / "webhookd.toml"
+        config.write_text(
+            f"""
+            [server]
+            listen = "127.0.0.1:0"
+            admin_listen = "127.0.0.1:0"
+            data_dir = "{directory}/data"
+            min_free = "1MiB"
+            [delivery]
+            allow_networks = ["127.0.0.0/8"]
+            [sources.stripe]
+            provider = "stripe"
+            secrets = ["{SECRET}"]
+            {endpoints}
+            """
+        )
+        process = subprocess.Popen(
+            [sys.executable, "-m", "webhookd", "serve", "-c", str(config)], stderr=subprocess.PIPE, text=True
+        )
+        try:
+            yield await asyncio.to_thread(_port, process)
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(30)
+
+
+def _port(process: "subprocess.Popen[str]") -> int:
+    assert process.stderr is not None
+    said = []
+    for line in process.stderr:
+        if '"event": "ready"' in line:
+            return int(json.loads(line)["hooks"].rpartition(":")[2])
+        said.append(line)
+    raise SystemExit("the daemon did not start: " + "".join(said))
+
+
+async def echo_rate(count: int, run: str) -> float:
+    with echo_server() as port:
+        return await _rate(Load(requests(count, run), CONNECTIONS), port)
+
+
+async def receive_rate(count: int, run: str) -> float:
+    async with daemon("") as port:
+        return await _rate(Load(requests(count, run), CONNECTIONS), port)
+
+
+async def end_to_end_rate(count: int, run: str) -> float:
+    Sink.expect(count)
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(Sink, "127.0.0.1", 0)
+    endpoint = f'[endpoints.sink]\nurl = "http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"\nmax_in_flight = 64'
+    try:
+        async with daemon(endpoint) as port:
+            load = Load(requests(count, run), CONNECTIONS)
+            began = time.perf_counter()
+            await _rate(load, port)
+            async with asyncio.timeout(120):
+                await Sink.reached.wait()
+            return count / (time.perf_counter() - began)
+    finally:
+        server.close()
+
+
+async def _rate(load: Load, port: int) -> float:
+    seconds = await load.run("127.0.0.1", port)
+    total = load.ok + load.refused
+    if load.ok < ENOUGH * total or total == 0:
+        raise SystemExit(f"refused to report: {load.refused} of {total} hooks were not answered 200")
+    return load.ok / seconds
+
+
+async def measure(count: int, rounds: int) -> dict[str, list[float]]:
+    kinds = {"bare aiohttp echo": echo_rate, "receive only": receive_rate, "end to end": end_to_end_rate}
+    rates: dict[str, list[float]] = {name: [] for name in kinds}
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+        bar = progress.add_task("measuring", total=rounds * len(kinds))
+        for number in range(rounds):
+            for name, rate in kinds.items():
+                progress.update(bar, description=name)
+                rates[name].append(await rate(count, f"{number}{name[0]}"))
+                progress.advance(bar)
+    return rates
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--events", type=int, default=10_000, help="hooks in each measurement")
+    parser.add_argument("--rounds", type=int, default=3, help="how often all three are measured, in turn")
+    parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
+    arguments = parser.parse_args()
+    rates = uvloop.run(measure(arguments.events, arguments.rounds))
+    echo = rates["bare aiohttp echo"]
+    figures = {
+        name: {
+            "events_per_s": round(statistics.median(each)),
+            "of_echo": round(statistics.median(rate / base for rate, base in zip(each, echo, strict=True)), 3),
+            "rounds": [round(rate) for rate in each],
+        }
+        for name, each in rates.items()
+    }
+    if arguments.json:
+        print(json.dumps(figures))
+        return
+    table = Table("", "events/s", "of bare echo", "rounds")
+    for name, figure in figures.items():
+        table.add_row(name, str(figure["events_per_s"]), f"{figure['of_echo']:.2f}", " ".join(map(str, figure["rounds"])))  # type: ignore[call-overload]
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()
