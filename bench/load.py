@@ -35,7 +35,7 @@ class Client(asyncio.Protocol):
         self._load.answered(head.startswith(b"http/1.1 200"), time.perf_counter() - self._sent_at)
         self._next()
 
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
+    def connection_lost(self, exc: Exception | None) -> None:
         self._load.closed()
 
     def _next(self) -> None:

@@ -109,9 +109,7 @@ class Daemon:
         log = store
         if self._seams is not None:
             log, attempt = self._seams.store(store), self._seams.attempt(attempt)
-        dispatcher = Dispatcher(
-            log, attempt, self._clock, self._metrics, max_in_flight=config.delivery.max_in_flight
-        )
+        dispatcher = Dispatcher(log, attempt, self._clock, self._metrics, max_in_flight=config.delivery.max_in_flight)
         store.announce(dispatcher.offer)
         mint = KeyMint(await store.last_key())
         intake = Intake(log, mint, lambda: random.getrandbits(SALT_BITS), _no_evidence)
@@ -195,9 +193,7 @@ class Daemon:
         try:
             config = self._load()
             fixed = [
-                name
-                for name in ("server", "store", "delivery")
-                if getattr(config, name) != getattr(self._config, name)
+                name for name in ("server", "store", "delivery") if getattr(config, name) != getattr(self._config, name)
             ]
             await self._apply(config)
         except ConfigError as error:

@@ -11,7 +11,11 @@ class Service:
     """
 
     def __init__(
-        self, name: str, interval_s: float, turn: Callable[[], Awaitable[None]], failed: Callable[[str, Exception], None]
+        self,
+        name: str,
+        interval_s: float,
+        turn: Callable[[], Awaitable[None]],
+        failed: Callable[[str, Exception], None],
     ) -> None:
         self._name = name
         self._interval_s = interval_s

@@ -255,7 +255,7 @@ def _filter(
 ) -> tuple[Filter, int]:
     """Raises ValueError, with a message that names the parameter."""
     if unknown := query.keys() - _FILTERS - own:
-        raise ValueError(f"there is no parameter {sorted(unknown)[0][:64]!r}; known are {', '.join(sorted(_FILTERS | own))}")
+        raise ValueError(f"there is no parameter {min(unknown)[:64]!r}; known are {', '.join(sorted(_FILTERS | own))}")
     state = query.get("state")
     if state is not None and state not in states:
         raise ValueError(f"state must be one of {', '.join(states)}")

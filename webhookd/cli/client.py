@@ -18,7 +18,9 @@ TIMEOUT_S = 30
 class Client:
     """Finds the daemon by --url, else by what it noted in the data directory, else by the configuration."""
 
-    def __init__(self, config_file: Path | None, data_dir: str | None, url: str | None, token_file: Path | None) -> None:
+    def __init__(
+        self, config_file: Path | None, data_dir: str | None, url: str | None, token_file: Path | None
+    ) -> None:
         config = read_config(config_file, data_dir=data_dir)
         running = running_at(config.data_dir)
         noted = running.admin if running is not None else f"http://{config.server.admin_listen}"
@@ -53,7 +55,10 @@ class Client:
                 fail(Exit.UNREACHABLE, f"the daemon at {self.url} does not know the token in {self._token_file}")
             fail(Exit.USAGE if error.code == 422 else Exit.FOUND_WRONG, detail or f"the daemon answered {error.code}")
         except (OSError, ValueError):
-            fail(Exit.UNREACHABLE, f"no daemon answers at {self.url}: is `webhookd serve` running? (see --url, --data-dir)")
+            fail(
+                Exit.UNREACHABLE,
+                f"no daemon answers at {self.url}: is `webhookd serve` running? (see --url, --data-dir)",
+            )
 
     def _read_token(self) -> str:
         if self._token is None:

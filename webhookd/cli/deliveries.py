@@ -64,7 +64,15 @@ def list_deliveries(
     table = Table("delivery", "event", "endpoint", "state", "attempts", "last", "next attempt")
     for each in msgspec.json.decode(raw)["data"]:
         last = each["last_error"] if each["last_status"] is None else each["last_status"]
-        shown = (each["id"], each["event_id"], each["endpoint"], each["state"], each["attempts"], last, each["next_attempt_at"])
+        shown = (
+            each["id"],
+            each["event_id"],
+            each["endpoint"],
+            each["state"],
+            each["attempts"],
+            last,
+            each["next_attempt_at"],
+        )
         table.add_row(*map(cell, shown))
     output.print(table if table.row_count else "no deliveries")
 

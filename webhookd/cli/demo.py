@@ -27,14 +27,18 @@ async def show_sample(daemon: Daemon, kept: dict[str, Secret], visits: "asyncio.
     )
     async for sent in sender.send(1, None):
         output.print(f"  sent       {SAMPLE_TYPE}, {len(body)} bytes, signed as Stripe does", highlight=False)
-        output.print(f"  answered   {sent.status} {cell(sent.result)} {cell(sent.event_id)} in {sent.duration_ms:.1f} ms")
+        output.print(
+            f"  answered   {sent.status} {cell(sent.result)} {cell(sent.event_id)} in {sent.duration_ms:.1f} ms"
+        )
     try:
         visit = await asyncio.wait_for(visits.get(), DELIVERED_S)
     except TimeoutError:
         output.print("  not delivered yet: `webhookd deliveries list` says why", style="yellow")
     else:
         checked = "signature verified" if visit.verified else "signature NOT verified"
-        output.print(f"  delivered  {cell(visit.event_id)} to endpoint local, {checked}", style="green", highlight=False)
+        output.print(
+            f"  delivered  {cell(visit.event_id)} to endpoint local, {checked}", style="green", highlight=False
+        )
     output.print(
         Panel(
             f"hooks      POST {hooks}/webhooks/{{stripe,standard}}\n"

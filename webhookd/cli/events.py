@@ -87,7 +87,18 @@ def show_event(
         write_json(raw)
         return
     event = msgspec.json.decode(raw)
-    for name in ("id", "source", "provider", "provider_event_id", "type", "state", "received_at", "occurred_at", "size", "sha256"):
+    for name in (
+        "id",
+        "source",
+        "provider",
+        "provider_event_id",
+        "type",
+        "state",
+        "received_at",
+        "occurred_at",
+        "size",
+        "sha256",
+    ):
         output.print(f"[bold]{name:18}[/] {cell(event[name])}", highlight=False, soft_wrap=True)
     for delivery in event["deliveries"]:
         print_delivery(delivery)
@@ -156,5 +167,3 @@ def print_delivery(delivery: dict[str, Any]) -> None:
 def _row(event: dict[str, Any]) -> list[Any]:
     payment = event["payment"]["id"] if event["payment"] else None
     return [event["received_at"], event["id"], event["source"], event["type"], event["state"], payment, event["size"]]
-
-

@@ -6,7 +6,19 @@ from typing import Annotated
 import msgspec
 import typer
 
-from webhookd.cli.options import ConfigFile, DataDirOption, Exit, Json, cell, fail, messages, output, parse_duration, read_config, write_json
+from webhookd.cli.options import (
+    ConfigFile,
+    DataDirOption,
+    Exit,
+    Json,
+    cell,
+    fail,
+    messages,
+    output,
+    parse_duration,
+    read_config,
+    write_json,
+)
 from webhookd.clock import SystemClock
 from webhookd.core.secret import Secret
 from webhookd.core.signature import symmetric_key
@@ -19,7 +31,8 @@ def listen(
     data_dir: DataDirOption = None,
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Where to listen, on 127.0.0.1.")] = 9000,
     secret: Annotated[
-        str | None, typer.Option("--secret", help="The endpoint's whsec_…; default: the one --dev made, if there is one.")
+        str | None,
+        typer.Option("--secret", help="The endpoint's whsec_…; default: the one --dev made, if there is one."),
     ] = None,
     fail_rate: Annotated[
         float, typer.Option("--fail-rate", min=0, max=1, help="The share of requests that is answered 500.")
@@ -32,7 +45,11 @@ def listen(
     Point an endpoint at it: url = "http://127.0.0.1:9000/" with allow_networks = ["127.0.0.0/8"].
     """
     delay_ms = parse_duration(delay, "--delay")
-    checked = _secret(secret) if secret else dev_secrets(read_config(config_file, data_dir=data_dir).data_dir, create=False).get(LOCAL)
+    checked = (
+        _secret(secret)
+        if secret
+        else dev_secrets(read_config(config_file, data_dir=data_dir).data_dir, create=False).get(LOCAL)
+    )
 
     def told(visit: Visit) -> None:
         if as_json:

@@ -24,7 +24,9 @@ class Exit(IntEnum):
 
 ConfigFile = Annotated[
     Path | None,
-    typer.Option("-c", "--config", help="The configuration. Default: ./webhookd.toml, then /etc/webhookd/webhookd.toml."),
+    typer.Option(
+        "-c", "--config", help="The configuration. Default: ./webhookd.toml, then /etc/webhookd/webhookd.toml."
+    ),
 ]
 DataDirOption = Annotated[str | None, typer.Option("--data-dir", help="Overrides server.data_dir.")]
 Url = Annotated[str | None, typer.Option("--url", help="The admin listener of the daemon to ask.")]
@@ -43,7 +45,13 @@ output = Console()
 
 def fail(code: Exit, *lines: str) -> NoReturn:
     for line in lines:
-        messages.print(f"webhookd: {line}", style="red" if messages.is_terminal else None, markup=False, highlight=False, soft_wrap=True)
+        messages.print(
+            f"webhookd: {line}",
+            style="red" if messages.is_terminal else None,
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )
     raise typer.Exit(code)
 
 
@@ -58,7 +66,7 @@ def config_errors() -> Iterator[None]:
 
 def read_config(path: Path | None, **server: str | None) -> Config:
     with config_errors():
-        return load(path, **server)
+        return load(path, server)
 
 
 def parse_duration(text: str, option: str) -> int:

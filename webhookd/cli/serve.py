@@ -3,7 +3,6 @@
 import asyncio
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Annotated
 
 import structlog
@@ -13,7 +12,7 @@ from webhookd.cli.demo import show_sample
 from webhookd.cli.listen import print_visit
 from webhookd.cli.options import ConfigFile, DataDirOption, Exit, fail, read_config
 from webhookd.clock import SystemClock
-from webhookd.config import Config, ConfigError
+from webhookd.config import Config, ConfigError, load
 from webhookd.daemon import Daemon, DaemonFailedError
 from webhookd.observe import logs
 from webhookd.sandbox.dev import LOCAL, dev_secrets, with_dev
@@ -23,9 +22,9 @@ from webhookd.store.data_dir import DataDirError
 from webhookd.store.protocol import StoreError
 
 try:
-    from uvloop import new_event_loop
-except ImportError:
-    from asyncio import new_event_loop
+    from uvloop import new_event_loop as _new_event_loop
+except ImportError:  # where uvloop has no wheel
+    from asyncio import new_event_loop as _new_event_loop  # type: ignore[assignment]
 
 MERCHANT_PORT = 9000
 _log = structlog.get_logger("webhookd.serve")
@@ -58,16 +57,16 @@ def serve(
     server = {"data_dir": data_dir, "listen": listen, "admin_listen": admin_listen}
 
     def load_config() -> Config:
-        return read_config_or_raise(config_file, server)
+        return load(config_file, server)
 
     config = read_config(config_file, **server)
     logs.configure()
     if sample and not dev:
         raise typer.BadParameter("goes with --dev", param_hint="--sample")
     # A thread that holds the interpreter for the default 5 ms holds up a commit for as long.
-    sys.setswitchinterval(float(__import__("os").environ.get("SWI","0.001")))
+    sys.setswitchinterval(0.001)
     try:
-        with asyncio.Runner(loop_factory=new_event_loop) as runner:
+        with asyncio.Runner(loop_factory=_new_event_loop) as runner:
             runner.run(_serve_dev(config, load_config, sample=sample) if dev else Daemon(config, load_config).run())
     except ConfigError as error:
         fail(Exit.CONFIG, *error.mistakes)
@@ -75,13 +74,6 @@ def serve(
         fail(Exit.CONFIG, str(error))
     except (DaemonFailedError, StoreError) as error:
         fail(Exit.FOUND_WRONG, f"stopped: {error}")
-
-
-def read_config_or_raise(config_file: Path | None, server: dict[str, str | None]) -> Config:
-    """Raises ConfigError, for a daemon that goes on with what it has."""
-    from webhookd.config import load  # noqa: PLC0415
-
-    return load(config_file, **server)
 
 
 async def _serve_dev(config: Config, load_config: Callable[[], Config], *, sample: bool) -> None:
@@ -100,10 +92,10 @@ async def _serve_dev(config: Config, load_config: Callable[[], Config], *, sampl
         port = await merchant.start("127.0.0.1", 0)
     try:
         daemon = Daemon(with_dev(config, kept, port), lambda: with_dev(load_config(), kept, port))
-        await daemon.run(lambda running: show_sample(running, kept, visits, port) if sample else _say_dev(running, port))
+        await daemon.run(lambda running: show_sample(running, kept, visits, port) if sample else _say_dev(port))
     finally:
         await merchant.stop()
 
 
-async def _say_dev(daemon: Daemon, port: int) -> None:
+async def _say_dev(port: int) -> None:
     _log.info("dev", merchant=f"http://127.0.0.1:{port}/", try_next="webhookd trigger stripe payment_intent.succeeded")

@@ -25,7 +25,10 @@ def status(
         return
     found = client.get("/api/v1/status")
     health = "[green]ready[/]" if found["ready"] else f"[red]not ready:[/] {found['why_not_ready']}"
-    output.print(f"webhookd {found['version']} at {client.url}, up {duration_text(found['uptime_s'] * 1000)}: {health}", highlight=False)
+    output.print(
+        f"webhookd {found['version']} at {client.url}, up {duration_text(found['uptime_s'] * 1000)}: {health}",
+        highlight=False,
+    )
     output.print(
         f"in {found['accepted_per_s']}/s, out {found['delivered_per_s']}/s over the last minute; since the start "
         f"{found['accepted']} accepted, {found['delivered']} delivered; {found['unrouted']} unrouted, "

@@ -11,7 +11,18 @@ import typer
 from rich.progress import Progress
 from rich.table import Table
 
-from webhookd.cli.options import ConfigFile, DataDirOption, Exit, Json, cell, fail, messages, output, read_config, write_json
+from webhookd.cli.options import (
+    ConfigFile,
+    DataDirOption,
+    Exit,
+    Json,
+    cell,
+    fail,
+    messages,
+    output,
+    read_config,
+    write_json,
+)
 from webhookd.config import Config
 from webhookd.core.secret import Secret
 from webhookd.observe.whereabouts import running_at
@@ -31,16 +42,24 @@ def trigger(
     data_dir: DataDirOption = None,
     list_types: Annotated[bool, typer.Option("--list", help="List the types there are samples of.")] = False,
     count: Annotated[int, typer.Option("-n", min=1, max=COUNT_MAX, help="How many.")] = 1,
-    rate: Annotated[float | None, typer.Option("--rate", min=0.01, help="So many a second; default: as fast as it goes.")] = None,
-    duplicates: Annotated[float, typer.Option("--duplicates", min=0, max=1, help="The share that is sent twice.")] = 0.0,
+    rate: Annotated[
+        float | None, typer.Option("--rate", min=0.01, help="So many a second; default: as fast as it goes.")
+    ] = None,
+    duplicates: Annotated[
+        float, typer.Option("--duplicates", min=0, max=1, help="The share that is sent twice.")
+    ] = 0.0,
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="PATH=VALUE", help="Set a field: data.object.amount=995")
     ] = None,
     body_file: Annotated[
         Path | None, typer.Option("--body", exists=True, dir_okay=False, help="Send these bytes as they are.")
     ] = None,
-    url: Annotated[str | None, typer.Option("--url", help="Where to; default: the configured source of this provider.")] = None,
-    secret: Annotated[str | None, typer.Option("--secret", help="Sign with this; default: the source's first secret.")] = None,
+    url: Annotated[
+        str | None, typer.Option("--url", help="Where to; default: the configured source of this provider.")
+    ] = None,
+    secret: Annotated[
+        str | None, typer.Option("--secret", help="Sign with this; default: the source's first secret.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Send correctly signed, realistic events, as the provider would.

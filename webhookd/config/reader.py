@@ -39,7 +39,7 @@ class _FromEnvironment(str):
 
 
 def find(path: Path | None) -> Path | None:
-    """The file that is read: the one asked for, else the first that is there of PLACES, else none. Raises ConfigError."""
+    """The file that is read: the one asked for, else the first of PLACES that is there. Raises ConfigError."""
     if path is not None:
         if not path.is_file():
             raise ConfigError([f"{path}: there is no such file"])
@@ -47,8 +47,10 @@ def find(path: Path | None) -> Path | None:
     return next((place for place in PLACES if place.is_file()), None)
 
 
-def load(path: Path | None, environment: Mapping[str, str] = os.environ, **server: str | None) -> Config:
-    """The configuration from the file, overridden by the environment, overridden by `server` settings that are not None.
+def load(
+    path: Path | None, server: Mapping[str, str | None] | None = None, environment: Mapping[str, str] = os.environ
+) -> Config:
+    """The configuration from the file, overridden by the environment, overridden by the `server` settings given.
 
     Raises ConfigError.
     """
@@ -63,7 +65,7 @@ def load(path: Path | None, environment: Mapping[str, str] = os.environ, **serve
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigError([f"{where}: cannot be read: {error}"]) from None
     _override(table, environment)
-    given = {name: value for name, value in server.items() if value is not None}
+    given = {name: value for name, value in (server or {}).items() if value is not None}
     if given and isinstance(table.setdefault("server", {}), dict):
         table["server"].update(given)
     return from_table(table, where, environment)
@@ -72,7 +74,7 @@ def load(path: Path | None, environment: Mapping[str, str] = os.environ, **serve
 def from_table(table: Mapping[str, Any], where: str, environment: Mapping[str, str] = os.environ) -> Config:
     """Raises ConfigError with all that is wrong in the table."""
     reader = _Reader(where, environment)
-    config = reader.struct(Config, table, "")
+    config: Config | None = reader.struct(Config, table, "")
     if config is not None:
         reader.check(config)
     if reader.mistakes or config is None:
@@ -146,7 +148,7 @@ class _Reader:
         self.wrong(full, "is not a setting" + (f"; did you mean {near[0]}?" if near else ""))
 
     def _custom(self, kind: Any, value: Any) -> Any:
-        """msgspec's hook for the types it does not know. Raises ValueError."""
+        """Msgspec's hook for the types it does not know. Raises ValueError."""
         if not isinstance(value, str):
             raise ValueError(f"must be a string, not {_kind(value)}")  # noqa: TRY004 - msgspec hands on ValueError
         if kind in (Address, Duration, Size):
@@ -271,5 +273,12 @@ def _key(table: Mapping[str, Any], part: str) -> str:
 
 
 def _kind(value: Any) -> str:
-    names = {bool: "a truth value", int: "a number", float: "a number", str: "a string", list: "a list", dict: "a table"}
+    names = {
+        bool: "a truth value",
+        int: "a number",
+        float: "a number",
+        str: "a string",
+        list: "a list",
+        dict: "a table",
+    }
     return names.get(type(value), type(value).__name__)

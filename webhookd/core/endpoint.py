@@ -64,4 +64,6 @@ def subscriptions(sources: Sequence[str], events: Sequence[str]) -> list[Subscri
 def check_pattern(pattern: str) -> None:
     """Raises ValueError unless the glob can match an event type: its characters, `*` and `?`."""
     if not _PATTERN.fullmatch(pattern):
-        raise ValueError(f'"{pattern[:60]}" is not an event glob: letters, digits and . _ - : / with * and ? as wildcards')
+        raise ValueError(
+            f'"{pattern[:60]}" is not an event glob: letters, digits and . _ - : / with * and ? as wildcards'
+        )

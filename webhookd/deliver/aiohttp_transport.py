@@ -17,20 +17,20 @@ HEAD_BYTES_MAX = 8190
 
 
 class AiohttpTransport:
-    """Two pools, since the guard sees an address but not the URL: one for http:// without `allow_http`, one for the rest."""
+    """Two pools, since the guard sees an address but no URL: one for http:// without `allow_http`, one for the rest."""
 
     def __init__(self, guard: Guard) -> None:
         self._plain = self._session(guard, plain_http=True)
-        self._session_ = self._session(guard, plain_http=False)
+        self._open = self._session(guard, plain_http=False)
 
     async def close(self) -> None:
         await self._plain.close()
-        await self._session_.close()
+        await self._open.close()
 
     async def post(
         self, url: str, headers: Mapping[str, str], body: bytes, *, timeout_s: float, allow_http: bool
     ) -> Response:
-        session = self._plain if url.startswith("http:") and not allow_http else self._session_
+        session = self._plain if url.startswith("http:") and not allow_http else self._open
         timeout = aiohttp.ClientTimeout(total=timeout_s, sock_connect=min(CONNECT_S, timeout_s))
         try:
             response = await session.post(url, data=body, headers=headers, allow_redirects=False, timeout=timeout)

@@ -58,7 +58,7 @@ class Courier:
 
 
 def headers(endpoint: Endpoint, due: Due, timestamp_s: int) -> dict[str, str]:
-    """What every attempt carries. Only the timestamp, its signature and the attempt's number differ between attempts."""
+    """What every attempt carries. Only timestamp, signature and the attempt's number differ between attempts."""
     event = due.event
     event_id = event.id
     carried = {

@@ -40,9 +40,7 @@ class Lane:
     def may_start(self) -> bool:
         """Whether an attempt may start now. The place where rate limit, breaker and ordering will have their say."""
         return (
-            bool(self.ready)
-            and self.endpoint.state == "active"
-            and self.in_flight < self.endpoint.spec.max_in_flight
+            bool(self.ready) and self.endpoint.state == "active" and self.in_flight < self.endpoint.spec.max_in_flight
         )
 
     def wants_refill(self) -> bool:

@@ -59,7 +59,9 @@ class Metrics(Collector):
         self._hooks = _Tally("webhookd_hooks", "Hooks by what became of them.", ("source", "result"))
         self._conflicts = _Tally("webhookd_conflicts", "Duplicates with another body than the first.", ("source",))
         self._attempts = _Tally("webhookd_attempts", "Attempts by outcome.", ("endpoint", "result"))
-        self._deliveries = _Tally("webhookd_deliveries", "Deliveries by the state they ended in.", ("endpoint", "state"))
+        self._deliveries = _Tally(
+            "webhookd_deliveries", "Deliveries by the state they ended in.", ("endpoint", "state")
+        )
         self._ack = _Durations("webhookd_ack_seconds", "From a hook's head to its answer.", FAST_S)
         self._commit = _Durations("webhookd_commit_seconds", "One group commit, fsync included.", FAST_S)
         self._attempt = _Durations("webhookd_attempt_seconds", "One attempt.", SLOW_S)

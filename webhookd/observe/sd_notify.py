@@ -37,7 +37,7 @@ def listen_sockets() -> dict[str, socket.socket]:
     for offset in range(count):
         name = names[offset] if offset < len(names) else ""
         found = socket.socket(fileno=3 + offset)
-        found.setblocking(False)  # noqa: FBT003
-        found.set_inheritable(False)  # noqa: FBT003
+        found.setblocking(False)
+        found.set_inheritable(False)
         sockets[name or f"unnamed-{offset}"] = found
     return sockets

@@ -8,4 +8,4 @@ from webhookd.providers.standard import Standard
 from webhookd.providers.stripe import Stripe
 
 PROVIDERS: Mapping[str, Callable[[Sequence[Secret]], Provider]] = {"stripe": Stripe, "standard": Standard}
-"""Every provider by name; calling one with a source's secrets (at least one) raises ValueError if they cannot be its."""
+"""Every provider by name. Calling one with a source's secrets (at least one) raises ValueError for a wrong kind."""

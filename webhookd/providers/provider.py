@@ -46,9 +46,13 @@ class NotUnderstoodError(Exception):
 class Provider(Protocol):
     """One source's provider, holding that source's secrets."""
 
-    name: str
-    kept_headers: tuple[str, ...]
-    """Lower-case names of the headers stored with the event: what its signature needs. Never a plain secret."""
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def kept_headers(self) -> tuple[str, ...]:
+        """Lower-case names of the headers stored with the event: what its signature needs. Never a plain secret."""
+        ...
 
     def verify(self, hook: Hook, now_s: int, evidence: Evidence) -> Verdict:
         """Judge the raw bytes. Every secret is tried, in constant time, before the answer is given."""

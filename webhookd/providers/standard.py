@@ -1,4 +1,4 @@
-"""Standard Webhooks 1.0 (Dodo Payments, Svix senders): `webhook-id`, `-timestamp`, `-signature`, or the same as `svix-…`.
+"""Standard Webhooks 1.0 (Dodo Payments, Svix): `webhook-id`, `-timestamp`, `-signature`, or the same as `svix-…`.
 
 Source: standardwebhooks.com and its reference library 1.1.0 as the oracle. Stricter than it in two points: the
 timestamp is a whole number, and an id with a `.` is refused, as the specification asks.
@@ -56,7 +56,7 @@ class Standard:
         self._keys = [signature.symmetric_key(text) for text in texts if not text.startswith(signature.PREFIX_PUBLIC)]
         self._public_keys = [_public_key(text) for text in texts if text.startswith(signature.PREFIX_PUBLIC)]
 
-    def verify(self, hook: Hook, now_s: int, evidence: Evidence) -> Verdict:  # noqa: ARG002
+    def verify(self, hook: Hook, now_s: int, evidence: Evidence) -> Verdict:
         message_id, timestamp, signatures = _headers(hook)
         if message_id is None or timestamp is None or signatures is None:
             return Refused("no_signature")

@@ -23,7 +23,6 @@ from webhookd.providers.provider import (
     Verdict,
 )
 
-
 SECONDS_MAX = 10**11
 
 
@@ -72,7 +71,7 @@ class Stripe:
     def __init__(self, secrets: Sequence[Secret]) -> None:
         self._keys = [HmacKey(secret.reveal().encode()) for secret in secrets]
 
-    def verify(self, hook: Hook, now_s: int, evidence: Evidence) -> Verdict:  # noqa: ARG002
+    def verify(self, hook: Hook, now_s: int, evidence: Evidence) -> Verdict:
         header = hook.headers.get("stripe-signature")
         if header is None:
             return Refused("no_signature")
@@ -98,9 +97,12 @@ class Stripe:
             return _read_envelope(hook.body)
         return _reading(event.id, event.type, event.created, event.data)
 
-    def sign(self, body: bytes, now_s: int, message_id: str) -> dict[str, str]:  # noqa: ARG002
+    def sign(self, body: bytes, now_s: int, message_id: str) -> dict[str, str]:
         digest = self._keys[0].hexdigest(b"%d.%b" % (now_s, body))
-        return {"Stripe-Signature": f"t={now_s},v1={digest}", "User-Agent": "Stripe/1.0 (+https://stripe.com/docs/webhooks)"}
+        return {
+            "Stripe-Signature": f"t={now_s},v1={digest}",
+            "User-Agent": "Stripe/1.0 (+https://stripe.com/docs/webhooks)",
+        }
 
 
 def _parse(header: str) -> tuple[bytes | None, list[bytes]]:

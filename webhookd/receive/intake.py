@@ -26,7 +26,7 @@ class EvidenceUnavailableError(Exception):
 
 
 class Intake:
-    """`dice` gives 63 random bits; `fetch` gets the evidence a provider asks for, or raises EvidenceUnavailableError."""
+    """`dice` gives 63 random bits; `fetch` gets what a provider asks for, or raises EvidenceUnavailableError."""
 
     def __init__(
         self, log: EventLog, mint: KeyMint, dice: Callable[[], int], fetch: Callable[[str], Awaitable[bytes]]
@@ -37,7 +37,7 @@ class Intake:
         self._fetch = fetch
 
     async def take_in(self, source: Source, hook: Hook) -> Appended | Refused:
-        """Raises StoreUnavailableError, StoreBrokenError, EvidenceUnavailableError: in each case nothing was acknowledged."""
+        """Raises StoreUnavailableError, StoreBrokenError, EvidenceUnavailableError; then there is no ack."""
         evidence: dict[str, bytes] = {}
         verdict = source.provider.verify(hook, hook.received_at // 1_000, evidence)
         while isinstance(verdict, Needs):

@@ -22,6 +22,7 @@ BODY_S = 10.0
 UNAVAILABLE_RETRY_S = 5
 _PREFIX = "/webhooks/"
 
+
 class Meter(Protocol):
     """What the receiver counts."""
 
@@ -33,10 +34,12 @@ class Meter(Protocol):
 class Reason(Exception):  # noqa: N818 - a reason to refuse, not an error of ours
     """Why a hook is refused, as the sender is told it, and a word for the metrics."""
 
-    def __init__(self, status: int, word: str, detail: str, *, close: bool = False, **headers: str) -> None:
+    def __init__(
+        self, status: int, word: str, detail: str, *, close: bool = False, headers: Mapping[str, str] | None = None
+    ) -> None:
         super().__init__(word)
         self.word = word
-        self.response = problem(status, detail, close=close, **headers)
+        self.response = problem(status, detail, close=close, headers=headers)
 
 
 class Routes:
@@ -65,10 +68,10 @@ class Routes:
 
     def _health(self, request: web.BaseRequest, path: str) -> Answer:
         if request.method not in ("GET", "HEAD"):
-            return problem(405, "Only GET is answered here.", Allow="GET, HEAD")
+            return problem(405, "Only GET is answered here.", headers={"Allow": "GET, HEAD"})
         why = self._unready() if path == "/readyz" else None
         if why is not None:
-            return problem(503, why, **{"Retry-After": str(UNAVAILABLE_RETRY_S)})
+            return problem(503, why, headers={"Retry-After": str(UNAVAILABLE_RETRY_S)})
         return Answer(200, b'{"status":"ok"}')
 
     async def _hook(self, request: web.BaseRequest, name: str) -> Answer:
@@ -86,7 +89,7 @@ class Routes:
 
     async def _take_in(self, request: web.BaseRequest, source: Source) -> tuple[Answer, str]:
         if request.method != "POST":
-            raise Reason(405, "method", "Hooks are sent with POST.", Allow="POST")
+            raise Reason(405, "method", "Hooks are sent with POST.", headers={"Allow": "POST"})
         if (why := self._unready()) is not None:
             raise _unavailable("unready", why)
         body = await self._body(request)
@@ -112,7 +115,9 @@ class Routes:
         if headers.get("Transfer-Encoding", "chunked").strip().lower() != "chunked":
             raise Reason(501, "transfer_encoding", "Of the transfer codings only chunked is understood.", close=True)
         if headers.get("Content-Encoding", "identity").strip().lower() != "identity":
-            raise Reason(415, "content_encoding", "Send the body as it was signed, without content-encoding.", close=True)
+            raise Reason(
+                415, "content_encoding", "Send the body as it was signed, without content-encoding.", close=True
+            )
         if (expectation := headers.get("Expect")) is not None:
             await _answer_expectation(request, expectation)
         try:
@@ -137,14 +142,14 @@ class Routes:
     def _refusal(self, request: web.BaseRequest, refused: Refused) -> Reason:
         if self._bad_signatures.too_many(request.remote or "", self._clock.monotonic()):
             detail = "Too many bad signatures from your address."
-            return Reason(429, "too_many_bad_signatures", detail, close=True, **{"Retry-After": "30"})
+            return Reason(429, "too_many_bad_signatures", detail, close=True, headers={"Retry-After": "30"})
         # One and the same answer for all: it must not tell a forger what was wrong.
         return Reason(401, refused.reason, "The signature is missing, wrong, or outside its time window.")
 
 
 def _unavailable(word: str, detail: str) -> Reason:
     # Closed, so that the body of a refused hook need not be read.
-    return Reason(503, word, detail, close=True, **{"Retry-After": str(UNAVAILABLE_RETRY_S)})
+    return Reason(503, word, detail, close=True, headers={"Retry-After": str(UNAVAILABLE_RETRY_S)})
 
 
 async def _answer_expectation(request: web.BaseRequest, expectation: str) -> None:

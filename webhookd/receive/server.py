@@ -1,6 +1,7 @@
 """aiohttp's server with its gaps closed: idle limits, a bound on connections, and errors that quote nothing."""
 
 import logging
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -30,7 +31,13 @@ class Answer:
     __slots__ = ("_close", "_content_type", "_headers", "body", "keep_alive", "status")
 
     def __init__(
-        self, status: int, body: bytes, content_type: str = "application/json", *, close: bool = False, headers: str = ""
+        self,
+        status: int,
+        body: bytes,
+        content_type: str = "application/json",
+        *,
+        close: bool = False,
+        headers: str = "",
     ) -> None:
         """`headers` are whole lines, each with its CRLF."""
         self.status = status
@@ -60,8 +67,8 @@ class Answer:
         """Nothing is left to write."""
 
 
-def problem(status: int, detail: str, *, close: bool = False, **headers: str) -> Answer:
-    lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+def problem(status: int, detail: str, *, close: bool = False, headers: Mapping[str, str] | None = None) -> Answer:
+    lines = "".join(f"{name}: {value}\r\n" for name, value in (headers or {}).items())
     return Answer(status, problem_body(status, detail), PROBLEM_JSON, close=close, headers=lines)
 
 
@@ -71,7 +78,7 @@ class HookProtocol(RequestHandler):
     __slots__ = ()
 
     def connection_made(self, transport: Any) -> None:
-        if self._manager is not None and len(self._manager._connections) >= CONNECTIONS_MAX:
+        if self._manager is not None and len(self._manager._connections) >= CONNECTIONS_MAX:  # noqa: SLF001 - its copy costs
             transport.abort()
             return
         super().connection_made(transport)
@@ -84,7 +91,9 @@ class HookProtocol(RequestHandler):
         if status < 500:
             return problem(400, "This is not an HTTP request as RFC 9112 has it.", close=True)
         self.log_exception(exc_info=exc)
-        return problem(503, "Something went wrong here; please send it again.", close=True, **{"Retry-After": "5"})
+        return problem(
+            503, "Something went wrong here; please send it again.", close=True, headers={"Retry-After": "5"}
+        )
 
     def log_exception(self, *args: Any, **kwargs: Any) -> None:
         # The message of an exception may quote the request; its class and the line it came from do not.

@@ -37,9 +37,7 @@ def with_dev(config: Config, kept: dict[str, Secret], merchant_port: int) -> Con
     """The configuration with what --dev adds; what is configured under the same names stays as it is."""
     sources = {name: SourceSettings(name, (kept[name],)) for name in PROVIDERS} | config.sources
     local = EndpointSettings(f"http://127.0.0.1:{merchant_port}/", kept[LOCAL])
-    delivery = msgspec.structs.replace(
-        config.delivery, allow_networks=(*config.delivery.allow_networks, *LOOPBACK)
-    )
+    delivery = msgspec.structs.replace(config.delivery, allow_networks=(*config.delivery.allow_networks, *LOOPBACK))
     return msgspec.structs.replace(
         config, sources=sources, endpoints={LOCAL: local} | config.endpoints, delivery=delivery
     )

@@ -51,13 +51,13 @@ class Sender:
                         for sent in task.result():
                             yield sent
                 waiting.add(asyncio.create_task(self._one(session, number)))
-            for task in asyncio.as_completed(waiting):
-                for sent in await task:
+            for finished in asyncio.as_completed(waiting):
+                for sent in await finished:
                     yield sent
 
     async def _one(self, session: aiohttp.ClientSession, number: int) -> list[Sent]:
         body = self._body(number)
-        message_id = f"msg_{random.getrandbits(96):024x}"  # noqa: S311 - unique, not secret
+        message_id = f"msg_{random.getrandbits(96):024x}"
         twice = random.random() < self._duplicates  # noqa: S311
         return [await self._post(session, number, body, message_id) for _ in range(1 + twice)]
 
@@ -71,5 +71,9 @@ class Sender:
                 result = str(answer.get("status") if response.status == 200 else answer.get("detail"))
                 return Sent(number, response.status, result, answer.get("event_id"), (loop.time() - began) * 1_000)
         except (aiohttp.ClientError, msgspec.MsgspecError, AttributeError) as error:
-            why = "nobody listens there" if isinstance(error, aiohttp.ClientConnectorError) else "no answer that can be read"
+            why = (
+                "nobody listens there"
+                if isinstance(error, aiohttp.ClientConnectorError)
+                else "no answer that can be read"
+            )
             return Sent(number, None, why, None, (loop.time() - began) * 1_000)

@@ -1,4 +1,4 @@
-"""Opening the database so that 200 can mean fsynced: the driver, the pragmas read back, errors sorted by what they mean.
+"""Opening the database so that 200 can mean fsynced: the driver, pragmas read back, errors sorted by their meaning.
 
 One driver per process: two SQLite libraries on one file drop each other's locks (sqlite.org/howtocorrupt.html, 2.2.1).
 Nothing but this file opens the database, for the same reason (2.2).
@@ -130,7 +130,8 @@ async def _open(path: Path, pragmas: dict[str, Any]) -> SerialConnection:
             if found != wanted:
                 raise WrongDatabaseError(f"{path}: SQLite keeps {name} at {found!r}, not {wanted!r}")
 
-    connection = await SerialConnection(connect, 64)
+    connection = SerialConnection(connect, 64)
+    await connection
     try:
         await connection.run(set_and_read_back)
     except BaseException:

@@ -4,6 +4,7 @@ import fcntl
 import os
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 from webhookd.store.protocol import StoreError
 
@@ -22,7 +23,7 @@ class DataDir:
         self.path = path
         self._lock: int | None = None
 
-    def __enter__(self) -> "DataDir":
+    def __enter__(self) -> Self:
         """Raises DataDirError when the directory is not writable, not local, or in use by another webhookd."""
         try:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)

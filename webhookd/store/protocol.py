@@ -53,9 +53,7 @@ class Outbox(Protocol):
         """
         ...
 
-    async def due(
-        self, endpoint: int, now_ms: int, known: Sequence[int], limit: int, bytes_max: int
-    ) -> DueBatch:
+    async def due(self, endpoint: int, now_ms: int, known: Sequence[int], limit: int, bytes_max: int) -> DueBatch:
         """The endpoint's pending deliveries whose time has come, oldest first. Changes nothing.
 
         Passes over the events in `known`; gives at most `limit` rows and `bytes_max` bytes of bodies, but always one.

@@ -93,9 +93,7 @@ class SqliteStore:
     def announce(self, listener: Listener) -> None:
         self._listener = listener
 
-    async def due(
-        self, endpoint: int, now_ms: int, known: Sequence[int], limit: int, bytes_max: int
-    ) -> DueBatch:
+    async def due(self, endpoint: int, now_ms: int, known: Sequence[int], limit: int, bytes_max: int) -> DueBatch:
         passed_over = _encode(known).decode()
 
         def read(connection: sqlite3.Connection) -> DueBatch:
@@ -133,7 +131,9 @@ class SqliteStore:
     async def set_endpoint_state(self, name: str, state: str) -> bool:
         """Pause or resume; False when there is no such endpoint in service."""
         parameters = (state, name)
-        return bool(await self._change(lambda connection: connection.execute(SQL["set_endpoint_state"], parameters).rowcount))
+        return bool(
+            await self._change(lambda connection: connection.execute(SQL["set_endpoint_state"], parameters).rowcount)
+        )
 
     # --- History
 
@@ -167,14 +167,16 @@ class SqliteStore:
 
     async def attempts(self, event: int, endpoint: int) -> Sequence[AttemptRow]:
         rows = await self._history_reader.read(SQL["attempts"], (event, endpoint))
-        return [AttemptRow(*row[:6], bool(row[6])) for row in rows]
+        return [AttemptRow(*values, bool(replay)) for *values, replay in rows]
 
     async def backlog(self) -> Sequence[Backlog]:
         pending = {row[0]: row[1:] for row in await self._history_reader.read(SQL["backlog"])}
         dead = dict(await self._history_reader.read(SQL["dead"]))
         rows = await self._history_reader.read(SQL["endpoints"])
         return [
-            Backlog(name, state, managed_by, url, count, dead.get(number, 0), oldest >> COUNTER_BITS if oldest else None)
+            Backlog(
+                name, state, managed_by, url, count, dead.get(number, 0), oldest >> COUNTER_BITS if oldest else None
+            )
             for number, name, url, state, managed_by, _secret in rows
             for count, oldest in (pending.get(number, (0, None)),)
         ]
@@ -326,7 +328,9 @@ def _due(endpoint: int, row: Sequence[Any]) -> Due:
 
 
 def _event_row(row: Sequence[Any]) -> EventRow:
-    return EventRow(*row[:-1], _headers.decode(row[-1]))
+    values = [*row]
+    values[-1] = _headers.decode(row[-1])
+    return EventRow(*values)
 
 
 def _parameters(narrowed: Filter, limit: int) -> dict[str, Any]:

@@ -1,0 +1,61 @@
+# `make` alone says what there is. Everything happens in .venv, made from the lock files on first use.
+
+PYTHON ?= python3
+BIN := .venv/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help run test crash check lint types wheel-smoke lock bench clean
+
+help: ## say what there is
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+run: .venv/run.done ## a daemon in dev mode with a merchant, and one signed event sent through it
+	@$(BIN)/webhookd serve --dev --sample
+
+test: .venv/test.done ## the whole suite
+	@$(BIN)/python -m pytest
+
+crash: .venv/test.done ## kill -9 a hundred times under load, and audit what is left
+	@$(BIN)/python -m tests.crash --kills 100
+
+check: lint types test wheel-smoke ## all that CI runs
+
+lint: .venv/test.done
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+types: .venv/test.done
+	@$(BIN)/mypy
+
+wheel-smoke: .venv/test.done ## build the wheel and try it in an empty environment
+	@$(BIN)/python tests/wheel_smoke.py
+
+bench: .venv/test.done ## events per second, as shares of a bare aiohttp echo
+	@$(BIN)/python bench/throughput.py
+
+lock: .venv/test.done ## refresh the lock files from pyproject.toml
+	@$(BIN)/uv pip compile -q --universal --generate-hashes --no-annotate --no-header --python-version 3.11 \
+		--no-emit-index-url --no-emit-find-links --extra checkout pyproject.toml -o requirements.lock
+	@$(BIN)/uv pip compile -q --universal --generate-hashes --no-annotate --no-header --python-version 3.11 \
+		--no-emit-index-url --no-emit-find-links --extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock
+
+clean: ## remove what was built and installed (not your data)
+	rm -rf .venv dist build .mypy_cache .ruff_cache .hypothesis
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "webhookd needs Python 3.11 or newer; say which: make PYTHON=python3.11 …")'
+	@echo "making .venv …"
+	@$(PYTHON) -m venv .venv
+
+# Only locked wheels are fetched, and nothing is built from source but webhookd itself.
+.venv/run.done: requirements.lock pyproject.toml | .venv/bin/python
+	@echo "installing what webhookd needs …"
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes --only-binary :all: -r requirements.lock
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+.venv/test.done: requirements-dev.lock pyproject.toml | .venv/bin/python
+	@echo "installing what the tests need …"
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes --only-binary :all: -r requirements-dev.lock
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@ .venv/run.done
