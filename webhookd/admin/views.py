@@ -142,7 +142,7 @@ def delivery_view(row: DeliveryRow, attempts: Sequence[AttemptRow] | None = None
                 status=attempt.status,
                 error=attempt.error,
                 response=attempt.response.decode("utf-8", "replace"),
-                replay=attempt.replay,
+                replay=bool(attempt.replay),
             )
             for attempt in attempts
         ]

@@ -167,7 +167,7 @@ class SqliteStore:
 
     async def attempts(self, event: int, endpoint: int) -> Sequence[AttemptRow]:
         rows = await self._history_reader.read(SQL["attempts"], (event, endpoint))
-        return [AttemptRow(*values, bool(replay)) for *values, replay in rows]
+        return [AttemptRow(*row) for row in rows]
 
     async def backlog(self) -> Sequence[Backlog]:
         pending = {row[0]: row[1:] for row in await self._history_reader.read(SQL["backlog"])}
