@@ -1,5 +1,6 @@
 """When to try again: a table of waits, jitter drawn by the caller, and the merchant's own Retry-After."""
 
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 
 import msgspec
@@ -35,9 +36,11 @@ def parse_retry_after(text: str, now_ms: int) -> int | None:
     """Milliseconds from a Retry-After header, which holds seconds or a date (RFC 9110, 10.2.3). Garbage is None."""
     text = text.strip()
     if text.isascii() and text.isdigit():
-        return min(int(text[:9]) * 1_000, RETRY_AFTER_MS_MAX)
+        return min(int(text.lstrip("0")[:9] or 0) * 1_000, RETRY_AFTER_MS_MAX)
     try:
-        at_ms = parsedate_to_datetime(text).timestamp() * 1_000
+        at = parsedate_to_datetime(text)
+        # A date that names no zone is GMT (RFC 9110, 5.6.7), whatever the zone here.
+        at_ms = (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() * 1_000
     except (ValueError, TypeError, OverflowError, IndexError):
         return None
     return max(0, min(round(at_ms) - now_ms, RETRY_AFTER_MS_MAX))
