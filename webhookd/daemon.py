@@ -5,9 +5,10 @@ import os
 import random
 import signal
 import socket
+import traceback
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import structlog
 from aiohttp import web
@@ -109,7 +110,14 @@ class Daemon:
         log = store
         if self._seams is not None:
             log, attempt = self._seams.store(store), self._seams.attempt(attempt)
-        dispatcher = Dispatcher(log, attempt, self._clock, self._metrics, max_in_flight=config.delivery.max_in_flight)
+        dispatcher = Dispatcher(
+            log,
+            attempt,
+            self._clock,
+            self._metrics,
+            max_in_flight=config.delivery.max_in_flight,
+            failed=self._on_duty_failed,
+        )
         store.announce(dispatcher.offer)
         mint = KeyMint(await store.last_key())
         intake = Intake(log, mint, lambda: random.getrandbits(SALT_BITS), _no_evidence)
@@ -210,6 +218,7 @@ class Daemon:
 
     def _watch_signals(self) -> None:
         loop = asyncio.get_running_loop()
+        loop.set_exception_handler(_on_loop_error)
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._on_stop_signal)
         self._reloads: set[asyncio.Task[None]] = set()
@@ -242,7 +251,7 @@ class Daemon:
             self._fail("the store is broken")
 
     def _on_duty_failed(self, name: str, error: Exception) -> None:
-        _log.error("duty_failed", duty=name, kind=type(error).__name__)
+        _log.error("duty_failed", duty=name, kind=type(error).__name__, at=_place(error))
         self._fail(f"{name} failed")
 
     def _fail(self, why: str) -> None:
@@ -259,6 +268,17 @@ class Daemon:
             )
         if file_system_of(path).startswith("fuse"):
             _log.warning("data_dir_on_fuse", what="whether fsync is honoured depends on the file system")
+
+
+def _place(error: BaseException | None) -> str:
+    """Where an error came from. Its message may quote a request, and stays out of the log."""
+    frames = traceback.extract_tb(error.__traceback__) if error is not None else []
+    return f"{frames[-1].filename}:{frames[-1].lineno}" if frames else "?"
+
+
+def _on_loop_error(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    error = context.get("exception")
+    _log.error("unhandled", kind=type(error).__name__, at=_place(error))
 
 
 async def _feed_watchdog() -> None:

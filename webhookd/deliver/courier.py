@@ -46,7 +46,7 @@ class Courier:
             error = failure.word
         except Exception as failure:  # noqa: BLE001
             error = "internal"
-            _log.error("attempt_failed_inside", delivery=due.key.id, kind=type(failure).__name__)
+            _log.error("attempt_failed_inside", delivery_id=due.key.id, kind=type(failure).__name__)
         else:
             status, body = response.status, response.body
             error = _error(status)

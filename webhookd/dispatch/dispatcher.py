@@ -40,7 +40,11 @@ class Meter(Protocol):
 
 
 class Dispatcher:
-    """`attempt` never raises. `dice` gives numbers from -1 to 1, for jitter."""
+    """`attempt` never raises. `dice` gives numbers from -1 to 1, for jitter.
+
+    `failed` is told of a fault of the dispatcher's own: it can no longer vouch for every delivery, so the process must
+    stop and start again from the disk.
+    """
 
     def __init__(
         self,
@@ -50,12 +54,14 @@ class Dispatcher:
         meter: Meter,
         *,
         max_in_flight: int,
+        failed: Callable[[str, Exception], None],
         dice: Callable[[], float] = lambda: random.uniform(-1, 1),  # noqa: S311 - jitter, not a secret
     ) -> None:
         self._outbox = outbox
         self._attempt = attempt
         self._clock = clock
         self._meter = meter
+        self._failed = failed
         self._dice = dice
         self._max_in_flight = max_in_flight
         self._lanes: dict[int, Lane] = {}
@@ -129,7 +135,8 @@ class Dispatcher:
             return
         if lane.wake_at is not None:
             if lane.wake_at <= self._clock.now_ms():
-                lane.wake_at, lane.behind = None, True
+                lane.wake_at = None
+                lane.miss()
             else:
                 self._set_alarm(lane)
         if lane.wants_refill():
@@ -169,9 +176,9 @@ class Dispatcher:
                 _log.warning("endpoint_paused", endpoint=lane.endpoint.spec.name, reason="it answered 410 Gone")
                 self._let_go(lane.halt("paused"))
             await self._record(settlement)
-            self._report(lane, due, settlement)
             if settlement.due_at is not None:
                 lane.wake_by(settlement.due_at)
+            self._report(lane, due, settlement)
         finally:
             self._unsettled -= 1
             lane.release(due.key)
@@ -197,8 +204,8 @@ class Dispatcher:
             return
         facts = {
             "endpoint": name,
-            "event": due.event.id,
-            "delivery": due.key.id,
+            "event_id": due.event.id,
+            "delivery_id": due.key.id,
             "attempt": settlement.number,
             "error": outcome.error,
             "status": outcome.status,
@@ -266,4 +273,9 @@ class Dispatcher:
     def _spawn(self, work: Awaitable[None]) -> None:
         task: asyncio.Task[None] = asyncio.ensure_future(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and isinstance(error := task.exception(), Exception):
+            self._failed("dispatcher", error)

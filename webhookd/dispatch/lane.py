@@ -59,7 +59,7 @@ class Lane:
         return True
 
     def miss(self) -> None:
-        """Something was committed that nobody named: it is on disk."""
+        """Something is due on disk that nobody has named; a read that is under way may have begun before it was."""
         self.behind = True
         self._missed = self._missed or self.refilling
 

@@ -1,0 +1,124 @@
+"""The real daemon, with a killer or a saboteur put between two rooms. Started by the harness as a subprocess.
+
+    python -m tests.crash.daemon_under_fault [--kill STEP:N] [--sabotage NAME] serve -c …
+
+STEP is passed N times; the N-th time the process kills itself with SIGKILL at just that point.
+"""
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any
+from unittest.mock import patch
+
+from webhookd.cli.app import main
+from webhookd.core.event import Appended
+from webhookd.daemon import Attempt, Daemon
+from webhookd.store.sqlite import SqliteStore
+
+STEPS = ("before-commit", "after-commit", "before-answer", "after-2xx", "before-settling")
+SABOTAGES = ("ack-before-commit", "new-id-each-attempt")
+
+
+class Killer:
+    """Counts how often its step is passed, and kills at the last count."""
+
+    def __init__(self, step: str | None, count: int) -> None:
+        self._step = step
+        self._left = count
+
+    def passing(self, step: str) -> None:
+        if step != self._step:
+            return
+        self._left -= 1
+        if self._left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Faults:
+    """The seams of `webhookd.daemon`, with the killer in them."""
+
+    def __init__(self, killer: Killer, sabotage: str | None) -> None:
+        self._killer = killer
+        self._sabotage = sabotage
+
+    def store(self, store: SqliteStore) -> Any:
+        writer = store._writer
+        run, passing = writer.run, self._killer.passing
+
+        def traced(statement: str) -> None:
+            if statement.startswith("COMMIT"):
+                passing("before-commit")
+
+        async def watched(function: Callable[[Any], Any]) -> Any:
+            def on_thread(connection: Any) -> Any:
+                connection.set_trace_callback(traced)
+                result = function(connection)
+                passing("after-commit")
+                return result
+
+            return await run(on_thread)
+
+        writer.run = watched  # type: ignore[method-assign]
+        return _Store(store, self._killer, self._sabotage)
+
+    def attempt(self, attempt: Attempt) -> Attempt:
+        async def watched(endpoint: Any, due: Any) -> Any:
+            if self._sabotage == "new-id-each-attempt":
+                due = _with_other_id(due)
+            outcome = await attempt(endpoint, due)
+            if outcome.succeeded:
+                self._killer.passing("after-2xx")
+            return outcome
+
+        return watched
+
+
+class _Store:
+    """The store as the rooms see it. `ack-before-commit` is the mistake that this harness is there to find."""
+
+    def __init__(self, store: SqliteStore, killer: Killer, sabotage: str | None) -> None:
+        self._store = store
+        self._killer = killer
+        self._sabotage = sabotage
+
+    async def append(self, event: Any) -> Any:
+        answer: Awaitable[Any] = self._store.append(event)
+        if self._sabotage == "ack-before-commit":
+            return Appended(event.id, "accepted")
+        appended = await answer
+        self._killer.passing("before-answer")
+        return appended
+
+    async def settle(self, settlement: Any) -> None:
+        self._killer.passing("before-settling")
+        await self._store.settle(settlement)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+
+def _with_other_id(due: Any) -> Any:
+    import msgspec
+
+    salt = int.from_bytes(os.urandom(7), "big")
+    return msgspec.structs.replace(due, event=msgspec.structs.replace(due.event, salt=salt))
+
+
+def run() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--kill", default=":0")
+    parser.add_argument("--sabotage", choices=SABOTAGES)
+    own, rest = parser.parse_known_args()
+    step, _, count = own.kill.partition(":")
+    seams = Faults(Killer(step or None, int(count)), own.sabotage)
+    sys.argv[1:] = rest
+    with patch("webhookd.cli.serve.Daemon", partial(Daemon, seams=seams)):
+        main()
+
+
+if __name__ == "__main__":
+    run()

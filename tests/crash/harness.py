@@ -1,0 +1,153 @@
+"""Starts the real daemon, kills it at random moments and at named steps, lets it finish, and asks the auditor."""
+
+import asyncio
+import os
+import random
+import signal
+import sys
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from tests.crash.audit import audit
+from tests.crash.daemon_under_fault import STEPS
+from tests.crash.parties import Merchants, Provider
+from tests.running import PATIENCE_S, RunningDaemon, configuration, endpoint
+
+NAMES = ("checkout", "inventory", "fulfillment")
+WAITS = ["0s", "20ms", "20ms", "50ms", "50ms", "100ms", "100ms", "200ms", "200ms", "400ms", "400ms", "800ms"]
+MOMENTS = ("any-moment", "mid-request", *STEPS)
+"""Where a kill may strike; `any-moment` is a random one under load."""
+ACKS_BEFORE_KILL = 25
+ENOUGH_ACKS_PER_KILL = 10
+
+
+class Report(NamedTuple):
+    seed: int
+    kills: Counter[str]
+    sent: int
+    acked: int
+    duplicates: int
+    requests: int
+    repeated_requests: int
+    broken: list[str]
+
+    @property
+    def enough(self) -> bool:
+        """Whether so much succeeded that the verdict means something."""
+        return self.acked >= ENOUGH_ACKS_PER_KILL * sum(self.kills.values()) and self.requests >= self.acked
+
+
+async def crash(
+    directory: Path, kills: int, seed: int, *, sabotage: str | None = None, told: Callable[[str], None] = lambda _: None
+) -> Report:
+    """`told` hears of each kill, by its moment."""
+    dice = random.Random(seed)
+    provider = Provider(dice)
+    merchants = Merchants(NAMES, dice, fail_rate=0.1)
+    await merchants.start()
+    endpoints = "".join(endpoint(name, merchants.port) for name in NAMES)
+    (directory / "webhookd.toml").write_text(configuration(endpoints=endpoints, delivery=f"schedule = {WAITS}"))
+    sending = asyncio.create_task(provider.run())
+    struck: Counter[str] = Counter()
+    try:
+        # Every moment has its turn, in an order that the seed decides.
+        possible = [moment for moment in MOMENTS if (sabotage, moment) != ("ack-before-commit", "before-answer")]
+        moments = [moment for _ in range(kills // len(possible) + 1) for moment in dice.sample(possible, len(possible))]
+        for moment in moments[:kills]:
+            await _run_until_killed(directory, moment, provider, merchants, dice, sabotage)
+            struck[moment] += 1
+            told(moment)
+        await _run_to_the_end(directory, provider, merchants, sending)
+    finally:
+        sending.cancel()
+        await asyncio.gather(sending, return_exceptions=True)
+        await merchants.stop()
+    acks = [ack for hook in provider.hooks.values() for ack in hook.acks]
+    requests = [(name, each.event_id) for name in NAMES for each in merchants.requests[name]]
+    return Report(
+        seed=seed,
+        kills=struck,
+        sent=len(provider.hooks),
+        acked=len(acks),
+        duplicates=sum(status == "duplicate" for status, _ in acks),
+        requests=len(requests),
+        repeated_requests=len(requests) - len(set(requests)),
+        broken=audit(directory / "data" / "webhookd.db", provider, merchants, len(WAITS)),
+    )
+
+
+async def _run_until_killed(
+    directory: Path, moment: str, provider: Provider, merchants: Merchants, dice: random.Random, sabotage: str | None
+) -> None:
+    step = ["--kill", f"{moment}:{dice.randint(1, 60)}"] if moment in STEPS else []
+    running = _daemon(directory, step, sabotage)
+    if not await _started(running):
+        return  # killed before it was ready
+    provider.reachable_at(f"{running.hooks}/webhooks/stripe")
+    if moment == "mid-request":
+        merchants.on_request = _kill_on_request(running.pid, dice.randint(1, 60))
+    elif moment == "any-moment":
+        await provider.acked_more(dice.randint(1, ACKS_BEFORE_KILL))
+        running.send_signal(signal.SIGKILL)
+    code = await running.ended()
+    provider.unreachable()
+    merchants.on_request = None
+    assert code == -signal.SIGKILL, f"killed at {moment}, the daemon ended with {code}: {running.log[-5:]}"
+
+
+async def _run_to_the_end(
+    directory: Path, provider: Provider, merchants: Merchants, sending: "asyncio.Task[None]"
+) -> None:
+    """A daemon that nobody kills: all that was sent gets its 2xx, all that is owed arrives."""
+    running = _daemon(directory, [], None)
+    await running.start()
+    provider.reachable_at(f"{running.hooks}/webhooks/stripe")
+    await provider.acked_more(ACKS_BEFORE_KILL)
+    provider.finish()
+    async with asyncio.timeout(PATIENCE_S):
+        await sending
+    await _nothing_pending(running)
+    assert await running.stop() == 0, running.log
+
+
+async def _nothing_pending(running: RunningDaemon) -> None:
+    """Ask until the daemon says so; it must get there in a bounded time."""
+    import aiohttp
+
+    headers = {"Authorization": f"Bearer {running.token}"}
+    async with asyncio.timeout(PATIENCE_S), aiohttp.ClientSession(headers=headers) as session:
+        while True:
+            async with session.get(f"{running.admin}/api/v1/status") as response:
+                found = await response.json()
+            if found["backlog"] == 0:
+                return
+
+
+async def _started(running: RunningDaemon) -> bool:
+    try:
+        await running.start()
+    except AssertionError:
+        assert await running.ended() == -signal.SIGKILL, running.log
+        return False
+    return True
+
+
+def _daemon(directory: Path, step: list[str], sabotage: str | None) -> RunningDaemon:
+    command = [sys.executable, "-m", "tests.crash.daemon_under_fault", *step]
+    command += ["--sabotage", sabotage] if sabotage else []
+    return RunningDaemon(directory, [*command, "serve"], {})
+
+
+def _kill_on_request(pid: int, count: int) -> Callable[[], bool]:
+    left = count
+
+    def arrived() -> bool:
+        nonlocal left
+        left -= 1
+        if left == 0:
+            os.kill(pid, signal.SIGKILL)
+        return left <= 0
+
+    return arrived
