@@ -118,9 +118,9 @@ class Routes:
             raise Reason(
                 415, "content_encoding", "Send the body as it was signed, without content-encoding.", close=True
             )
-        if (expectation := headers.get("Expect")) is not None:
-            await _answer_expectation(request, expectation)
         try:
+            if (expectation := headers.get("Expect")) is not None:
+                await _answer_expectation(request, expectation)
             if request.content.is_eof():
                 body = request.content.read_nowait(-1)
             else:
@@ -132,6 +132,8 @@ class Routes:
             raise self._too_large() from None
         except web.RequestPayloadError:
             raise Reason(400, "malformed_body", "The body is not framed as RFC 9112 has it.", close=True) from None
+        except OSError:
+            raise Reason(400, "cut_short", "The connection ended before the body did.", close=True) from None
         if len(body) > self._body_bytes_max:
             raise self._too_large()
         return body

@@ -7,7 +7,7 @@ from typing import Any
 
 from aiohttp import HttpVersion11, web
 from aiohttp.http_parser import HttpRequestParser, RawRequestMessage
-from aiohttp.web_protocol import RequestHandler
+from aiohttp.web_protocol import RequestHandler, _ErrInfo
 
 from webhookd.core.problem import PROBLEM_JSON, problem_body
 
@@ -83,6 +83,22 @@ class HookProtocol(RequestHandler):
             return
         super().connection_made(transport)
 
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        messages = self._messages
+        if messages and isinstance(messages[-1][0], _ErrInfo):
+            self._end_bodies()
+
+    def _end_bodies(self) -> None:
+        """What came is not HTTP: no body that is still awaited will get its end. aiohttp would let it wait."""
+        bodies = [body for _, body in self._messages]
+        if self._current_request is not None:
+            bodies.append(self._current_request.content)
+        for body in bodies:
+            if not body.is_eof():
+                body.set_exception(web.RequestPayloadError("broken off"))
+                body.feed_eof()
+
     def handle_error(
         self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
     ) -> Any:
@@ -129,6 +145,6 @@ class HookServer(web.Server):
     def _make_request(
         self, message: RawRequestMessage, payload: Any, protocol: RequestHandler, writer: Any, task: Any
     ) -> web.BaseRequest:
-        # aiohttp refuses a body of exactly the limit; ours may be that large.
-        size_max = self._body_bytes_max + 1
-        return web.BaseRequest(message, payload, protocol, writer, task, self._loop, client_max_size=size_max)
+        return web.BaseRequest(
+            message, payload, protocol, writer, task, self._loop, client_max_size=self._body_bytes_max
+        )
