@@ -49,14 +49,9 @@ class Faults:
         writer = store._writer
         run, passing = writer.run, self._killer.passing
 
-        def traced(statement: str) -> None:
-            if statement.startswith("COMMIT"):
-                passing("before-commit")
-
         async def watched(function: Callable[[Any], Any]) -> Any:
             def on_thread(connection: Any) -> Any:
-                connection.set_trace_callback(traced)
-                result = function(connection)
+                result = function(_Connection(connection, self._killer))
                 passing("after-commit")
                 return result
 
@@ -75,6 +70,22 @@ class Faults:
             return outcome
 
         return watched
+
+
+class _Connection:
+    """The writer's connection, watched for its COMMIT."""
+
+    def __init__(self, connection: Any, killer: Killer) -> None:
+        self._connection = connection
+        self._killer = killer
+
+    def execute(self, statement: str, *parameters: Any) -> Any:
+        if statement == "COMMIT":
+            self._killer.passing("before-commit")
+        return self._connection.execute(statement, *parameters)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._connection, name)
 
 
 class _Store:

@@ -8,7 +8,7 @@ from typing import Any
 import structlog
 
 _NEVER = re.compile(r"secret|token|signature|authorization|cookie|body|password", re.IGNORECASE)
-_CARD = re.compile(r"(?<!\d)\d(?:[ -]?\d){12,18}(?!\d)")
+_CARD = re.compile(r"(?<!\w)\d(?:[ -]?\d){12,18}(?!\w)")
 VALUE_CHARS_MAX = 500
 
 
