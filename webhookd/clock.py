@@ -21,6 +21,8 @@ class Clock(Protocol):
 
     def call_later(self, delay_s: float, callback: Callable[[], None]) -> Timer: ...
 
+    async def sleep(self, delay_s: float) -> None: ...
+
 
 class SystemClock:
     def now_ms(self) -> int:
@@ -31,3 +33,6 @@ class SystemClock:
 
     def call_later(self, delay_s: float, callback: Callable[[], None]) -> Timer:
         return asyncio.get_running_loop().call_later(delay_s, callback)
+
+    async def sleep(self, delay_s: float) -> None:
+        await asyncio.sleep(delay_s)

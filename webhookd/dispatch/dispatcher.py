@@ -191,7 +191,7 @@ class Dispatcher:
             try:
                 return await self._outbox.settle(settlement)
             except StoreUnavailableError:
-                await asyncio.sleep(STORE_RETRY_MS / 1_000)
+                await self._clock.sleep(STORE_RETRY_MS / 1_000)
             except StoreBrokenError:
                 self._stopping = True  # and so does the process; after the restart the delivery is due again
                 return None

@@ -1,0 +1,44 @@
+"""Makes the nouns that tests need, with everything that does not matter filled in."""
+
+import hashlib
+from itertools import count
+from typing import Any
+
+from webhookd.core.endpoint import EndpointSpec
+from webhookd.core.event import Event
+from webhookd.core.identifier import KeyMint
+from webhookd.core.retry import RetryPolicy
+
+NOW_MS = 1_800_000_000_000
+_numbers = count(1)
+_mint = KeyMint()
+
+
+def event(**fields: Any) -> Event:
+    body = fields.pop("body", b'{"id":"evt_1","type":"payment_intent.succeeded"}')
+    number = next(_numbers)
+    given: dict[str, Any] = {
+        "key": _mint.next(NOW_MS),
+        "salt": number,
+        "source": "stripe",
+        "provider": "stripe",
+        "provider_event_id": f"evt_provider_{number}",
+        "type": "payment_intent.succeeded",
+        "state": "accepted",
+        "received_at": NOW_MS,
+        "occurred_at": None,
+        "payment_id": None,
+        "headers": [("content-type", "application/json")],
+        "sha256": hashlib.sha256(body).digest(),
+        "size": len(body),
+        "body": body,
+        **fields,
+    }
+    return Event(**given)
+
+
+def spec(name: str = "shop", **fields: Any) -> EndpointSpec:
+    waits_ms = fields.pop("waits_ms", None)
+    if waits_ms is not None:
+        fields["retry"] = RetryPolicy(tuple(waits_ms))
+    return EndpointSpec(name, fields.pop("url", "https://shop.example/hooks"), **fields)
