@@ -1,4 +1,4 @@
-"""The auditor: three histories (what the provider saw, what the merchants saw, what the database holds), one verdict."""
+"""The auditor: what the provider saw, what the merchants saw, what the database holds, and whether they agree."""
 
 from collections import defaultdict
 from pathlib import Path

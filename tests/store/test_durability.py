@@ -28,7 +28,7 @@ async def test_the_writer_syncs_every_commit_and_checks_that_sqlite_agreed(store
 
 
 async def test_a_reader_cannot_write(store: SqliteStore):
-    with pytest.raises(Exception, match="readonly|read-only"):
+    with pytest.raises(Exception, match=r"readonly|read-only"):
         await store._history_reader.read("DELETE FROM event")
 
 
@@ -175,9 +175,9 @@ async def test_a_read_that_takes_too_long_is_cut_short(tmp_path: Path, monkeypat
 
 
 def test_a_second_process_on_the_same_directory_is_refused(tmp_path: Path):
-    with DataDir(tmp_path / "data"):
-        with pytest.raises(DataDirError, match="in use by another webhookd"), DataDir(tmp_path / "data"):
-            pass
+    refused = pytest.raises(DataDirError, match="in use by another webhookd")
+    with DataDir(tmp_path / "data"), refused, DataDir(tmp_path / "data"):
+        pass
     with DataDir(tmp_path / "data"):
         pass
 
@@ -219,9 +219,7 @@ def test_a_programming_error_is_not_taken_for_a_disk_error(tmp_path: Path):
 @pytest.mark.parametrize("name", sorted(SQL))
 async def test_every_named_query_fits_the_schema(store: SqliteStore, name: str):
     def explain(connection: object) -> None:
-        parameters: object = (
-            {each: None for each in _NAMED} if ":limit" in SQL[name] else (None,) * SQL[name].count("?")
-        )
+        parameters: object = dict.fromkeys(_NAMED) if ":limit" in SQL[name] else (None,) * SQL[name].count("?")
         connection.execute("EXPLAIN " + SQL[name], parameters)  # type: ignore[attr-defined]
 
     await store._writer.run(explain)

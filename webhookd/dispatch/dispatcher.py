@@ -164,6 +164,10 @@ class Dispatcher:
         try:
             try:
                 outcome = await self._attempt(lane.endpoint, due)
+                if outcome.status == 410 and lane.endpoint.state == "active":
+                    # The store pauses the endpoint in the transaction that settles the attempt; here it stops at once.
+                    _log.warning("endpoint_paused", endpoint=lane.endpoint.spec.name, reason="it answered 410 Gone")
+                    self._let_go(lane.halt("paused"))
             finally:
                 lane.in_flight -= 1
                 self._in_flight -= 1
@@ -171,10 +175,6 @@ class Dispatcher:
                 self._look(lane)
                 self._pump()
             settlement = settle(due, outcome, lane.endpoint.spec.retry, self._clock.now_ms(), self._dice())
-            if outcome.status == 410 and lane.endpoint.state == "active":
-                # The store pauses the endpoint in the transaction that settles the attempt; here it stops at once.
-                _log.warning("endpoint_paused", endpoint=lane.endpoint.spec.name, reason="it answered 410 Gone")
-                self._let_go(lane.halt("paused"))
             await self._record(settlement)
             if settlement.due_at is not None:
                 lane.wake_by(settlement.due_at)

@@ -1,0 +1,263 @@
+"""What is attempted, when, and how much of it at a time."""
+
+import asyncio
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from tests.dispatch.conftest import World
+from tests.making import spec
+from webhookd.core.delivery import Due
+from webhookd.core.retry import DEFAULT_SCHEDULE, RetryPolicy
+from webhookd.core.units import duration_ms
+from webhookd.dispatch.lane import WINDOW
+from webhookd.store.protocol import DueBatch, Filter, StoreBrokenError, StoreUnavailableError
+
+
+async def states(world: World) -> Counter[str]:
+    return Counter(row.state for row in await world.store.deliveries(Filter(), 500))
+
+
+async def test_a_delivery_is_attempted_as_soon_as_it_is_committed(world: World):
+    await world.serve(spec("shop"))
+    [sent] = await world.append()
+    await world.quiet()
+    assert [(at, name, key.event) for at, name, key, _ in world.attempts] == [(world.clock.now_ms(), "shop", sent.key)]
+    assert await states(world) == {"delivered": 1}
+
+
+async def test_a_merchant_that_fails_is_tried_on_the_schedule_and_then_given_up(world: World):
+    world.answers = lambda _due: world.failing()
+    began = world.clock.now_ms()
+    await world.serve(spec("shop"))
+    await world.append()
+    await world.run_dry()
+    waits = [duration_ms(text) for text in DEFAULT_SCHEDULE]
+    assert [at - began for at, _, _, _ in world.attempts] == [sum(waits[: n + 1]) for n in range(len(waits))]
+    assert [number for _, _, _, number in world.attempts] == list(range(1, len(waits) + 1))
+    assert await states(world) == {"dead": 1}
+
+
+@pytest.mark.parametrize("jitter", [-1.0, -0.3, 0.7, 1.0])
+async def test_jitter_stretches_a_wait_by_at_most_its_share_and_is_drawn_once(world: World, jitter: float):
+    world.new_dispatcher(dice=lambda: jitter)
+    world.answers = lambda _due: world.failing()
+    began = world.clock.now_ms()
+    await world.serve(spec("shop", retry=RetryPolicy((0, 10_000, 10_000), jitter=0.2)))
+    await world.append()
+    await world.quiet()
+    [row] = await world.store.deliveries(Filter(), 1)
+    assert row.due_at == began + round(10_000 * (1 + 0.2 * jitter))
+    world.new_dispatcher(dice=lambda: -jitter)  # a restart must not draw again
+    await world.serve(spec("shop", retry=RetryPolicy((0, 10_000, 10_000), jitter=0.2)))
+    await world.quiet()
+    world.clock.advance_to_next_timer()
+    await world.quiet()
+    assert world.attempts[1][0] == row.due_at
+
+
+async def test_a_longer_retry_after_is_honoured(world: World):
+    world.answers = lambda due: world.failing(503, retry_after_ms=60_000) if due.attempts == 0 else None
+    began = world.clock.now_ms()
+    await world.serve(spec("shop", waits_ms=(0, 5_000)))
+    await world.append()
+    await world.run_dry()
+    assert [at - began for at, _, _, _ in world.attempts] == [0, 60_000]
+
+
+async def test_410_stops_the_endpoint_until_it_is_resumed_and_uses_up_no_wait(world: World):
+    world.answers = lambda _due: world.failing(410)
+    await world.serve(spec("shop", waits_ms=(0, 5_000), max_in_flight=1))
+    await world.append(3)
+    await world.run_dry()
+    assert len(world.attempts) == 1
+    assert await states(world) == {"pending": 3}
+    world.answers = lambda _due: None
+    await world.store.set_endpoint_state("shop", "active")
+    await world.serve(spec("shop", waits_ms=(0, 5_000), max_in_flight=1))
+    await world.run_dry()
+    assert await states(world) == {"delivered": 3}
+    assert sorted(number for _, _, _, number in world.attempts) == [1, 1, 1, 2]
+
+
+async def test_after_a_restart_the_disk_alone_says_what_is_owed(world: World):
+    world.answers = lambda _due: world.failing()
+    await world.serve(spec("shop", waits_ms=(0, 60_000, 60_000)))
+    await world.append(5)
+    await world.quiet()
+    world.answers = lambda _due: None
+    world.new_dispatcher()
+    await world.serve(spec("shop", waits_ms=(0, 60_000, 60_000)))
+    await world.run_dry()
+    assert await states(world) == {"delivered": 5}
+    assert Counter(number for _, _, _, number in world.attempts) == {1: 5, 2: 5}
+
+
+async def test_a_backlog_far_beyond_the_window_is_delivered_once_each_and_never_held_whole(world: World):
+    await world.serve(spec("shop", max_in_flight=8))
+    world.hold = asyncio.Event()
+    for _ in range(5):
+        await world.append(WINDOW)
+    lane = next(iter(world.dispatcher._lanes.values()))
+    assert len(lane.ready) <= WINDOW
+    world.hold.set()
+    await world.run_dry()
+    assert len(world.attempts) == len({key for _, _, key, _ in world.attempts}) == 5 * WINDOW
+    assert await states(world) == {"delivered": 5 * WINDOW}
+
+
+async def test_no_endpoint_has_more_under_way_than_its_cap_and_all_together_no_more_than_theirs(world: World):
+    world.new_dispatcher(max_in_flight=10)
+    await world.serve(spec("wide", max_in_flight=9), spec("narrow", max_in_flight=2))
+    await world.quiet()
+    world.hold = asyncio.Event()
+    await world.append(40)
+    assert world.dispatcher.in_flight == 10
+    world.hold.set()
+    await world.run_dry()
+    assert world.in_flight_max["wide"] <= 9
+    assert world.in_flight_max["narrow"] == 2
+    assert await states(world) == {"delivered": 80}
+
+
+async def test_endpoints_take_turns_however_long_the_backlog_of_one_is(world: World):
+    world.new_dispatcher(max_in_flight=4)
+    await world.serve(spec("busy", max_in_flight=4, events=("many",)), spec("calm", max_in_flight=4, events=("few",)))
+    world.hold = asyncio.Event()
+    await world.append(300, type="many")
+    await world.append(3, type="few")
+    world.hold.set()
+    await world.run_dry()
+    turns = [name for _, name, _, _ in world.attempts]
+    assert "calm" not in turns[:4], "four were under way before"
+    assert [index for index, name in enumerate(turns) if name == "calm"][-1] < 16
+
+
+async def test_a_wait_that_ends_while_the_disk_is_being_read_is_not_forgotten(world: World):
+    await world.serve(spec("shop", waits_ms=(0, 1_000, 1_000)))
+    await world.quiet()
+    due, reading, go_on = world.store.due, asyncio.Event(), asyncio.Event()
+
+    async def slow(*arguments: Any) -> DueBatch:
+        batch = await due(*arguments)
+        reading.set()
+        await go_on.wait()
+        return batch
+
+    world.answers = lambda each: world.failing() if each.attempts == 0 else None
+    await world.append()
+    await world.quiet()
+    world.store.due = slow  # type: ignore[method-assign]
+    lane = next(iter(world.dispatcher._lanes.values()))
+    lane.miss()
+    world.dispatcher._look(lane)
+    await reading.wait()
+    assert world.clock.advance_to_next_timer(), "the retry's alarm goes off during the read, which began before it"
+    world.store.due = due  # type: ignore[method-assign]
+    go_on.set()
+    await world.run_dry()
+    assert await states(world) == {"delivered": 1}
+
+
+async def test_a_delivery_read_from_disk_while_its_settlement_is_being_committed_is_not_made_again(world: World):
+    await world.serve(spec("shop"))
+    settle, settling, go_on = world.store.settle, asyncio.Event(), asyncio.Event()
+
+    async def slow(settlement: Any) -> None:
+        settling.set()
+        await go_on.wait()
+        await settle(settlement)
+
+    world.store.settle = slow  # type: ignore[method-assign]
+    await world.append()
+    await settling.wait()
+    lane = next(iter(world.dispatcher._lanes.values()))
+    lane.miss()
+    world.dispatcher._look(lane)
+    while lane.refilling:
+        await asyncio.sleep(0)
+    go_on.set()
+    await world.run_dry()
+    assert len(world.attempts) == 1
+
+
+async def test_an_attempt_that_cannot_be_recorded_now_is_recorded_later_and_not_made_again(world: World):
+    await world.serve(spec("shop"))
+    settle, refusals = world.store.settle, 3
+
+    async def full(settlement: Any) -> None:
+        nonlocal refusals
+        if refusals:
+            refusals -= 1
+            raise StoreUnavailableError("SQLITE_FULL")
+        await settle(settlement)
+
+    world.store.settle = full  # type: ignore[method-assign]
+    await world.append()
+    while refusals or world.dispatcher._tasks:
+        world.clock.advance_to_next_timer()
+        await asyncio.sleep(0)
+    assert len(world.attempts) == 1
+    assert await states(world) == {"delivered": 1}
+
+
+async def test_once_the_store_is_broken_no_attempt_starts(world: World):
+    await world.serve(spec("shop", max_in_flight=1))
+
+    async def broken(_settlement: Any) -> None:
+        raise StoreBrokenError("SQLITE_IOERR")
+
+    world.store.settle = broken  # type: ignore[method-assign]
+    await world.append(5)
+    await world.quiet()
+    assert len(world.attempts) <= 2
+
+
+async def test_a_fault_of_the_dispatcher_itself_is_told_and_not_swallowed(world: World):
+    def fault(_due: Due) -> None:
+        raise RuntimeError("a mistake of ours")
+
+    world.answers = fault
+    await world.serve(spec("shop"))
+    await world.append()
+    await world.quiet()
+    await asyncio.sleep(0)
+    assert [(name, type(error)) for name, error in world.faults] == [("dispatcher", RuntimeError)]
+    world.faults.clear()
+
+
+async def test_an_endpoint_that_was_removed_gets_nothing_more_and_goes_on_when_it_is_back(world: World):
+    await world.serve(spec("shop", max_in_flight=1))
+    world.hold = asyncio.Event()
+    await world.append(5)
+    await world.serve()
+    world.hold.set()
+    await world.run_dry()
+    assert await states(world) == {"delivered": 1, "pending": 4}
+    await world.serve(spec("shop", max_in_flight=1))
+    await world.run_dry()
+    assert await states(world) == {"delivered": 5}
+    assert len(world.attempts) == 5
+
+
+async def test_stopping_waits_for_what_is_under_way_and_starts_nothing_more(world: World):
+    await world.serve(spec("shop", max_in_flight=2))
+    world.hold = asyncio.Event()
+    await world.append(10)
+    stopping = asyncio.ensure_future(world.dispatcher.stop(grace_s=30))
+    await asyncio.sleep(0)
+    world.hold.set()
+    await stopping
+    assert await states(world) == {"delivered": 2, "pending": 8}
+
+
+async def test_a_clock_that_is_set_back_neither_fires_everything_nor_stops_anything(world: World):
+    world.answers = lambda due: world.failing() if due.attempts == 0 else None
+    await world.serve(spec("shop", waits_ms=(0, 60_000, 60_000)))
+    await world.append(3)
+    await world.quiet()
+    world.clock.step_wall_clock(-3_600_000)
+    await world.run_dry()
+    assert await states(world) == {"delivered": 3}
+    assert len(world.attempts) == 6
