@@ -1,0 +1,111 @@
+"""The sample events of the sandbox are what the providers would send."""
+
+import json
+import time
+from datetime import datetime
+from random import Random
+from typing import Any
+
+import pytest
+import standardwebhooks
+import stripe
+import svix.webhooks
+
+from webhookd.core.event import Hook
+from webhookd.core.secret import Secret
+from webhookd.core.signature import new_secret
+from webhookd.providers import PROVIDERS
+from webhookd.providers.provider import Verified
+from webhookd.sandbox.samples import sample, types
+
+SECRET = new_secret(b"\x05" * 32)
+NOW_S = 1_772_366_400
+EVERY = [(provider, event_type) for provider in PROVIDERS for event_type in types(provider)]
+
+
+@pytest.mark.parametrize(("provider", "event_type"), EVERY)
+def test_a_sample_is_accepted_and_understood(provider: str, event_type: str) -> None:
+    room = PROVIDERS[provider]([Secret(SECRET)])
+    body = sample(provider, event_type, NOW_S, Random(1))
+    headers = {name.lower(): value for name, value in room.sign(body, NOW_S, "msg_1").items()}
+    hook = Hook(headers, body, NOW_S * 1_000)
+    assert isinstance(room.verify(hook, NOW_S, {}), Verified)
+    reading = room.read(hook)
+    assert reading.type == event_type
+    assert reading.occurred_at is not None
+    assert abs(reading.occurred_at / 1_000 - NOW_S) < 3_600
+
+
+@pytest.mark.parametrize("event_type", types("stripe"))
+def test_stripes_library_takes_every_stripe_sample_for_its_own(event_type: str) -> None:
+    now_s = int(time.time())
+    room = PROVIDERS["stripe"]([Secret(SECRET)])
+    body = sample("stripe", event_type, now_s, Random(1))
+    event = stripe.Webhook.construct_event(body, room.sign(body, now_s, "msg_1")["Stripe-Signature"], SECRET)
+    reading = room.read(Hook({}, body, now_s * 1_000))
+    assert (event.id, event.type, event.created * 1_000) == (
+        reading.provider_event_id,
+        reading.type,
+        reading.occurred_at,
+    )
+    assert event.id.startswith("evt_")
+    assert event.data.object["object"]
+
+
+@pytest.mark.parametrize("library", [standardwebhooks.Webhook, svix.webhooks.Webhook], ids=["standardwebhooks", "svix"])
+@pytest.mark.parametrize("event_type", types("standard"))
+def test_the_standard_webhooks_libraries_accept_every_standard_sample(event_type: str, library: Any) -> None:
+    now_s = int(time.time())
+    body = sample("standard", event_type, now_s, Random(1))
+    library(SECRET).verify(body, PROVIDERS["standard"]([Secret(SECRET)]).sign(body, now_s, "msg_1"))
+    event = json.loads(body)
+    assert event["type"] == event_type
+    assert datetime.fromisoformat(event["timestamp"]).tzinfo is not None
+
+
+@pytest.mark.parametrize(("provider", "event_type"), EVERY)
+def test_a_sample_about_a_payment_names_the_payment(provider: str, event_type: str) -> None:
+    reading = PROVIDERS[provider]([Secret(SECRET)]).read(
+        Hook({"webhook-id": "msg_1"}, sample(provider, event_type, NOW_S, Random(1)), NOW_S * 1_000)
+    )
+    about_a_payment = event_type.startswith(("payment", "charge.", "refund.", "dispute."))
+    assert reading.payment_id is not None or not about_a_payment
+
+
+@pytest.mark.parametrize(("provider", "event_type"), EVERY)
+def test_no_mark_of_the_template_is_left_in_a_sample(provider: str, event_type: str) -> None:
+    event = sample(provider, event_type, NOW_S, Random(1)).decode()
+    assert not [text for text in ('"@id', '"@now', '"@iso', '"@uuid') if text in event]
+
+
+def test_every_sample_is_an_event_of_its_own() -> None:
+    dice = Random(1)
+    made = [json.loads(sample("stripe", "charge.refunded", NOW_S, dice)) for _ in range(50)]
+    assert len({event["id"] for event in made}) == 50
+    assert len({event["data"]["object"]["id"] for event in made}) == 50
+
+
+def test_one_object_keeps_one_id_throughout_its_event() -> None:
+    event = json.loads(sample("stripe", "charge.succeeded", NOW_S, Random(1)))
+    texts = [value for value in event["data"]["object"].values() if isinstance(value, str) and value.startswith("ch_")]
+    assert len(set(texts)) == 1
+
+
+def test_any_field_of_a_sample_can_be_set() -> None:
+    changes = {"data.object.amount": 995, "data.object.metadata.order_id": "77", "livemode": True}
+    event = json.loads(sample("stripe", "payment_intent.succeeded", NOW_S, Random(1), changes))
+    assert event["data"]["object"]["amount"] == 995
+    assert event["data"]["object"]["metadata"]["order_id"] == "77"
+    assert event["livemode"] is True
+
+
+@pytest.mark.parametrize("path", ["data.nothing.amount", "data.object.amount.more", "livemode.x"])
+def test_setting_a_field_that_has_no_place_is_refused(path: str) -> None:
+    with pytest.raises(ValueError, match="no object there"):
+        sample("stripe", "payment_intent.succeeded", NOW_S, Random(1), {path: 1})
+
+
+def test_a_sample_is_never_changed_by_the_one_before_it() -> None:
+    first = sample("stripe", "charge.refunded", NOW_S, Random(1))
+    sample("stripe", "charge.refunded", NOW_S, Random(2), {"data.object.metadata.more": 1, "request.id": None})
+    assert sample("stripe", "charge.refunded", NOW_S, Random(1)) == first
