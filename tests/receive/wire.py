@@ -44,8 +44,9 @@ class Wire:
         self._writer = writer
 
     async def send(self, *pieces: bytes) -> None:
-        self._writer.write(b"".join(pieces))
-        await self._writer.drain()
+        async with asyncio.timeout(PATIENCE_S):
+            self._writer.write(b"".join(pieces))
+            await self._writer.drain()
 
     def end(self) -> None:
         """Send no more, and still listen."""

@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
-from aiohttp import web
+from aiohttp import HttpVersion10, HttpVersion11, web
 
 from webhookd.clock import Clock
 from webhookd.core.event import Hook
@@ -21,6 +21,8 @@ from webhookd.store.protocol import StoreBrokenError, StoreUnavailableError
 BODY_S = 10.0
 UNAVAILABLE_RETRY_S = 5
 _PREFIX = "/webhooks/"
+_VERSIONS = (HttpVersion11, HttpVersion10)
+"""aiohttp's parser would take 0.9 and 2.0 too, and read them as if they were 1.0 and 1.1."""
 
 
 class Meter(Protocol):
@@ -57,6 +59,8 @@ class Routes:
         self._bad_signatures = BadSignatures()
 
     async def handle(self, request: web.BaseRequest) -> Answer:
+        if request.version not in _VERSIONS:
+            return problem(400, "Only HTTP/1.1 and HTTP/1.0 are spoken here.", close=True)
         path = request.raw_path.partition("?")[0]
         if not path.startswith("/"):  # the absolute form of RFC 9112, 3.2.2
             path = request.path
