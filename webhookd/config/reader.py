@@ -13,7 +13,18 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from webhookd.config.model import NAME, NOT_YET, Address, Config, Duration, EndpointSettings, Size, SourceSettings
+from webhookd.config.model import (
+    NAME,
+    NOT_YET,
+    Address,
+    Config,
+    Delivery,
+    Duration,
+    EndpointSettings,
+    Size,
+    SourceSettings,
+    Store,
+)
 from webhookd.core.endpoint import check_pattern
 from webhookd.core.secret import Secret
 from webhookd.core.signature import symmetric_key
@@ -64,32 +75,41 @@ def load(
             raise ConfigError([f"{where}: not TOML: {error}"]) from None
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigError([f"{where}: cannot be read: {error}"]) from None
-    _override(table, environment)
+    origins = _override(table, environment)
     given = {name: value for name, value in (server or {}).items() if value is not None}
     if given and isinstance(table.setdefault("server", {}), dict):
         table["server"].update(given)
-    return from_table(table, where, environment)
+        origins |= {f"server.{name}": "--" + name.replace("_", "-") for name in given}
+    return from_table(table, where, environment, origins)
 
 
-def from_table(table: Mapping[str, Any], where: str, environment: Mapping[str, str] = os.environ) -> Config:
-    """Raises ConfigError with all that is wrong in the table."""
-    reader = _Reader(where, environment)
+def from_table(
+    table: Mapping[str, Any],
+    where: str,
+    environment: Mapping[str, str] = os.environ,
+    origins: Mapping[str, str] | None = None,
+) -> Config:
+    """Raises ConfigError with all that is wrong. `origins` says of keys that are not from `where` whence they are."""
+    sources = table.get("sources")
+    reader = _Reader(where, environment, origins or {}, sources if isinstance(sources, dict) else {})
     config: Config | None = reader.struct(Config, table, "")
-    if config is not None:
-        reader.check(config)
     if reader.mistakes or config is None:
         raise ConfigError(reader.mistakes)
     return config
 
 
 class _Reader:
-    def __init__(self, where: str, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, where: str, environment: Mapping[str, str], origins: Mapping[str, str], sources: Mapping[str, Any]
+    ) -> None:
         self._where = where
         self._environment = environment
+        self._origins = origins
+        self._sources = sources
         self.mistakes: list[str] = []
 
     def wrong(self, key: str, reason: str) -> None:
-        self.mistakes.append(f"{self._where}: {key}: {reason}")
+        self.mistakes.append(f"{self._origins.get(key, self._where)}: {key}: {reason}")
 
     def struct(self, kind: Any, table: Any, key: str) -> Any:
         """The struct of a table, or None when something in it is wrong; every field is looked at either way."""
@@ -97,19 +117,23 @@ class _Reader:
             self.wrong(key, f"must be a table, not {_kind(table)}")
             return None
         hints = typing.get_type_hints(kind, include_extras=True)
-        for name in table.keys() - hints.keys():
-            self._unknown(name, hints, key)
+        for name in table:
+            if name not in hints:
+                self._unknown(name, hints, key)
         values = {}
         complete = True
         for each in msgspec.structs.fields(kind):
             name = f"{key}.{each.name}".lstrip(".")
             if each.name in table:
                 value = self._value(hints[each.name], table[each.name], name)
-                complete = complete and value is not _WRONG
-                values[each.name] = value
+                if value is _WRONG:
+                    complete = False
+                else:
+                    values[each.name] = value
             elif each.required:
                 self.wrong(name, "is missing")
                 complete = False
+        self._check(kind, values, key)
         return kind(**values) if complete else None
 
     def _value(self, kind: Any, value: Any, key: str) -> Any:
@@ -118,6 +142,10 @@ class _Reader:
             return _WRONG if found is None else found
         if typing.get_origin(kind) is dict:
             return self._named(typing.get_args(kind)[1], value, key)
+        if isinstance(value, list) and (item := _item(kind)) is not None:
+            found = [self._value(item, each, f"{key}[{index}]") for index, each in enumerate(value)]
+            if any(each is _WRONG for each in found):
+                return _WRONG
         try:
             if kind is Address:  # a struct, which msgspec would not ask the hook about
                 return self._custom(kind, value)
@@ -157,46 +185,56 @@ class _Reader:
             return resolve_secret(value, self._environment)
         return kind(value)
 
-    def check(self, config: Config) -> None:
-        """What no field can say alone."""
-        if not config.store.url.startswith("sqlite:") or len(config.store.url) <= len("sqlite:"):
+    def _check(self, kind: Any, given: Mapping[str, Any], key: str) -> None:
+        """What the types do not say, of those settings of a table that are of the right type."""
+        if kind is Store:
+            self._check_store(given)
+        elif kind is Delivery:
+            self._check_delivery(given)
+        elif kind is SourceSettings:
+            self._check_source(given, key)
+        elif kind is EndpointSettings:
+            self._check_endpoint(given, key)
+
+    def _check_store(self, given: Mapping[str, Any]) -> None:
+        url = given.get("url", Store().url)
+        if not url.startswith("sqlite:") or len(url) <= len("sqlite:"):
             self.wrong("store.url", 'must be "sqlite:FILE", relative to server.data_dir')
-        if config.delivery.timeout < 1:
+
+    def _check_delivery(self, given: Mapping[str, Any]) -> None:
+        if given.get("timeout", 1) < 1:
             self.wrong("delivery.timeout", "must be longer than 0")
-        for text in config.delivery.allow_networks:
+        for text in given.get("allow_networks", ()):
             try:
                 ip_network(text)
             except ValueError as error:
                 self.wrong("delivery.allow_networks", str(error))
-        for name, source in config.sources.items():
-            self._check_source(name, source)
-        for name, endpoint in config.endpoints.items():
-            self._check_endpoint(name, endpoint, config)
 
-    def _check_source(self, name: str, source: SourceSettings) -> None:
-        if source.provider not in PROVIDERS:
-            self.wrong(f"sources.{name}.provider", f"must be one of {', '.join(PROVIDERS)}")
+    def _check_source(self, given: Mapping[str, Any], key: str) -> None:
+        if "provider" not in given:
             return
-        try:
-            PROVIDERS[source.provider](source.secrets)
-        except ValueError as error:
-            self.wrong(f"sources.{name}.secrets", str(error))
+        if given["provider"] not in PROVIDERS:
+            self.wrong(f"{key}.provider", f"must be one of {', '.join(PROVIDERS)}")
+        elif "secrets" in given:
+            try:
+                PROVIDERS[given["provider"]](given["secrets"])
+            except ValueError as error:
+                self.wrong(f"{key}.secrets", str(error))
 
-    def _check_endpoint(self, name: str, endpoint: EndpointSettings, config: Config) -> None:
-        key = f"endpoints.{name}"
-        if (reason := url_mistake(endpoint.url)) is not None:
+    def _check_endpoint(self, given: Mapping[str, Any], key: str) -> None:
+        if "url" in given and (reason := url_mistake(given["url"])) is not None:
             self.wrong(f"{key}.url", reason)
-        for source in endpoint.sources:
-            if source not in config.sources:
+        for source in given.get("sources", ()):
+            if source not in self._sources:
                 self.wrong(f"{key}.sources", f'there is no source "{source[:64]}"')
-        for pattern in endpoint.events:
+        for pattern in given.get("events", ()):
             try:
                 check_pattern(pattern)
             except ValueError as error:
                 self.wrong(f"{key}.events", str(error))
-        if endpoint.secret is not None:
+        if (secret := given.get("secret")) is not None:
             try:
-                symmetric_key(endpoint.secret.reveal())
+                symmetric_key(secret.reveal())
             except ValueError as error:
                 self.wrong(f"{key}.secret", str(error))
 
@@ -204,11 +242,18 @@ class _Reader:
 _WRONG: Any = object()
 
 
+def _item(kind: Any) -> Any:
+    """The type of a list's items, or None."""
+    if typing.get_origin(kind) is typing.Annotated:
+        kind = typing.get_args(kind)[0]
+    return typing.get_args(kind)[0] if typing.get_origin(kind) is tuple else None
+
+
 def resolve_secret(text: str, environment: Mapping[str, str]) -> Secret:
     """The secret that `env:`, `file:` or `credential:` points to, or the literal itself. Raises ValueError."""
     kind, _, name = text.partition(":")
     if kind == "env":
-        if not environment.get(name):
+        if not environment.get(name, "").strip():
             raise ValueError(f"the environment variable {name} is not set")
         return Secret(environment[name], text)
     if kind == "credential":
@@ -218,7 +263,7 @@ def resolve_secret(text: str, environment: Mapping[str, str]) -> Secret:
         return Secret(_secret_file(Path(directory) / name, private=False), text)
     if kind == "file":
         return Secret(_secret_file(Path(name), private=True), text)
-    if not text:
+    if not text.strip():
         raise ValueError("is empty")
     return Secret(text)
 
@@ -253,19 +298,28 @@ def url_mistake(url: str) -> str | None:
     return None
 
 
-def _override(table: dict[str, Any], environment: Mapping[str, str]) -> None:
-    """`WEBHOOKD_SERVER__LISTEN=…` sets server.listen; in the names of sources and endpoints `_` stands for `-` too."""
+def _override(table: dict[str, Any], environment: Mapping[str, str]) -> dict[str, str]:
+    """`WEBHOOKD_SERVER__LISTEN=…` sets server.listen; in the names of sources and endpoints `_` stands for `-` too.
+
+    Gives the keys that were set, each with its variable.
+    """
+    origins = {}
     for variable, value in sorted(environment.items()):
         if not variable.startswith(ENVIRONMENT_PREFIX) or "__" not in variable:
             continue
         at: Any = table
+        path = []
         *tables, last = variable.removeprefix(ENVIRONMENT_PREFIX).lower().split("__")
         for part in tables:
-            at = at.setdefault(_key(at, part), {})
+            path.append(_key(at, part))
+            at = at.setdefault(path[-1], {})
             if not isinstance(at, dict):
                 break
         else:
-            at[_key(at, last)] = _FromEnvironment(value)
+            path.append(_key(at, last))
+            at[path[-1]] = _FromEnvironment(value)
+            origins[".".join(path)] = variable
+    return origins
 
 
 def _key(table: Mapping[str, Any], part: str) -> str:

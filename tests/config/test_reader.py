@@ -1,0 +1,474 @@
+"""The configuration: what may be said in it, and what happens when it is said wrongly."""
+
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from webhookd.config import Config, ConfigError, load
+from webhookd.config.model import EndpointSettings, SourceSettings, shown
+from webhookd.config.reader import find, from_table
+
+SHIPPED = Path(__file__).parents[2] / "webhookd.toml"
+STANDARD_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+SOURCE = '[sources.stripe]\nprovider = "stripe"\nsecrets = ["whsec_1"]\n'
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "webhookd.toml"
+
+
+def read(file: Path, text: str, environment: Mapping[str, str] | None = None, **server: str | None) -> Config:
+    file.write_text(text, encoding="utf-8")
+    return load(file, server, environment or {})
+
+
+def mistakes(file: Path, text: str, environment: Mapping[str, str] | None = None, **server: str | None) -> list[str]:
+    with pytest.raises(ConfigError) as refused:
+        read(file, text, environment, **server)
+    return refused.value.mistakes
+
+
+def mistake(file: Path, text: str, environment: Mapping[str, str] | None = None) -> str:
+    (only,) = mistakes(file, text, environment)
+    return only
+
+
+# --- The shipped file
+
+
+def test_the_shipped_file_says_the_built_in_defaults() -> None:
+    assert load(SHIPPED, {}, {}) == Config()
+
+
+def test_the_shipped_file_names_every_setting_there_is() -> None:
+    table = tomllib.loads(SHIPPED.read_text(encoding="utf-8"))
+    defaults = msgspec.to_builtins(Config(), enc_hook=str)
+    for section in ("server", "store", "delivery", "retention"):
+        assert table[section].keys() == defaults[section].keys()
+    examples = tomllib.loads(_uncommented())
+    (source,), (endpoint,) = examples["sources"].values(), examples["endpoints"].values()
+    assert source.keys() == set(SourceSettings.__struct_fields__)
+    assert endpoint.keys() == set(EndpointSettings.__struct_fields__)
+
+
+def _uncommented() -> str:
+    """The commented tables, as somebody would have them who takes the `# ` away."""
+    lines = SHIPPED.read_text(encoding="utf-8").splitlines()
+    return "\n".join(line.removeprefix("# ") for line in lines if re.match(r"# (\[[a-z-]|[a-z_]+ = )", line))
+
+
+def test_the_commented_examples_of_the_shipped_file_are_right(file: Path) -> None:
+    text = SHIPPED.read_text(encoding="utf-8") + _uncommented()
+    config = read(file, text, {"STRIPE_WEBHOOK_SECRET": "whsec_1", "FULFILLMENT_SECRET": STANDARD_SECRET})
+    assert list(config.sources) == ["stripe-live"]
+    assert list(config.endpoints) == ["fulfillment"]
+
+
+def test_the_commented_examples_show_the_defaults_where_they_say_so(file: Path) -> None:
+    config = read(file, _uncommented(), {"STRIPE_WEBHOOK_SECRET": "whsec_1", "FULFILLMENT_SECRET": STANDARD_SECRET})
+    endpoint, defaults = config.endpoints["fulfillment"], EndpointSettings("https://shop.example/")
+    assert (endpoint.max_in_flight, endpoint.allow_http) == (defaults.max_in_flight, defaults.allow_http)
+
+
+def test_an_empty_file_means_the_defaults(file: Path) -> None:
+    assert read(file, "") == Config()
+
+
+# --- Mistakes
+
+EVERYTHING_WRONG = """
+colour = "green"
+
+[server]
+listne = "127.0.0.1:1"
+max_body = "1 megabyte"
+
+[delivery]
+jitter = 2
+schedule = ["0s", "soon"]
+allow_networks = ["everywhere"]
+
+[sources.shop]
+provider = "strype"
+secrets = ["env:NOT_SET", "file:/nowhere"]
+
+[sources.other]
+provider = "standard"
+secrets = ["short"]
+
+[endpoints.one]
+url = "ftp://shop.example/"
+sources = ["nowhere"]
+events = ["charge [refunded]"]
+max_in_flight = 0
+
+[endpoints.two]
+secret = "whsec_x"
+
+[endpoints.TWO]
+url = "https://shop.example/"
+"""
+
+
+def test_all_mistakes_are_said_at_once_each_with_file_key_and_reason(file: Path) -> None:
+    found = mistakes(file, EVERYTHING_WRONG)
+    expected = {
+        "colour": "is not a setting",
+        "server.listne": "did you mean listen?",
+        "server.max_body": "1 megabyte",
+        "delivery.jitter": "<= 1",
+        "delivery.schedule[1]": "soon",
+        "delivery.allow_networks": "everywhere",
+        "sources.shop.provider": "must be one of stripe, standard",
+        "sources.shop.secrets[0]": "NOT_SET is not set",
+        "sources.shop.secrets[1]": "nowhere cannot be read",
+        "sources.other.secrets": "Standard Webhooks secret",
+        "endpoints.one.url": "must begin with https://",
+        "endpoints.one.sources": 'there is no source "nowhere"',
+        "endpoints.one.events": "is not an event glob",
+        "endpoints.one.max_in_flight": ">= 1",
+        "endpoints.two.url": "is missing",
+        "endpoints.two.secret": "Standard Webhooks secret",
+        "endpoints.TWO": "a-z, 0-9",
+    }
+    said = dict(line.removeprefix(f"{file}: ").split(": ", 1) for line in found)
+    assert all(line.startswith(f"{file}: ") for line in found)
+    assert said.keys() == expected.keys()
+    for key, reason in expected.items():
+        assert reason in said[key], key
+    assert len(found) == len(expected)
+
+
+def test_mistakes_come_in_the_order_of_the_file(file: Path) -> None:
+    text = "[server]\n" + "\n".join(f"unknown_{number} = 1" for number in range(20))
+    assert mistakes(file, text) == [f"{file}: server.unknown_{number}: is not a setting" for number in range(20)]
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "meant"),
+    [
+        ("[sever]\n", "sever", "server"),
+        ("[server]\nmaxbody = 1", "server.maxbody", "max_body"),
+        ("[delivery]\nshedule = []", "delivery.shedule", "schedule"),
+        ('[sources.a]\nprovider = "stripe"\nsecrets = ["x"]\nsecret = "y"', "sources.a.secret", "secrets"),
+        ('[endpoints.a]\nurl = "https://a.example/"\nevent = []', "endpoints.a.event", "events"),
+    ],
+)
+def test_a_misspelt_key_is_answered_with_the_one_that_was_meant(file: Path, text: str, key: str, meant: str) -> None:
+    said = mistake(file, text)
+    assert said.startswith(f"{file}: {key}: is not a setting")
+    assert said.endswith(f"did you mean {meant}?")
+
+
+def test_a_key_like_nothing_there_is_gets_no_suggestion(file: Path) -> None:
+    assert mistake(file, "[server]\nzzz = 1") == f"{file}: server.zzz: is not a setting"
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ('[sources.a]\nprovider = "stripe"\nsecrets = ["x"]\nscheme = "hmac"', "sources.a.scheme"),
+        ('[endpoints.a]\nurl = "https://a.example/"\nordering = "payment"', "endpoints.a.ordering"),
+        ('[endpoints.a]\nurl = "https://a.example/"\nrate_limit = "50/s"', "endpoints.a.rate_limit"),
+        ('[endpoints.a]\nurl = "https://a.example/"\nsignature = "provider"', "endpoints.a.signature"),
+    ],
+)
+def test_a_setting_of_a_later_version_is_refused_and_not_silently_ignored(file: Path, text: str, key: str) -> None:
+    assert mistake(file, text) == f"{file}: {key}: is not available in this version of webhookd"
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ("server = 5", "server"),
+        ("sources = []", "sources"),
+        ("[sources]\nstripe = 5", "sources.stripe"),
+        ("[server]\nlisten = 8080", "server.listen"),
+        ('[server]\nlisten = "8080"', "server.listen"),
+        ('[server]\nlisten = "127.0.0.1:99999"', "server.listen"),
+        ('[server]\nlisten = ":8080"', "server.listen"),
+        ("[server]\ndata_dir = 5", "server.data_dir"),
+        ("[server]\nmax_body = 1048576", "server.max_body"),
+        ('[server]\nmin_free = "1 GiB"', "server.min_free"),
+        ('[store]\nurl = "postgresql://x"', "store.url"),
+        ('[store]\nurl = "sqlite:"', "store.url"),
+        ("[delivery]\nschedule = []", "delivery.schedule"),
+        ('[delivery]\nschedule = "5s"', "delivery.schedule"),
+        ("[delivery]\nschedule = [5]", "delivery.schedule[0]"),
+        ("[delivery]\njitter = -0.1", "delivery.jitter"),
+        ('[delivery]\njitter = "0.2"', "delivery.jitter"),
+        ('[delivery]\ntimeout = "0s"', "delivery.timeout"),
+        ("[delivery]\nmax_in_flight = 1.5", "delivery.max_in_flight"),
+        ("[delivery]\nmax_in_flight = true", "delivery.max_in_flight"),
+        ('[delivery]\nallow_networks = ["10.0.0.1/8"]', "delivery.allow_networks"),
+        ('[retention]\nevents = "forever"', "retention.events"),
+        ('[sources.a]\nprovider = "stripe"\nsecrets = []', "sources.a.secrets"),
+        ('[sources.a]\nprovider = "stripe"\nsecrets = [""]', "sources.a.secrets[0]"),
+        ('[sources.a]\nprovider = "stripe"\nsecrets = ["  "]', "sources.a.secrets[0]"),
+        ('[sources.a]\nprovider = "stripe"\nsecrets = "whsec_1"', "sources.a.secrets"),
+        ('[sources.a]\nprovider = "stripe"\nsecrets = [5]', "sources.a.secrets[0]"),
+        ('[sources.a]\nprovider = 5\nsecrets = ["x"]', "sources.a.provider"),
+        ('[sources.a]\nprovider = "stripe"', "sources.a.secrets"),
+        ('[sources.a]\nsecrets = ["x"]', "sources.a.provider"),
+        ('[sources."a b"]\nprovider = "stripe"\nsecrets = ["x"]', "sources.a b"),
+        ('[endpoints.a]\nurl = "https://a.example/"\nallow_http = "yes"', "endpoints.a.allow_http"),
+        ('[endpoints.a]\nurl = "https://a.example/"\nevents = "charge.*"', "endpoints.a.events"),
+        ('[endpoints.a]\nurl = "https://a.example/"\nsecret = "sk_live_1"', "endpoints.a.secret"),
+    ],
+)
+def test_a_value_that_does_not_fit_is_refused_under_its_key(file: Path, text: str, key: str) -> None:
+    assert mistake(file, text).startswith(f"{file}: {key}: ")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "shop.example/hooks",
+        "//shop.example/",
+        "ftp://shop.example/",
+        "javascript:alert(1)",
+        "https://",
+        "https:///hooks",
+        "https://shop.example:0/",
+        "https://shop.example:99999/",
+        "https://user:password@shop.example/",
+        "https://user@shop.example/",
+        "https://shop.example/#part",
+        "https://shop.example/a b",
+        "https://shop.example/é",
+        "https://[::1/",
+        "https://shop.example/" + "a" * 2_048,
+    ],
+)
+def test_a_url_that_cannot_be_delivered_to_is_refused_at_start(file: Path, url: str) -> None:
+    assert mistake(file, f'[endpoints.a]\nurl = "{url}"').startswith(f"{file}: endpoints.a.url: ")
+
+
+@pytest.mark.parametrize(
+    "url", ["https://shop.example/hooks?a=1", "http://10.0.0.1:8080/", "https://[2001:db8::1]:8443/hooks"]
+)
+def test_a_url_that_can_be_delivered_to_is_taken(file: Path, url: str) -> None:
+    assert read(file, f'[endpoints.a]\nurl = "{url}"').endpoints["a"].url == url
+
+
+def test_a_file_that_is_no_toml_is_refused_with_the_place(file: Path) -> None:
+    said = mistake(file, "[server]\nlisten = \n")
+    assert said.startswith(f"{file}: not TOML: ")
+    assert "line 2" in said
+
+
+def test_a_file_that_is_not_utf_8_is_refused(file: Path) -> None:
+    file.write_bytes(b'[server]\ndata_dir = "\xff"\n')
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load(file, {}, {})
+
+
+def test_a_file_that_was_asked_for_must_be_there(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="there is no such file"):
+        load(tmp_path / "nowhere.toml", {}, {})
+
+
+def test_without_a_file_the_defaults_are_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    if find(None) is not None:
+        pytest.skip("this machine has a configuration of its own in /etc")
+    assert load(None, {}, {}) == Config()
+
+
+def test_a_file_in_the_working_directory_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "webhookd.toml").write_text('[server]\ndata_dir = "here"\n')
+    monkeypatch.chdir(tmp_path)
+    assert load(None, {}, {}).server.data_dir == "here"
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=10),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)
+KEYS = st.sampled_from(["server", "delivery", "sources", "endpoints", "a", "provider", "secrets", "url", "listen"])
+
+
+@given(
+    st.recursive(
+        VALUES, lambda inner: st.dictionaries(KEYS | st.text(max_size=5), inner, max_size=4), max_leaves=10
+    ).filter(lambda value: isinstance(value, dict))
+)
+def test_whatever_the_file_holds_it_is_a_configuration_or_a_list_of_mistakes(table: Any) -> None:
+    try:
+        assert isinstance(from_table(table, "file", {}), Config)
+    except ConfigError as refused:
+        found = refused.mistakes
+        assert found
+        assert all(line.startswith("file: ") for line in found)
+
+
+# --- Secrets
+
+
+def secret_of(config: Config) -> str:
+    return config.sources["stripe"].secrets[0].reveal()
+
+
+def source(secret: str) -> str:
+    return f'[sources.stripe]\nprovider = "stripe"\nsecrets = ["{secret}"]\n'
+
+
+def test_a_secret_may_stand_in_the_file_itself(file: Path) -> None:
+    assert secret_of(read(file, source("whsec_literal"))) == "whsec_literal"
+
+
+def test_a_secret_may_come_from_the_environment(file: Path) -> None:
+    assert secret_of(read(file, source("env:S"), {"S": "whsec_env"})) == "whsec_env"
+
+
+@pytest.mark.parametrize("environment", [{}, {"S": ""}])
+def test_a_secret_that_the_environment_lacks_is_named(file: Path, environment: dict[str, str]) -> None:
+    said = mistake(file, source("env:S"), environment)
+    assert said.startswith(f"{file}: sources.stripe.secrets[0]: ")
+    assert "the environment variable S is not set" in said
+
+
+def test_a_secret_may_come_from_a_private_file(file: Path, tmp_path: Path) -> None:
+    kept = tmp_path / "secret"
+    kept.write_text("whsec_file\n")
+    kept.chmod(0o600)
+    assert secret_of(read(file, source(f"file:{kept}"))) == "whsec_file"
+
+
+@pytest.mark.parametrize("mode", [0o644, 0o640, 0o604, 0o660])
+def test_a_secret_file_that_others_may_read_is_refused(file: Path, tmp_path: Path, mode: int) -> None:
+    kept = tmp_path / "secret"
+    kept.write_text("whsec_file\n")
+    kept.chmod(mode)
+    said = mistake(file, source(f"file:{kept}"))
+    assert "can be read by others" in said
+    assert "whsec_file" not in said
+
+
+def test_a_secret_file_that_is_missing_empty_or_unreadable_is_refused(file: Path, tmp_path: Path) -> None:
+    assert "cannot be read" in mistake(file, source(f"file:{tmp_path}/nowhere"))
+    kept = tmp_path / "secret"
+    kept.write_bytes(b"\n")
+    kept.chmod(0o600)
+    assert "is empty" in mistake(file, source(f"file:{kept}"))
+    kept.write_bytes(b"\xff")
+    assert "cannot be read" in mistake(file, source(f"file:{kept}"))
+
+
+def test_a_secret_may_be_a_systemd_credential(file: Path, tmp_path: Path) -> None:
+    (tmp_path / "stripe").write_text("whsec_credential\n")
+    environment = {"CREDENTIALS_DIRECTORY": str(tmp_path)}
+    assert secret_of(read(file, source("credential:stripe"), environment)) == "whsec_credential"
+
+
+def test_a_credential_without_systemd_is_refused(file: Path) -> None:
+    assert "$CREDENTIALS_DIRECTORY" in mistake(file, source("credential:stripe"))
+
+
+def test_several_secrets_are_taken_in_their_order(file: Path) -> None:
+    config = read(file, '[sources.a]\nprovider = "stripe"\nsecrets = ["new", "env:OLD"]', {"OLD": "old"})
+    assert [secret.reveal() for secret in config.sources["a"].secrets] == ["new", "old"]
+
+
+CANARY = "whsec_Q0FOQVJZQ0FOQVJZQ0FOQVJZQ0FOQVJZ"
+
+
+def test_the_configuration_that_is_shown_holds_no_secret(file: Path, tmp_path: Path) -> None:
+    kept = tmp_path / "secret"
+    kept.write_text(CANARY)
+    kept.chmod(0o600)
+    text = (
+        f'[sources.a]\nprovider = "stripe"\nsecrets = ["{CANARY}", "env:S", "file:{kept}"]\n'
+        f'[endpoints.a]\nurl = "https://shop.example/"\nsecret = "{CANARY}"\n'
+    )
+    config = read(file, text, {"S": CANARY})
+    assert CANARY not in repr(config)
+    printed = msgspec.json.encode(shown(config)).decode()
+    assert CANARY not in printed
+    assert [*shown(config)["sources"]["a"]["secrets"]] == ["********", "env:S", f"file:{kept}"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f'[sources.a]\nprovider = "standard"\nsecrets = ["{CANARY[:20]}"]',
+        f'[sources.a]\nprovider = "stripe"\nsecrets = "{CANARY}"',
+        f'[sources.a]\nprovider = "nobody"\nsecrets = ["{CANARY}"]',
+        f'[endpoints.a]\nurl = "https://shop.example/"\nsecret = "{CANARY}!"',
+        f'[endpoints.a]\nurl = "https://shop.example/"\nsecret = ["{CANARY}"]',
+        f'[endpoints.a]\nurl = "https://user:{CANARY}@shop.example/"',
+        f'[sources.a]\nprovider = "stripe"\nsecrets = ["{CANARY}"\n',
+        f'[sources.a]\nprovider = "stripe"\nsecrets = ["{CANARY}]\n',
+    ],
+)
+def test_no_mistake_quotes_a_secret(file: Path, text: str) -> None:
+    assert CANARY[:20] not in "\n".join(mistakes(file, text))
+
+
+# --- The environment and the options
+
+
+def test_the_environment_overrides_the_file(file: Path) -> None:
+    config = read(file, '[server]\nlisten = "127.0.0.1:1"\n', {"WEBHOOKD_SERVER__LISTEN": "0.0.0.0:8088"})
+    assert str(config.server.listen) == "0.0.0.0:8088"
+
+
+def test_the_options_override_the_environment(file: Path) -> None:
+    config = read(file, "", {"WEBHOOKD_SERVER__LISTEN": "0.0.0.0:8088"}, listen="[::1]:9", data_dir=None)
+    assert str(config.server.listen) == "[::1]:9"
+    assert config.server.data_dir == "data"
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "path", "expected"),
+    [
+        ("WEBHOOKD_SERVER__MAX_BODY", "2MiB", "server.max_body", 2 * 2**20),
+        ("WEBHOOKD_DELIVERY__JITTER", "0.5", "delivery.jitter", 0.5),
+        ("WEBHOOKD_DELIVERY__MAX_IN_FLIGHT", "16", "delivery.max_in_flight", 16),
+        ("WEBHOOKD_DELIVERY__TIMEOUT", "3s", "delivery.timeout", 3_000),
+        ("WEBHOOKD_STORE__URL", "sqlite:other.db", "store.url", "sqlite:other.db"),
+        ("WEBHOOKD_SERVER__DATA_DIR", "12345", "server.data_dir", "12345"),
+    ],
+)
+def test_any_scalar_can_come_from_the_environment(
+    file: Path, variable: str, value: str, path: str, expected: object
+) -> None:
+    section, _, name = path.partition(".")
+    assert getattr(getattr(read(file, "", {variable: value}), section), name) == expected
+
+
+@pytest.mark.parametrize(("value", "expected"), [("true", True), ("false", False), ("1", True), ("0", False)])
+def test_a_truth_value_can_come_from_the_environment(file: Path, value: str, expected: bool) -> None:
+    text = '[endpoints.my-shop]\nurl = "http://shop.example/"\n'
+    config = read(file, text, {"WEBHOOKD_ENDPOINTS__MY_SHOP__ALLOW_HTTP": value})
+    assert config.endpoints["my-shop"].allow_http is expected
+
+
+def test_a_mistake_in_the_environment_is_reported_under_its_key(file: Path) -> None:
+    assert "server.listen" in mistake(file, "", {"WEBHOOKD_SERVER__LISTEN": "nonsense"})
+    assert "did you mean listen?" in mistake(file, "", {"WEBHOOKD_SERVER__LISTNE": "0.0.0.0:80"})
+    assert "delivery.jitter" in mistake(file, "", {"WEBHOOKD_DELIVERY__JITTER": "much"})
+
+
+def test_a_mistake_in_the_environment_names_the_variable_and_not_the_file(file: Path) -> None:
+    said = mistake(file, SOURCE, {"WEBHOOKD_SERVER__LISTEN": "nonsense"})
+    assert said.startswith("WEBHOOKD_SERVER__LISTEN: server.listen: ")
+
+
+def test_a_mistake_in_an_option_is_not_blamed_on_the_file(file: Path) -> None:
+    (said,) = mistakes(file, SOURCE, listen="nonsense")
+    assert said.startswith("--listen: server.listen: ")
+
+
+@pytest.mark.parametrize("variable", ["WEBHOOKD_HOME", "WEBHOOKD", "OTHER__SERVER__LISTEN", "webhookd_server__listen"])
+def test_other_variables_of_the_environment_mean_nothing(file: Path, variable: str) -> None:
+    assert read(file, "", {variable: "x"}) == Config()
