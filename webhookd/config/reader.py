@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import msgspec
 
@@ -25,14 +24,13 @@ from webhookd.config.model import (
     Store,
 )
 from webhookd.config.secret_text import resolve_secret
-from webhookd.core.endpoint import check_pattern
+from webhookd.core.endpoint import check_pattern, url_mistake
 from webhookd.core.secret import Secret
 from webhookd.core.signature import symmetric_key
 from webhookd.providers import PROVIDERS
 
 PLACES = (Path("webhookd.toml"), Path("/etc/webhookd/webhookd.toml"))
 ENVIRONMENT_PREFIX = "WEBHOOKD_"
-URL_CHARS_MAX = 2048
 
 
 class ConfigError(Exception):
@@ -247,24 +245,6 @@ def _item(kind: Any) -> Any:
     if typing.get_origin(kind) is typing.Annotated:
         kind = typing.get_args(kind)[0]
     return typing.get_args(kind)[0] if typing.get_origin(kind) is tuple else None
-
-
-def url_mistake(url: str) -> str | None:
-    """Why deliveries cannot go to this URL, or None. What its host resolves to is judged when it is dialled."""
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError:
-        return "is not a URL"
-    if len(url) > URL_CHARS_MAX or not url.isascii() or not url.isprintable() or " " in url:
-        return f"must be at most {URL_CHARS_MAX} printable ASCII characters without spaces"
-    if parts.scheme not in ("https", "http"):
-        return "must begin with https:// (or http://, see allow_http)"
-    if not parts.hostname or port == 0:
-        return "has no host, or no port that can be connected to"
-    if parts.username is not None or parts.fragment:
-        return "must not hold a user name, a password or a #fragment"
-    return None
 
 
 def _override(table: dict[str, Any], environment: Mapping[str, str]) -> dict[str, str]:
