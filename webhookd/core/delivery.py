@@ -28,6 +28,12 @@ TRANSITIONS: dict[tuple[DeliveryState, Happening], DeliveryState] = {
 RESPONSE_BYTES_MAX = 4096
 
 
+def state_diagram() -> str:
+    """The table as a Mermaid state diagram: the one in ARCHITECTURE.md."""
+    arrows = [f"    {before} --> {after}: {happening}" for (before, happening), after in TRANSITIONS.items()]
+    return "\n".join(["stateDiagram-v2", "    [*] --> pending: the event is committed", *arrows])
+
+
 class Outcome(msgspec.Struct, frozen=True, gc=False):
     """What one attempt found. `error` is a short word ("timeout", "connect", "tls", …) and None on success."""
 

@@ -1,0 +1,128 @@
+"""One batch of writes, one transaction, one fsync. Runs on the writer's thread.
+
+Few statements, each of many rows: every step of SQLite lets go of the interpreter's lock, and getting it back from a
+busy event loop costs more than the step.
+"""
+
+import sqlite3
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+
+from webhookd.core.delivery import Due, Settlement
+from webhookd.core.event import Appended, Event
+from webhookd.core.identifier import event_id
+from webhookd.store.connection import sorted_error
+from webhookd.store.protocol import StoreError
+from webhookd.store.queries import SQL, insert_attempts, insert_events
+
+ANNOUNCED_MAX = 4096
+_encode = msgspec.json.Encoder().encode
+Change = Callable[[sqlite3.Connection], object]
+Write = Event | Settlement | Change
+
+
+class Committed(msgspec.Struct):
+    results: list[object]
+    owed: list[Due]
+    owed_complete: bool
+    """Whether `owed` holds all that the batch's events brought with them, or only the first ANNOUNCED_MAX."""
+
+
+def apply(connection: sqlite3.Connection, batch: Sequence[Write]) -> Committed:
+    """One batch, one transaction, one fsync. A write that cannot be made fails alone, the others are made again."""
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+        committed = _write(connection, batch)
+        connection.execute("COMMIT")
+    except Exception as error:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        if isinstance(sorted_error(error), StoreError):
+            raise
+        if len(batch) == 1:
+            return Committed([error], [], owed_complete=True)
+        alone = [apply(connection, [write]) for write in batch]
+        return Committed(
+            [committed.results[0] for committed in alone],
+            [due for committed in alone for due in committed.owed],
+            all(committed.owed_complete for committed in alone),
+        )
+    return committed
+
+
+def _write(connection: sqlite3.Connection, batch: Sequence[Write]) -> Committed:
+    events = [write for write in batch if isinstance(write, Event)]
+    settlements = [write for write in batch if isinstance(write, Settlement)]
+    appended: dict[int, Appended] = {}
+    owed: list[Due] = []
+    owed_complete = True
+    if events:
+        appended = _append(connection, events)
+        owed, owed_complete = _owed(connection, events)
+    if settlements:
+        values = [value for settlement in settlements for value in _attempt_values(settlement)]
+        connection.execute(insert_attempts(len(settlements)), values)
+    results: list[object] = []
+    for write in batch:
+        if isinstance(write, Event):
+            results.append(appended[write.key])
+        elif isinstance(write, Settlement):
+            results.append(None)
+        else:
+            results.append(write(connection))
+    return Committed(results, owed, owed_complete)
+
+
+def _append(connection: sqlite3.Connection, events: Sequence[Event]) -> dict[int, Appended]:
+    values = [value for event in events for value in _event_values(event)]
+    added = connection.execute(insert_events(len(events)), values).rowcount
+    if added == len(events):
+        return {event.key: Appended(event.id, _status(event.state)) for event in events}
+    return {event.key: _known(connection, event) for event in events}
+
+
+def _known(connection: sqlite3.Connection, event: Event) -> Appended:
+    """What the log holds under the event's provider id: the event itself, or the one it repeats."""
+    row = connection.execute(SQL["known_event"], (event.source, event.provider_event_id)).fetchone()
+    key, salt, sha256, _state = row
+    if key == event.key:
+        return Appended(event.id, _status(event.state))
+    conflict = sha256 != event.sha256
+    if conflict:
+        connection.execute(SQL["note_conflict"], (key, event.sha256, event.received_at, event.received_at))
+    return Appended(event_id(key, salt), "duplicate", conflict)
+
+
+def _owed(connection: sqlite3.Connection, events: Sequence[Event]) -> tuple[list[Due], bool]:
+    """The deliveries that the batch's events brought with them. Keys ascend in the log, so a range holds them."""
+    by_key = {event.key: event for event in events}
+    text, count = connection.execute(SQL["owed"], (min(by_key), max(by_key), ANNOUNCED_MAX)).fetchone()
+    owed = []
+    for entry in text.split(",") if text else ():
+        key, endpoint, due_at = map(int, entry.split(" "))
+        if (event := by_key.get(key)) is not None:
+            owed.append(Due(endpoint, event, due_at))
+    return owed, count < ANNOUNCED_MAX
+
+
+def _status(state: str) -> Any:
+    return "quarantined" if state == "quarantined" else "accepted"
+
+
+def _event_values(event: Event) -> tuple[Any, ...]:
+    return (
+        *(event.key, event.salt, event.source, event.provider, event.provider_event_id, event.type, event.state),
+        *(event.received_at, event.occurred_at, event.payment_id, _encode(event.headers).decode()),
+        *(event.sha256, event.size, event.body),
+    )
+
+
+def _attempt_values(settlement: Settlement) -> tuple[Any, ...]:
+    outcome = settlement.outcome
+    return (
+        *(settlement.key.event, settlement.key.endpoint, settlement.number, outcome.started_at, outcome.duration_ms),
+        *(outcome.status, outcome.error, outcome.response, settlement.replay, settlement.state, settlement.due_at),
+        settlement.step,
+    )
