@@ -4,7 +4,6 @@ from typing import Annotated
 
 import msgspec
 import typer
-from rich.table import Table
 
 from webhookd.cli.client import Client, moment
 from webhookd.cli.events import print_delivery
@@ -21,7 +20,8 @@ from webhookd.cli.options import (
     Until,
     Url,
     cell,
-    output,
+    listing,
+    show,
     write_json,
 )
 from webhookd.core.delivery import DELIVERY_STATES
@@ -61,7 +61,7 @@ def list_deliveries(
     if as_json:
         write_json(raw)
         return
-    table = Table("delivery", "event", "endpoint", "state", "attempts", "last", "next attempt")
+    table = listing("delivery", "event", "endpoint", "state", "attempts", "last", "next attempt")
     for each in msgspec.json.decode(raw)["data"]:
         last = each["last_error"] if each["last_status"] is None else each["last_status"]
         shown = (
@@ -74,7 +74,7 @@ def list_deliveries(
             each["next_attempt_at"],
         )
         table.add_row(*map(cell, shown))
-    output.print(table if table.row_count else "no deliveries")
+    show(table, "no deliveries")
 
 
 @app.command("show")

@@ -4,10 +4,20 @@ from typing import Annotated
 
 import msgspec
 import typer
-from rich.table import Table
 
 from webhookd.cli.client import Client
-from webhookd.cli.options import ConfigFile, DataDirOption, Json, TokenFile, Url, cell, output, write_json
+from webhookd.cli.options import (
+    ConfigFile,
+    DataDirOption,
+    Json,
+    TokenFile,
+    Url,
+    cell,
+    listing,
+    output,
+    show,
+    write_json,
+)
 
 app = typer.Typer(help="Who is delivered to.", no_args_is_help=True)
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The endpoint's name.")]
@@ -26,10 +36,10 @@ def list_endpoints(
     if as_json:
         write_json(msgspec.json.encode({"data": found, "next_cursor": None}))
         return
-    table = Table("endpoint", "state", "managed by", "pending", "dead", "url")
+    table = listing("endpoint", "state", "managed by", "pending", "dead", "url")
     for each in found:
         table.add_row(*(cell(each[name]) for name in ("name", "state", "managed_by", "backlog", "dead", "url")))
-    output.print(table if table.row_count else "no endpoints")
+    show(table, "no endpoints")
 
 
 @app.command("pause")

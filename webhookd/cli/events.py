@@ -5,7 +5,6 @@ from typing import Annotated, Any
 
 import msgspec
 import typer
-from rich.table import Table
 
 from webhookd.cli.client import Client, moment
 from webhookd.cli.options import (
@@ -21,7 +20,9 @@ from webhookd.cli.options import (
     Until,
     Url,
     cell,
+    listing,
     output,
+    show,
     write_json,
 )
 from webhookd.core.event import EVENT_STATES
@@ -61,10 +62,10 @@ def list_events(
     if as_json:
         write_json(raw)
         return
-    table = Table("received", "event", "source", "type", "state", "payment", "bytes")
+    table = listing("received", "event", "source", "type", "state", "payment", "bytes")
     for event in msgspec.json.decode(raw)["data"]:
         table.add_row(*map(cell, _row(event)))
-    output.print(table if table.row_count else "no events")
+    show(table, "no events")
 
 
 @app.command("show")

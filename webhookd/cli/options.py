@@ -8,7 +8,10 @@ from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.measure import Measurement
+from rich.table import Table
 
 from webhookd.config import Config, ConfigError, load
 from webhookd.core.units import duration_ms
@@ -80,6 +83,21 @@ def parse_duration(text: str, option: str) -> int:
 def write_json(text: str | bytes) -> None:
     sys.stdout.write((text if isinstance(text, str) else text.decode()) + "\n")
     sys.stdout.flush()
+
+
+def listing(*columns: str) -> Table:
+    """A table for lists."""
+    return Table(*columns, box=SIMPLE_HEAD, pad_edge=False)
+
+
+def show(table: Table, otherwise: str) -> None:
+    """Print it as wide as it is: an id that is cut short is of no use, and a terminal wraps or scrolls."""
+    if not table.row_count:
+        output.print(otherwise)
+        return
+    wide = Console(width=1_000)
+    wide.width = max(Measurement.get(wide, wide.options, table).maximum, 20)
+    wide.print(table)
 
 
 def cell(value: Any) -> str:

@@ -3,10 +3,21 @@
 from datetime import UTC, datetime
 
 import typer
-from rich.table import Table
 
 from webhookd.cli.client import Client
-from webhookd.cli.options import ConfigFile, DataDirOption, Exit, Json, TokenFile, Url, cell, output, write_json
+from webhookd.cli.options import (
+    ConfigFile,
+    DataDirOption,
+    Exit,
+    Json,
+    TokenFile,
+    Url,
+    cell,
+    listing,
+    output,
+    show,
+    write_json,
+)
 from webhookd.core.units import duration_text
 
 
@@ -28,14 +39,16 @@ def status(
     output.print(
         f"webhookd {found['version']} at {client.url}, up {duration_text(found['uptime_s'] * 1000)}: {health}",
         highlight=False,
+        soft_wrap=True,
     )
     output.print(
         f"in {found['accepted_per_s']}/s, out {found['delivered_per_s']}/s over the last minute; since the start "
         f"{found['accepted']} accepted, {found['delivered']} delivered; {found['unrouted']} unrouted, "
         f"{found['quarantined']} quarantined in the log",
         highlight=False,
+        soft_wrap=True,
     )
-    table = Table("endpoint", "state", "in flight", "pending", "oldest", "dead", "url")
+    table = listing("endpoint", "state", "in flight", "pending", "oldest", "dead", "url")
     for each in found["endpoints"]:
         table.add_row(
             cell(each["name"]),
@@ -46,7 +59,7 @@ def status(
             str(each["dead"]),
             cell(each["url"]),
         )
-    output.print(table if found["endpoints"] else "no endpoints: events are stored as unrouted")
+    show(table, "no endpoints: events are stored as unrouted")
     if not found["ready"]:
         raise typer.Exit(Exit.FOUND_WRONG)
 

@@ -9,7 +9,6 @@ from typing import Annotated, Any
 import msgspec
 import typer
 from rich.progress import Progress
-from rich.table import Table
 
 from webhookd.cli.options import (
     ConfigFile,
@@ -18,9 +17,11 @@ from webhookd.cli.options import (
     Json,
     cell,
     fail,
+    listing,
     messages,
     output,
     read_config,
+    show,
     write_json,
 )
 from webhookd.config import Config
@@ -114,10 +115,11 @@ async def _send(sender: Sender, count: int, rate: float | None, target: str, *, 
             elif count <= SHOWN_MAX:
                 _show(sent)
     if not as_json and count > SHOWN_MAX:
-        table = Table("result", "hooks", title=f"{count} events to {target} in {time.monotonic() - began:.1f} s")
+        table = listing("result", "hooks")
         for result, number in sorted(results.items()):
             table.add_row(cell(result), str(number))
-        output.print(table)
+        output.print(f"{count} events to {target} in {time.monotonic() - began:.1f} s", highlight=False, soft_wrap=True)
+        show(table, "nothing")
     if unanswered == sum(results.values()):
         fail(Exit.UNREACHABLE, f"nobody answers at {target}: is `webhookd serve` running?")
     taken = sum(results.get(result, 0) for result in ("accepted", "duplicate", "quarantined"))
