@@ -9,7 +9,11 @@ import structlog
 
 _NEVER = re.compile(r"secret|token|signature|authorization|cookie|body|password", re.IGNORECASE)
 _CARD = re.compile(r"(?<!\w)\d(?:[ -]?\d){12,18}(?!\w)")
+_RECORD = ("_record", "_from_structlog")
+"""structlog's own, dropped before the line is written."""
 VALUE_CHARS_MAX = 500
+ITEMS_MAX = 100
+DEPTH_MAX = 4
 
 
 def configure(*, json: bool | None = None, debug: bool = False) -> None:
@@ -42,24 +46,56 @@ def configure(*, json: bool | None = None, debug: bool = False) -> None:
 
 def redact(_logger: Any, _method: str, entry: Any) -> Any:
     """The last line of defence: names that must not be logged are masked, as is what looks like a card number."""
+    if isinstance(entry.get("exc_info"), tuple):
+        kind, error, _ = entry.pop("exc_info")
+        entry["exception"] = f"{getattr(kind, '__name__', kind)}: {error}"
     for name, value in entry.items():
-        if _NEVER.search(name):
-            entry[name] = "********"
-        elif isinstance(value, str):
-            # Unprintable characters could forge a line or steer a terminal.
-            clean = value if value.isprintable() else ascii(value)[1:-1]
-            entry[name] = _CARD.sub(_masked, clean)[:VALUE_CHARS_MAX]
+        if name not in _RECORD:
+            entry[name] = _clean(name, value, 0)
     return entry
 
 
+def _clean(name: str, value: Any, depth: int) -> Any:
+    if _NEVER.search(name):
+        return "********"
+    match value:
+        case None | bool() | int() | float():
+            return value
+        case bytes() | bytearray() | memoryview():
+            return f"[{len(value)} bytes]"
+        case dict() if depth < DEPTH_MAX:
+            return {_text(str(key)): _clean(str(key), each, depth + 1) for key, each in [*value.items()][:ITEMS_MAX]}
+        case list() | tuple() | set() | frozenset() if depth < DEPTH_MAX:
+            return [_clean("", each, depth + 1) for each in [*value][:ITEMS_MAX]]
+        case _:
+            return _text(value if isinstance(value, str) else str(value))
+
+
+def _text(text: str) -> str:
+    # Unprintable characters could forge a line or steer a terminal.
+    clean = text if text.isprintable() else ascii(text)[1:-1]
+    return _CARD.sub(_masked, clean)[:VALUE_CHARS_MAX]
+
+
 def _masked(found: re.Match[str]) -> str:
-    digits = [int(character) for character in found[0] if character.isdigit()]
-    doubled = [digit * 2 - 9 * (digit > 4) for digit in digits[-2::-2]]
-    is_card = (sum(digits[-1::-2]) + sum(doubled)) % 10 == 0
-    return "[card number]" if is_card else found[0]
+    """The digits, masked when they are a card number or some of their groups are: an expiry date may follow it."""
+    groups = re.split("[ -]", found[0])
+    for first in range(len(groups)):
+        for last in range(first, len(groups)):
+            if _is_card("".join(groups[first : last + 1])):
+                return "[card number]"
+    return found[0]
+
+
+def _is_card(digits: str) -> bool:
+    """13 to 19 digits that end in the check digit of ISO/IEC 7812."""
+    if not 13 <= len(digits) <= 19:
+        return False
+    plain, doubled = [*map(int, digits[-1::-2])], [int(digit) * 2 for digit in digits[-2::-2]]
+    return (sum(plain) + sum(number - 9 * (number > 9) for number in doubled)) % 10 == 0
 
 
 def _drop_record(_logger: Any, _method: str, entry: Any) -> Any:
-    entry.pop("_record", None)
-    entry.pop("_from_structlog", None)
+    for name in _RECORD:
+        entry.pop(name, None)
     return entry

@@ -13,6 +13,7 @@ def notify(*lines: str) -> None:
         address = "\0" + address[1:]  # the abstract namespace
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as channel:
+            channel.setblocking(False)  # a systemd that does not read must not hold us up
             channel.connect(address)
             channel.send("\n".join(lines).encode())
     except OSError:
