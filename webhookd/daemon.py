@@ -228,7 +228,7 @@ class Daemon:
         if self._stop.is_set():
             _log.warning("stopping_at_once", why="a second signal")
             # What is under way is on disk or was not acknowledged: leaving now loses nothing.
-            raise SystemExit(1)
+            os._exit(1)
         _log.info("stopping")
         self._stop.set()
 
@@ -300,7 +300,9 @@ async def _listen(runner: web.BaseRunner, inherited: socket.socket | None, addre
     try:
         await site.start()
     except OSError as error:
-        raise ConfigError([f"cannot listen on {address}: {error.strerror}"]) from None
+        raise ConfigError(
+            [f"cannot listen on {address}: {error.strerror}; choose another with --listen or --admin-listen"]
+        ) from None
     return _bound(runner.addresses)
 
 

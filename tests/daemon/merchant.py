@@ -1,7 +1,7 @@
 """A merchant whose check is the official Standard Webhooks library, and who keeps what he got."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import NamedTuple
 
@@ -21,6 +21,7 @@ class Merchant:
     def __init__(self) -> None:
         self.got: list[Got] = []
         self.answer: Callable[[Got], int] = lambda _got: 200
+        self.before_answer: Callable[[], Awaitable[object]] | None = None
         self.port = 0
         self._news = asyncio.Condition()
 
@@ -37,6 +38,8 @@ class Merchant:
         async with self._news:
             self.got.append(got)
             self._news.notify_all()
+        if self.before_answer is not None:
+            await self.before_answer()
         return web.Response(status=self.answer(got))
 
 

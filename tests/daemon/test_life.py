@@ -54,6 +54,23 @@ async def test_sigterm_finishes_what_is_under_way_and_exits_0(tmp_path: Path):
         assert len({each.headers["webhook-id"] for each in got}) == 2, "the first was settled before the exit"
 
 
+async def test_a_second_sigterm_waits_for_nobody_and_loses_nothing(tmp_path: Path):
+    async with merchant() as shop, daemon(tmp_path, configuration(endpoints=endpoint("shop", shop.port))) as running:
+        never = asyncio.Event()
+        shop.before_answer = never.wait
+        body = stripe_event()
+        await post(running, "stripe", body, stripe_headers(body))
+        await shop.has(1)
+        running.send_signal(signal.SIGTERM)
+        await running.logged("stopping")
+        running.send_signal(signal.SIGTERM)
+        assert await running.ended() == 1
+        never.set()
+        await running.start()
+        first, again = await shop.has(2)
+        assert first.headers["webhook-id"] == again.headers["webhook-id"]
+
+
 async def test_the_token_is_made_once_and_for_its_owner_only(tmp_path: Path):
     async with daemon(tmp_path) as running:
         token = running.token

@@ -14,6 +14,7 @@ from webhookd.clock import Clock
 from webhookd.core.event import Hook
 from webhookd.providers.provider import Refused
 from webhookd.receive.bad_signatures import BadSignatures
+from webhookd.receive.complaints import Complaints
 from webhookd.receive.intake import EvidenceUnavailableError, Intake, Source
 from webhookd.receive.server import Answer, problem
 from webhookd.store.protocol import StoreBrokenError, StoreUnavailableError
@@ -57,6 +58,7 @@ class Routes:
         self._body_bytes_max = body_bytes_max
         self._unready = unready
         self._bad_signatures = BadSignatures()
+        self._complaints = Complaints()
 
     async def handle(self, request: web.BaseRequest) -> Answer:
         if request.version not in _VERSIONS:
@@ -88,6 +90,7 @@ class Routes:
             response, result = await self._take_in(request, source)
         except Reason as reason:
             response, result = reason.response, reason.word
+            self._complaints.refused(source.name, result, began)
         self._meter.hook(source.name, result, self._clock.monotonic() - began)
         return response
 
@@ -108,6 +111,9 @@ class Routes:
             raise self._refusal(request, appended)
         if appended.conflict:
             self._meter.conflict(source.name)
+            self._complaints.odd(source.name, "known id, other body", appended.event_id, self._clock.monotonic())
+        if appended.status == "quarantined":
+            self._complaints.odd(source.name, "quarantined", appended.event_id, self._clock.monotonic())
         answer = f'{{"status":"{appended.status}","event_id":"{appended.event_id}"}}'  # both are our own plain words
         return Answer(200, answer.encode()), appended.status
 

@@ -1,0 +1,34 @@
+"""What the operator hears of refused hooks."""
+
+import pytest
+
+from webhookd.receive.complaints import SILENCE_S, Complaints
+
+
+@pytest.fixture
+def said(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, object]]:
+    lines: list[dict[str, object]] = []
+
+    class Log:
+        def warning(self, event: str, **fields: object) -> None:
+            lines.append({"event": event, **fields})
+
+    monkeypatch.setattr("webhookd.receive.complaints._log", Log())
+    return lines
+
+
+def test_the_first_refusal_is_told_at_once_and_a_flood_of_them_as_one_line_a_minute(said: list[dict[str, object]]):
+    complaints = Complaints()
+    for number in range(1_000):
+        complaints.refused("stripe", "wrong_signature", number / 1_000)
+    complaints.refused("stripe", "wrong_signature", SILENCE_S)
+    assert [line["hooks"] for line in said] == [1, 1_000]
+
+
+def test_each_source_and_reason_has_a_line_of_its_own(said: list[dict[str, object]]):
+    complaints = Complaints()
+    for source in ("a", "b"):
+        complaints.refused(source, "wrong_signature", 0)
+        complaints.refused(source, "stale_timestamp", 0)
+        complaints.odd(source, "quarantined", "evt_1", 0)
+    assert len(said) == 6
