@@ -1,8 +1,7 @@
 """The API on the admin listener, as far as the commands need it, and /metrics."""
 
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
-from datetime import datetime
+from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
 import msgspec
@@ -10,6 +9,7 @@ import structlog
 from aiohttp import web
 
 from webhookd import __version__
+from webhookd.admin.list_query import list_filter
 from webhookd.admin.token import is_bearer
 from webhookd.admin.views import (
     EndpointStatus,
@@ -18,7 +18,6 @@ from webhookd.admin.views import (
     cursor_text,
     delivery_view,
     event_view,
-    parse_cursor,
     time_text,
 )
 from webhookd.clock import Clock
@@ -26,12 +25,10 @@ from webhookd.core.delivery import DELIVERY_STATES
 from webhookd.core.event import EVENT_STATES
 from webhookd.core.identifier import UnknownIdError, parse_delivery_id, parse_event_id
 from webhookd.core.problem import PROBLEM_JSON, problem_body
-from webhookd.store.protocol import Backlog, Endpoints, Filter, History, StoreUnavailableError
+from webhookd.store.protocol import Backlog, Endpoints, History, StoreUnavailableError
 
-LIMIT_DEFAULT, LIMIT_MAX = 50, 500
 RATE_WINDOW_S = 60.0
 _CSP = "default-src 'none'; frame-ancestors 'none'"
-_FILTERS = frozenset({"source", "provider", "type", "state", "since", "until", "limit", "cursor"})
 _encode = msgspec.json.Encoder().encode
 _log = structlog.get_logger("webhookd.admin")
 
@@ -146,7 +143,7 @@ class Admin:
         )
 
     async def events(self, request: web.Request) -> web.Response:
-        narrowed, limit = _filter(request.query, {"after"}, EVENT_STATES, cursor_numbers=1)
+        narrowed, limit = list_filter(request.query, {"after"}, EVENT_STATES, cursor_numbers=1)
         rows = await self._store.events(narrowed, limit)
         more = len(rows) == limit and narrowed.after is None
         return _json(Page([event_view(row) for row in rows], cursor_text(rows[-1].key) if more else None))
@@ -178,7 +175,7 @@ class Admin:
         )
 
     async def deliveries(self, request: web.Request) -> web.Response:
-        narrowed, limit = _filter(request.query, {"endpoint"}, DELIVERY_STATES, cursor_numbers=2)
+        narrowed, limit = list_filter(request.query, {"endpoint"}, DELIVERY_STATES, cursor_numbers=2)
         rows = await self._store.deliveries(narrowed, limit)
         cursor = cursor_text(rows[-1].event, rows[-1].endpoint) if len(rows) == limit else None
         return _json(Page([delivery_view(row) for row in rows], cursor))
@@ -217,6 +214,7 @@ def admin_app(admin: Admin, token: str) -> web.Application:
             response = await handler(request)
         except _RefusedError as refused:
             response = _problem(refused.status, str(refused))
+            response.headers["WWW-Authenticate"] = "Bearer"
         except (_NotFoundError, UnknownIdError):
             response = _problem(404, "There is nothing with this name or id.")
         except ValueError as error:
@@ -248,48 +246,6 @@ class _RefusedError(Exception):
 
 class _NotFoundError(Exception):
     pass
-
-
-def _filter(
-    query: Mapping[str, str], own: set[str], states: tuple[str, ...], *, cursor_numbers: int
-) -> tuple[Filter, int]:
-    """Raises ValueError, with a message that names the parameter."""
-    if unknown := query.keys() - _FILTERS - own:
-        raise ValueError(f"there is no parameter {min(unknown)[:64]!r}; known are {', '.join(sorted(_FILTERS | own))}")
-    state = query.get("state")
-    if state is not None and state not in states:
-        raise ValueError(f"state must be one of {', '.join(states)}")
-    limit = query.get("limit", str(LIMIT_DEFAULT))
-    if not (limit.isascii() and limit.isdigit() and 1 <= int(limit[:9]) <= LIMIT_MAX):
-        raise ValueError(f"limit must be a whole number from 1 to {LIMIT_MAX}")
-    before = None
-    if "cursor" in query:
-        numbers = parse_cursor(query["cursor"], cursor_numbers)
-        before = (numbers[0], numbers[-1] if cursor_numbers > 1 else 0)
-    narrowed = Filter(
-        source=query.get("source"),
-        provider=query.get("provider"),
-        type=query.get("type"),
-        state=state,
-        endpoint=query.get("endpoint"),
-        since_ms=_time_ms(query, "since"),
-        until_ms=_time_ms(query, "until"),
-        before=before,
-        after=parse_event_id(query["after"])[0] if "after" in query else None,
-    )
-    return narrowed, int(limit)
-
-
-def _time_ms(query: Mapping[str, str], name: str) -> int | None:
-    if name not in query:
-        return None
-    try:
-        at = datetime.fromisoformat(query[name])
-    except ValueError:
-        at = None
-    if at is None or at.tzinfo is None or at.year < 1970:
-        raise ValueError(f"{name} must be an RFC 3339 time with its zone, like 2026-01-31T12:00:00Z")
-    return round(at.timestamp() * 1_000)
 
 
 def _json(value: object) -> web.Response:

@@ -33,4 +33,4 @@ def ensure_token(data_dir: Path) -> str:
 def is_bearer(header: str | None, token: str) -> bool:
     """Whether an Authorization header holds the token."""
     scheme, _, given = (header or "").partition(" ")
-    return hmac.compare_digest(given.strip().encode(), token.encode()) and scheme.lower() == "bearer"
+    return hmac.compare_digest(given.strip().encode("utf-8", "replace"), token.encode()) and scheme.lower() == "bearer"
