@@ -58,7 +58,9 @@ def test_a_room_knows_only_the_rooms_it_may_know(name: str):
     room = name.partition(".")[0]
     for imported in ours(MODULES[name]):
         allowed = {room, *MAY_IMPORT[room]}
-        assert any(imported == each or imported.startswith(f"{each}.") for each in allowed), f"{name} imports {imported}"
+        assert any(imported == each or imported.startswith(f"{each}.") for each in allowed), (
+            f"{name} imports {imported}"
+        )
 
 
 @pytest.mark.parametrize("name", [name for name in MODULES if name.partition(".")[0] in ("core", "providers")])

@@ -32,7 +32,9 @@ def try_it(directory: Path, webhookd: str) -> None:
     # Away from the checkout, so that only what the wheel brought can be found.
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     arguments = [webhookd, "serve", "--dev", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]
-    daemon = subprocess.Popen(arguments, cwd=directory, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    daemon = subprocess.Popen(
+        arguments, cwd=directory, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
     try:
         assert daemon.stderr is not None
         assert daemon.stdout is not None

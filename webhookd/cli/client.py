@@ -7,9 +7,11 @@ import urllib.parse
 import urllib.request
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from webhookd.cli.options import Exit, fail, parse_duration, read_config
+import typer
+
+from webhookd.cli.options import ConfigFile, DataDirOption, Exit, TokenFile, Url, fail, parse_duration, read_config
 from webhookd.observe.whereabouts import running_at
 
 TIMEOUT_S = 30
@@ -70,6 +72,35 @@ class Client:
                     f"{self._token_file} cannot be read: the daemon writes it at its first start (see --token-file, --data-dir)",
                 )
         return self._token
+
+
+def find_daemon(
+    config_file: ConfigFile = None, data_dir: DataDirOption = None, url: Url = None, token_file: TokenFile = None
+) -> Client:
+    """What every verb that talks to a daemon is given."""
+    return Client(config_file, data_dir, url, token_file)
+
+
+def narrowing(
+    source: Annotated[str | None, typer.Option("--source", help="Only this source.")] = None,
+    provider: Annotated[str | None, typer.Option("--provider", help="Only this provider.")] = None,
+    type_glob: Annotated[
+        str | None, typer.Option("--type", help='Only event types that match, like "payment_intent.*".')
+    ] = None,
+) -> dict[str, str | None]:
+    """What every verb that lists something is given."""
+    return {"source": source, "provider": provider, "type": type_glob}
+
+
+def page(
+    since: Annotated[
+        str | None, typer.Option("--since", help='A time like 2026-01-31T12:00:00Z, or an age like "2h".')
+    ] = None,
+    until: Annotated[str | None, typer.Option("--until", help="The same; up to here.")] = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=500, help="At most so many.")] = 50,
+) -> dict[str, str | int | None]:
+    """How far back a list goes, and how long it is."""
+    return {"since": moment(since, "--since"), "until": moment(until, "--until"), "limit": limit}
 
 
 def moment(text: str | None, option: str) -> str | None:

@@ -1,63 +1,31 @@
 """`webhookd deliveries`: what is owed to whom."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 import typer
 
-from webhookd.cli.client import Client, moment
+from webhookd.cli.client import Client, find_daemon, narrowing, page
 from webhookd.cli.events import print_delivery
-from webhookd.cli.options import (
-    ConfigFile,
-    DataDirOption,
-    Json,
-    Limit,
-    ProviderName,
-    Since,
-    SourceName,
-    TokenFile,
-    TypeGlob,
-    Until,
-    Url,
-    cell,
-    listing,
-    show,
-    write_json,
-)
+from webhookd.cli.given import given
+from webhookd.cli.options import Json, cell, listing, show, write_json
 from webhookd.core.delivery import DELIVERY_STATES
 
 app = typer.Typer(help="What is owed to whom.", no_args_is_help=True)
 
 
 @app.command("list")
+@given(client=find_daemon, narrowed=narrowing, page=page)
 def list_deliveries(
-    config_file: ConfigFile = None,
-    data_dir: DataDirOption = None,
-    url: Url = None,
-    token_file: TokenFile = None,
+    client: Client,
+    narrowed: dict[str, Any],
+    page: dict[str, Any],
     endpoint: Annotated[str | None, typer.Option("--endpoint", help="Only to this endpoint.")] = None,
-    source: SourceName = None,
-    provider: ProviderName = None,
-    type_glob: TypeGlob = None,
-    since: Since = None,
-    until: Until = None,
     state: Annotated[str | None, typer.Option("--state", help=f"Only these: {', '.join(DELIVERY_STATES)}.")] = None,
-    limit: Limit = 50,
     as_json: Json = False,
 ) -> None:
     """The newest first. `--state dead` are those that were given up."""
-    client = Client(config_file, data_dir, url, token_file)
-    raw = client.get_raw(
-        "/api/v1/deliveries",
-        endpoint=endpoint,
-        source=source,
-        provider=provider,
-        type=type_glob,
-        state=state,
-        since=moment(since, "--since"),
-        until=moment(until, "--until"),
-        limit=limit,
-    )
+    raw = client.get_raw("/api/v1/deliveries", endpoint=endpoint, state=state, **narrowed, **page)
     if as_json:
         write_json(raw)
         return
@@ -78,16 +46,14 @@ def list_deliveries(
 
 
 @app.command("show")
+@given(client=find_daemon)
 def show_delivery(
     delivery_id: Annotated[str, typer.Argument(metavar="ID", help="dlv_…")],
-    config_file: ConfigFile = None,
-    data_dir: DataDirOption = None,
-    url: Url = None,
-    token_file: TokenFile = None,
+    client: Client,
     as_json: Json = False,
 ) -> None:
     """One delivery with every attempt."""
-    raw = Client(config_file, data_dir, url, token_file).get_raw(f"/api/v1/deliveries/{delivery_id}")
+    raw = client.get_raw(f"/api/v1/deliveries/{delivery_id}")
     if as_json:
         write_json(raw)
         return

@@ -5,34 +5,22 @@ from typing import Annotated
 import msgspec
 import typer
 
-from webhookd.cli.client import Client
-from webhookd.cli.options import (
-    ConfigFile,
-    DataDirOption,
-    Json,
-    TokenFile,
-    Url,
-    cell,
-    listing,
-    output,
-    show,
-    write_json,
-)
+from webhookd.cli.client import Client, find_daemon
+from webhookd.cli.given import given
+from webhookd.cli.options import Json, cell, listing, output, show, write_json
 
 app = typer.Typer(help="Who is delivered to.", no_args_is_help=True)
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The endpoint's name.")]
 
 
 @app.command("list")
+@given(client=find_daemon)
 def list_endpoints(
-    config_file: ConfigFile = None,
-    data_dir: DataDirOption = None,
-    url: Url = None,
-    token_file: TokenFile = None,
+    client: Client,
     as_json: Json = False,
 ) -> None:
     """All endpoints, with what each is still owed."""
-    found = Client(config_file, data_dir, url, token_file).get("/api/v1/status")["endpoints"]
+    found = client.get("/api/v1/status")["endpoints"]
     if as_json:
         write_json(msgspec.json.encode({"data": found, "next_cursor": None}))
         return
@@ -43,27 +31,23 @@ def list_endpoints(
 
 
 @app.command("pause")
+@given(client=find_daemon)
 def pause_endpoint(
     name: Name,
-    config_file: ConfigFile = None,
-    data_dir: DataDirOption = None,
-    url: Url = None,
-    token_file: TokenFile = None,
+    client: Client,
 ) -> None:
     """Deliver nothing to it until it is resumed. What it is owed is kept."""
-    _set(Client(config_file, data_dir, url, token_file), name, "pause")
+    _set(client, name, "pause")
 
 
 @app.command("resume")
+@given(client=find_daemon)
 def resume_endpoint(
     name: Name,
-    config_file: ConfigFile = None,
-    data_dir: DataDirOption = None,
-    url: Url = None,
-    token_file: TokenFile = None,
+    client: Client,
 ) -> None:
     """Deliver to it again, beginning with what has waited longest. Also after it answered 410 Gone."""
-    _set(Client(config_file, data_dir, url, token_file), name, "resume")
+    _set(client, name, "resume")
 
 
 def _set(client: Client, name: str, verb: str) -> None:

@@ -6,25 +6,9 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
-from webhookd.cli.client import Client, moment
-from webhookd.cli.options import (
-    ConfigFile,
-    DataDirOption,
-    Json,
-    Limit,
-    ProviderName,
-    Since,
-    SourceName,
-    TokenFile,
-    TypeGlob,
-    Until,
-    Url,
-    cell,
-    listing,
-    output,
-    show,
-    write_json,
-)
+from webhookd.cli.client import Client, find_daemon, narrowing, page
+from webhookd.cli.given import given
+from webhookd.cli.options import Json, cell, listing, output, show, write_json
 from webhookd.core.event import EVENT_STATES
 
 POLL_S = 0.5
@@ -33,32 +17,16 @@ State = Annotated[str | None, typer.Option("--state", help=f"Only these: {', '.j
 
 
 @app.command("list")
+@given(client=find_daemon, narrowed=narrowing, page=page)
 def list_events(
-    config_file: ConfigFile = None,
-    data_dir: DataDirOption = None,
-    url: Url = None,
-    token_file: TokenFile = None,
-    source: SourceName = None,
-    provider: ProviderName = None,
-    type_glob: TypeGlob = None,
-    since: Since = None,
-    until: Until = None,
+    client: Client,
+    narrowed: dict[str, Any],
+    page: dict[str, Any],
     state: State = None,
-    limit: Limit = 50,
     as_json: Json = False,
 ) -> None:
     """The newest events first."""
-    client = Client(config_file, data_dir, url, token_file)
-    raw = client.get_raw(
-        "/api/v1/events",
-        source=source,
-        provider=provider,
-        type=type_glob,
-        state=state,
-        since=moment(since, "--since"),
-        until=moment(until, "--until"),
-        limit=limit,
-    )
+    raw = client.get_raw("/api/v1/events", state=state, **narrowed, **page)
     if as_json:
         write_json(raw)
         return
@@ -69,17 +37,14 @@ def list_events(
 
 
 @app.command("show")
+@given(client=find_daemon)
 def show_event(
     event_id: Annotated[str, typer.Argument(metavar="ID", help="evt_…")],
-    config_file: ConfigFile = None,
-    data_dir: DataDirOption = None,
-    url: Url = None,
-    token_file: TokenFile = None,
+    client: Client,
     with_body: Annotated[bool, typer.Option("--body", help="Print the provider's bytes, and nothing else.")] = False,
     as_json: Json = False,
 ) -> None:
     """One event with its deliveries and every attempt."""
-    client = Client(config_file, data_dir, url, token_file)
     if with_body:
         typer.get_binary_stream("stdout").write(client.get_raw(f"/api/v1/events/{event_id}/body"))
         return
@@ -108,22 +73,17 @@ def show_event(
 
 
 @app.command("tail")
+@given(client=find_daemon, narrowed=narrowing)
 def tail_events(
-    config_file: ConfigFile = None,
-    data_dir: DataDirOption = None,
-    url: Url = None,
-    token_file: TokenFile = None,
-    source: SourceName = None,
-    provider: ProviderName = None,
-    type_glob: TypeGlob = None,
+    client: Client,
+    narrowed: dict[str, Any],
     state: State = None,
-    limit: Limit = 10,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=500, help="How many to begin with.")] = 10,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as events come, until Ctrl-C.")] = False,
     as_json: Json = False,
 ) -> None:
     """The last events in the order they came; with --follow the coming ones too. --json gives JSON lines."""
-    client = Client(config_file, data_dir, url, token_file)
-    narrowed = {"source": source, "provider": provider, "type": type_glob, "state": state}
+    narrowed["state"] = state
     page = client.get("/api/v1/events", limit=limit, **narrowed)["data"][::-1]
     last = None
     try:

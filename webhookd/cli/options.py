@@ -35,12 +35,6 @@ DataDirOption = Annotated[str | None, typer.Option("--data-dir", help="Overrides
 Url = Annotated[str | None, typer.Option("--url", help="The admin listener of the daemon to ask.")]
 TokenFile = Annotated[Path | None, typer.Option("--token-file", help="Default: admin.token in the data directory.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document (or JSON lines) on standard output.")]
-SourceName = Annotated[str | None, typer.Option("--source", help="Only this source.")]
-ProviderName = Annotated[str | None, typer.Option("--provider", help="Only this provider.")]
-TypeGlob = Annotated[str | None, typer.Option("--type", help='Only event types that match, like "payment_intent.*".')]
-Since = Annotated[str | None, typer.Option("--since", help='A time like 2026-01-31T12:00:00Z, or an age like "2h".')]
-Until = Annotated[str | None, typer.Option("--until", help="The same; up to here.")]
-Limit = Annotated[int, typer.Option("--limit", min=1, max=500, help="At most so many.")]
 
 messages = Console(stderr=True)
 output = Console()

@@ -4,32 +4,18 @@ from datetime import UTC, datetime
 
 import typer
 
-from webhookd.cli.client import Client
-from webhookd.cli.options import (
-    ConfigFile,
-    DataDirOption,
-    Exit,
-    Json,
-    TokenFile,
-    Url,
-    cell,
-    listing,
-    output,
-    show,
-    write_json,
-)
+from webhookd.cli.client import Client, find_daemon
+from webhookd.cli.given import given
+from webhookd.cli.options import Exit, Json, cell, listing, output, show, write_json
 from webhookd.core.units import duration_text
 
 
+@given(client=find_daemon)
 def status(
-    config_file: ConfigFile = None,
-    data_dir: DataDirOption = None,
-    url: Url = None,
-    token_file: TokenFile = None,
+    client: Client,
     as_json: Json = False,
 ) -> None:
     """Health, rates, backlog and the oldest undelivered event, by endpoint. Exit 1 when it cannot accept hooks."""
-    client = Client(config_file, data_dir, url, token_file)
     if as_json:
         raw = client.get_raw("/api/v1/status")
         write_json(raw)
