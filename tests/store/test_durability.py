@@ -236,3 +236,17 @@ async def test_the_queries_of_every_event_look_things_up_and_never_scan_a_table(
     assert not [
         line for line in plan if line.startswith("SCAN") and "json_each" not in line and "subquery" not in line
     ], plan
+
+
+async def test_what_was_committed_alone_is_announced_even_when_the_disk_fills_up_right_after(store: SqliteStore):
+    """A batch with a bad write is made again one by one; what then fits is owed, and its lane must hear of it."""
+    await store.adopt([spec()], NOW_MS)
+    heard: list[int] = []
+    store.announce(lambda owed, _complete: heard.extend(due.event.key for due in owed))
+    [(pages,)] = await store._writer.read("PRAGMA page_count")
+    await store._writer.read(f"PRAGMA max_page_count = {pages + 8}")
+    fits, bad, too_large = event(), event(sha256=b"too short"), event(body=b"x" * 1_000_000)
+    answers = await asyncio.gather(*map(store.append, (fits, bad, too_large)), return_exceptions=True)
+    assert getattr(answers[0], "status", None) == "accepted", answers
+    assert [isinstance(answer, Exception) for answer in answers[1:]] == [True, True]
+    assert heard == [fits.key]

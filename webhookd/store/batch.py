@@ -14,7 +14,7 @@ from webhookd.core.delivery import Due, Settlement
 from webhookd.core.event import Appended, Event
 from webhookd.core.identifier import event_id
 from webhookd.store.connection import sorted_error
-from webhookd.store.protocol import StoreError
+from webhookd.store.protocol import StoreBrokenError, StoreError
 from webhookd.store.queries import SQL, insert_attempts, insert_events
 
 ANNOUNCED_MAX = 4096
@@ -39,10 +39,10 @@ def apply(connection: sqlite3.Connection, batch: Sequence[Write]) -> Committed:
     except Exception as error:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
+        if len(batch) == 1 and not isinstance(sorted_error(error), StoreBrokenError):
+            return Committed([sorted_error(error)], [], owed_complete=True)
         if isinstance(sorted_error(error), StoreError):
             raise
-        if len(batch) == 1:
-            return Committed([error], [], owed_complete=True)
         alone = [apply(connection, [write]) for write in batch]
         return Committed(
             [committed.results[0] for committed in alone],
