@@ -1,5 +1,6 @@
 """How a verb talks to a running daemon."""
 
+import http.client
 import json
 import time
 import urllib.error
@@ -7,7 +8,7 @@ import urllib.parse
 import urllib.request
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -32,13 +33,13 @@ class Client:
 
     def get(self, path: str, **query: Any) -> Any:
         """The decoded answer. Ends the command when the daemon cannot be reached or says no."""
-        return json.loads(self.get_raw(path, **query))
+        return self._decoded(self.get_raw(path, **query))
 
     def get_raw(self, path: str, **query: Any) -> bytes:
         return self._send("GET", path, query)
 
     def post(self, path: str) -> Any:
-        return json.loads(self._send("POST", path, {}))
+        return self._decoded(self._send("POST", path, {}))
 
     def _send(self, method: str, path: str, query: dict[str, Any]) -> bytes:
         given = {name: value for name, value in query.items() if value is not None}
@@ -56,11 +57,20 @@ class Client:
             if error.code == 401:
                 fail(Exit.UNREACHABLE, f"the daemon at {self.url} does not know the token in {self._token_file}")
             fail(Exit.USAGE if error.code == 422 else Exit.FOUND_WRONG, detail or f"the daemon answered {error.code}")
-        except (OSError, ValueError):
-            fail(
-                Exit.UNREACHABLE,
-                f"no daemon answers at {self.url}: is `webhookd serve` running? (see --url, --data-dir)",
-            )
+        except (OSError, ValueError, http.client.HTTPException):
+            self._nobody()
+
+    def _decoded(self, body: bytes) -> Any:
+        try:
+            return json.loads(body)
+        except ValueError:
+            self._nobody()
+
+    def _nobody(self) -> NoReturn:
+        fail(
+            Exit.UNREACHABLE,
+            f"no daemon answers at {self.url}: is `webhookd serve` running? (see --url, --data-dir)",
+        )
 
     def _read_token(self) -> str:
         if self._token is None:
@@ -101,6 +111,11 @@ def page(
 ) -> dict[str, str | int | None]:
     """How far back a list goes, and how long it is."""
     return {"since": moment(since, "--since"), "until": moment(until, "--until"), "limit": limit}
+
+
+def segment(text: str) -> str:
+    """An id or a name as one segment of a path, whatever it holds."""
+    return urllib.parse.quote(text, safe="", errors="replace")
 
 
 def moment(text: str | None, option: str) -> str | None:

@@ -4,7 +4,19 @@ import msgspec
 import typer
 from rich.pretty import pprint
 
-from webhookd.cli.options import ConfigFile, DataDirOption, Json, output, read_config, write_json
+from webhookd.cli.given import given
+from webhookd.cli.options import (
+    ConfigFile,
+    DataDirOption,
+    Exit,
+    Json,
+    fail,
+    no_daemon,
+    output,
+    read_config,
+    write_json,
+)
+from webhookd.config import ConfigError, load
 from webhookd.config.model import shown
 from webhookd.config.reader import find
 
@@ -12,15 +24,34 @@ app = typer.Typer(help="Is the configuration right, and what does it amount to."
 
 
 @app.command("check")
-def check_config(config_file: ConfigFile = None, data_dir: DataDirOption = None) -> None:
+@given(_daemon=no_daemon)
+def check_config(
+    _daemon: None, config_file: ConfigFile = None, data_dir: DataDirOption = None, as_json: Json = False
+) -> None:
     """Find every mistake at once. Exit 0 when there is none, 78 otherwise."""
-    config = read_config(config_file, data_dir=data_dir)
+    try:
+        config = load(config_file, {"data_dir": data_dir})
+    except ConfigError as error:
+        if as_json:
+            write_json(msgspec.json.encode({"right": False, "mistakes": error.mistakes}))
+        fail(Exit.CONFIG, *error.mistakes)
+    if as_json:
+        write_json(msgspec.json.encode({"right": True, "mistakes": []}))
+        return
     where = find(config_file) or "built-in defaults"
-    output.print(f"{where}: right. {len(config.sources)} sources, {len(config.endpoints)} endpoints", highlight=False)
+    output.print(
+        f"{where}: right. {len(config.sources)} sources, {len(config.endpoints)} endpoints",
+        highlight=False,
+        markup=False,
+        soft_wrap=True,
+    )
 
 
 @app.command("show")
-def show_config(config_file: ConfigFile = None, data_dir: DataDirOption = None, as_json: Json = False) -> None:
+@given(_daemon=no_daemon)
+def show_config(
+    _daemon: None, config_file: ConfigFile = None, data_dir: DataDirOption = None, as_json: Json = False
+) -> None:
     """The effective configuration: file, environment and options together. Secrets are masked."""
     effective = shown(read_config(config_file, data_dir=data_dir))
     if as_json:

@@ -5,10 +5,10 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
-from webhookd.cli.client import Client, find_daemon, narrowing, page
+from webhookd.cli.client import Client, find_daemon, narrowing, page, segment
 from webhookd.cli.events import print_delivery
 from webhookd.cli.given import given
-from webhookd.cli.options import Json, cell, listing, show, write_json
+from webhookd.cli.options import Json, listing, marked, show, write_json
 from webhookd.core.delivery import DELIVERY_STATES
 
 app = typer.Typer(help="What is owed to whom.", no_args_is_help=True)
@@ -41,7 +41,7 @@ def list_deliveries(
             last,
             each["next_attempt_at"],
         )
-        table.add_row(*map(cell, shown))
+        table.add_row(*map(marked, shown))
     show(table, "no deliveries")
 
 
@@ -53,7 +53,7 @@ def show_delivery(
     as_json: Json = False,
 ) -> None:
     """One delivery with every attempt."""
-    raw = client.get_raw(f"/api/v1/deliveries/{delivery_id}")
+    raw = client.get_raw(f"/api/v1/deliveries/{segment(delivery_id)}")
     if as_json:
         write_json(raw)
         return

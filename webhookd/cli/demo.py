@@ -6,7 +6,7 @@ import time
 
 from rich.panel import Panel
 
-from webhookd.cli.options import cell, output
+from webhookd.cli.options import marked, output
 from webhookd.core.secret import Secret
 from webhookd.daemon import Daemon
 from webhookd.providers.stripe import Stripe
@@ -28,7 +28,7 @@ async def show_sample(daemon: Daemon, kept: dict[str, Secret], visits: "asyncio.
     async for sent in sender.send(1, None):
         output.print(f"  sent       {SAMPLE_TYPE}, {len(body)} bytes, signed as Stripe does", highlight=False)
         output.print(
-            f"  answered   {sent.status} {cell(sent.result)} {cell(sent.event_id)} in {sent.duration_ms:.1f} ms"
+            f"  answered   {sent.status} {marked(sent.result)} {marked(sent.event_id)} in {sent.duration_ms:.1f} ms"
         )
     try:
         visit = await asyncio.wait_for(visits.get(), DELIVERED_S)
@@ -37,7 +37,7 @@ async def show_sample(daemon: Daemon, kept: dict[str, Secret], visits: "asyncio.
     else:
         checked = "signature verified" if visit.verified else "signature NOT verified"
         output.print(
-            f"  delivered  {cell(visit.event_id)} to endpoint local, {checked}", style="green", highlight=False
+            f"  delivered  {marked(visit.event_id)} to endpoint local, {checked}", style="green", highlight=False
         )
     output.print(
         Panel(

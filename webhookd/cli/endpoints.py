@@ -5,9 +5,9 @@ from typing import Annotated
 import msgspec
 import typer
 
-from webhookd.cli.client import Client, find_daemon
+from webhookd.cli.client import Client, find_daemon, segment
 from webhookd.cli.given import given
-from webhookd.cli.options import Json, cell, listing, output, show, write_json
+from webhookd.cli.options import Json, listing, marked, output, show, write_json
 
 app = typer.Typer(help="Who is delivered to.", no_args_is_help=True)
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The endpoint's name.")]
@@ -26,7 +26,7 @@ def list_endpoints(
         return
     table = listing("endpoint", "state", "managed by", "pending", "dead", "url")
     for each in found:
-        table.add_row(*(cell(each[name]) for name in ("name", "state", "managed_by", "backlog", "dead", "url")))
+        table.add_row(*(marked(each[name]) for name in ("name", "state", "managed_by", "backlog", "dead", "url")))
     show(table, "no endpoints")
 
 
@@ -35,9 +35,10 @@ def list_endpoints(
 def pause_endpoint(
     name: Name,
     client: Client,
+    as_json: Json = False,
 ) -> None:
     """Deliver nothing to it until it is resumed. What it is owed is kept."""
-    _set(client, name, "pause")
+    _set(client, name, "pause", as_json=as_json)
 
 
 @app.command("resume")
@@ -45,11 +46,15 @@ def pause_endpoint(
 def resume_endpoint(
     name: Name,
     client: Client,
+    as_json: Json = False,
 ) -> None:
     """Deliver to it again, beginning with what has waited longest. Also after it answered 410 Gone."""
-    _set(client, name, "resume")
+    _set(client, name, "resume", as_json=as_json)
 
 
-def _set(client: Client, name: str, verb: str) -> None:
-    found = client.post(f"/api/v1/endpoints/{name}/{verb}")
-    output.print(f"{cell(found['name'])} is {found['state']}, {found['backlog']} pending", highlight=False)
+def _set(client: Client, name: str, verb: str, *, as_json: bool) -> None:
+    found = client.post(f"/api/v1/endpoints/{segment(name)}/{verb}")
+    if as_json:
+        write_json(msgspec.json.encode(found))
+        return
+    output.print(f"{marked(found['name'])} is {found['state']}, {found['backlog']} pending", highlight=False)

@@ -6,9 +6,9 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
-from webhookd.cli.client import Client, find_daemon, narrowing, page
+from webhookd.cli.client import Client, find_daemon, narrowing, page, segment
 from webhookd.cli.given import given
-from webhookd.cli.options import Json, cell, listing, output, show, write_json
+from webhookd.cli.options import Json, cell, listing, marked, output, show, write_json
 from webhookd.core.event import EVENT_STATES
 
 POLL_S = 0.5
@@ -32,7 +32,7 @@ def list_events(
         return
     table = listing("received", "event", "source", "type", "state", "payment", "bytes")
     for event in msgspec.json.decode(raw)["data"]:
-        table.add_row(*map(cell, _row(event)))
+        table.add_row(*map(marked, _row(event)))
     show(table, "no events")
 
 
@@ -46,9 +46,9 @@ def show_event(
 ) -> None:
     """One event with its deliveries and every attempt."""
     if with_body:
-        typer.get_binary_stream("stdout").write(client.get_raw(f"/api/v1/events/{event_id}/body"))
+        typer.get_binary_stream("stdout").write(client.get_raw(f"/api/v1/events/{segment(event_id)}/body"))
         return
-    raw = client.get_raw(f"/api/v1/events/{event_id}")
+    raw = client.get_raw(f"/api/v1/events/{segment(event_id)}")
     if as_json:
         write_json(raw)
         return
@@ -65,7 +65,7 @@ def show_event(
         "size",
         "sha256",
     ):
-        output.print(f"[bold]{name:18}[/] {cell(event[name])}", highlight=False, soft_wrap=True)
+        output.print(f"[bold]{name:18}[/] {marked(event[name])}", highlight=False, soft_wrap=True)
     for delivery in event["deliveries"]:
         print_delivery(delivery)
     if not event["deliveries"]:
@@ -110,7 +110,7 @@ def print_delivery(delivery: dict[str, Any]) -> None:
     """A delivery and, where they are there, its attempts."""
     next_at = f", next attempt {delivery['next_attempt_at']}" if delivery["next_attempt_at"] else ""
     output.print(
-        f"[bold]{cell(delivery['endpoint'])}[/] {cell(delivery['state'])} after {delivery['attempts']} attempts{next_at}  {delivery['id']}",
+        f"[bold]{marked(delivery['endpoint'])}[/] {marked(delivery['state'])} after {delivery['attempts']} attempts{next_at}  {delivery['id']}",
         highlight=False,
         soft_wrap=True,
     )

@@ -6,14 +6,16 @@ from typing import Annotated
 import msgspec
 import typer
 
+from webhookd.cli.given import given
 from webhookd.cli.options import (
     ConfigFile,
     DataDirOption,
     Exit,
     Json,
-    cell,
     fail,
+    marked,
     messages,
+    no_daemon,
     output,
     parse_duration,
     read_config,
@@ -26,7 +28,9 @@ from webhookd.sandbox.dev import LOCAL, dev_secrets
 from webhookd.sandbox.merchant import Merchant, Visit
 
 
+@given(_daemon=no_daemon)
 def listen(
+    _daemon: None,
     config_file: ConfigFile = None,
     data_dir: DataDirOption = None,
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Where to listen, on 127.0.0.1.")] = 9000,
@@ -70,7 +74,7 @@ async def _run(merchant: Merchant, port: int, *, verifies: bool) -> None:
     except OSError as error:
         fail(Exit.FOUND_WRONG, f"cannot listen on 127.0.0.1:{port}: {error.strerror}; try --port")
     how = "" if verifies else ", without a secret: signatures are not checked"
-    messages.print(f"a merchant listens on http://127.0.0.1:{taken}/{how}", highlight=False)
+    messages.print(f"a merchant listens on http://127.0.0.1:{taken}/{how}", highlight=False, soft_wrap=True)
     try:
         await asyncio.Event().wait()
     finally:
@@ -82,9 +86,8 @@ def print_visit(visit: Visit, name: str | None = None) -> None:
     signed = {True: "[green]signed[/]", False: "[red]BAD SIGNATURE[/]", None: "unchecked"}[visit.verified]
     marks = "".join((" [yellow]repeated[/]" if visit.repeated else "", " [cyan]replay[/]" if visit.replay else ""))
     who = f"[bold]{name}[/] ← " if name else ""
-    kind = cell(visit.type).replace("[", "\\[")
     output.print(
-        f"{who}{visit.status} {kind} {cell(visit.event_id)} attempt {cell(visit.attempt)}, {visit.size} bytes, {signed}{marks}",
+        f"{who}{visit.status} {marked(visit.type)} {marked(visit.event_id)} attempt {marked(visit.attempt)}, {visit.size} bytes, {signed}{marks}",
         highlight=False,
         soft_wrap=True,
     )

@@ -10,6 +10,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.markup import escape
 from rich.measure import Measurement
 from rich.table import Table
 
@@ -34,6 +35,8 @@ ConfigFile = Annotated[
 DataDirOption = Annotated[str | None, typer.Option("--data-dir", help="Overrides server.data_dir.")]
 Url = Annotated[str | None, typer.Option("--url", help="The admin listener of the daemon to ask.")]
 TokenFile = Annotated[Path | None, typer.Option("--token-file", help="Default: admin.token in the data directory.")]
+UnusedUrl = Annotated[str | None, typer.Option("--url", hidden=True)]
+UnusedTokenFile = Annotated[Path | None, typer.Option("--token-file", hidden=True)]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document (or JSON lines) on standard output.")]
 
 messages = Console(stderr=True)
@@ -59,6 +62,10 @@ def config_errors() -> Iterator[None]:
         yield
     except ConfigError as error:
         fail(Exit.CONFIG, *error.mistakes)
+
+
+def no_daemon(url: UnusedUrl = None, token_file: UnusedTokenFile = None) -> None:
+    """What a verb is given that asks no daemon: nothing, but it takes the options that every verb takes."""
 
 
 def read_config(path: Path | None, **server: str | None) -> Config:
@@ -95,6 +102,11 @@ def show(table: Table, otherwise: str) -> None:
 
 
 def cell(value: Any) -> str:
-    """A value in a table: what came from outside may hold control characters, and must not reach the terminal."""
+    """A value as it is shown: what came from outside may hold control characters that must not reach the terminal."""
     text = "–" if value is None else str(value)
     return text if text.isprintable() else ascii(text)[1:-1]
+
+
+def marked(value: Any) -> str:
+    """The same where rich's markup is read, as in a table: a value's own brackets are no markup."""
+    return escape(cell(value))

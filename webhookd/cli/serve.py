@@ -9,8 +9,9 @@ import structlog
 import typer
 
 from webhookd.cli.demo import show_sample
+from webhookd.cli.given import given
 from webhookd.cli.listen import print_visit
-from webhookd.cli.options import ConfigFile, DataDirOption, Exit, fail, read_config
+from webhookd.cli.options import ConfigFile, DataDirOption, Exit, fail, no_daemon, read_config
 from webhookd.clock import SystemClock
 from webhookd.config import Config, ConfigError, load
 from webhookd.daemon import Daemon, DaemonFailedError
@@ -30,7 +31,9 @@ MERCHANT_PORT = 9000
 _log = structlog.get_logger("webhookd.serve")
 
 
+@given(_daemon=no_daemon)
 def serve(
+    _daemon: None,
     config_file: ConfigFile = None,
     data_dir: DataDirOption = None,
     listen: Annotated[str | None, typer.Option("--listen", metavar="H:P", help="Overrides server.listen.")] = None,

@@ -1,12 +1,14 @@
 """`webhookd status`: is it well, and what is waiting."""
 
 from datetime import UTC, datetime
+from typing import Any
 
+import msgspec
 import typer
 
 from webhookd.cli.client import Client, find_daemon
 from webhookd.cli.given import given
-from webhookd.cli.options import Exit, Json, cell, listing, output, show, write_json
+from webhookd.cli.options import Exit, Json, listing, marked, output, show, write_json
 from webhookd.core.units import duration_text
 
 
@@ -16,14 +18,19 @@ def status(
     as_json: Json = False,
 ) -> None:
     """Health, rates, backlog and the oldest undelivered event, by endpoint. Exit 1 when it cannot accept hooks."""
-    if as_json:
-        raw = client.get_raw("/api/v1/status")
-        write_json(raw)
-        return
     found = client.get("/api/v1/status")
+    if as_json:
+        write_json(msgspec.json.encode(found))
+    else:
+        _print(client, found)
+    if not found["ready"]:
+        raise typer.Exit(Exit.FOUND_WRONG)
+
+
+def _print(client: Client, found: dict[str, Any]) -> None:
     health = "[green]ready[/]" if found["ready"] else f"[red]not ready:[/] {found['why_not_ready']}"
     output.print(
-        f"webhookd {found['version']} at {client.url}, up {duration_text(found['uptime_s'] * 1000)}: {health}",
+        f"webhookd {found['version']} at {marked(client.url)}, up {duration_text(found['uptime_s'] * 1000)}: {health}",
         highlight=False,
         soft_wrap=True,
     )
@@ -37,17 +44,15 @@ def status(
     table = listing("endpoint", "state", "in flight", "pending", "oldest", "dead", "url")
     for each in found["endpoints"]:
         table.add_row(
-            cell(each["name"]),
-            cell(each["state"]),
+            marked(each["name"]),
+            marked(each["state"]),
             str(each["in_flight"]),
             str(each["backlog"]),
             _age(each["oldest_pending_at"]),
             str(each["dead"]),
-            cell(each["url"]),
+            marked(each["url"]),
         )
     show(table, "no endpoints: events are stored as unrouted")
-    if not found["ready"]:
-        raise typer.Exit(Exit.FOUND_WRONG)
 
 
 def _age(at: str | None) -> str:

@@ -3,6 +3,7 @@
 import asyncio
 import random
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,9 +16,11 @@ from webhookd.cli.options import (
     DataDirOption,
     Exit,
     Json,
+    UnusedTokenFile,
     cell,
     fail,
     listing,
+    marked,
     messages,
     output,
     read_config,
@@ -61,6 +64,7 @@ def trigger(
     secret: Annotated[
         str | None, typer.Option("--secret", help="Sign with this; default: the source's first secret.")
     ] = None,
+    _token_file: UnusedTokenFile = None,
     as_json: Json = False,
 ) -> None:
     """Send correctly signed, realistic events, as the provider would.
@@ -78,16 +82,21 @@ def trigger(
         raise typer.BadParameter("say which PROVIDER and which TYPE (or --body); `trigger --list` shows both")
     if event_type is not None and body_file is None and event_type not in types(provider):
         raise typer.BadParameter(f"there is no sample of {cell(event_type)[:80]}; `webhookd trigger --list {provider}`")
+    if url is not None and not url.startswith(("http://", "https://")):
+        raise typer.BadParameter("must begin with http:// or https://", param_hint="--url")
     changes = dict(_setting(text) for text in settings or ())
     config = read_config(config_file, data_dir=data_dir)
-    target, key = _target(config, provider, url, secret)
+    target, keys = _target(config, provider, url, secret)
     dice = random.Random()  # noqa: S311 - sample ids
     try:
-        signer = PROVIDERS[provider]([key])
+        signer = PROVIDERS[provider](keys)
+        signer.sign(b"", 0, "msg_1")
         if body_file is None and event_type is not None:
             sample(provider, event_type, 0, dice, changes)  # so that a wrong --set is said before anything is sent
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
+    except IndexError:
+        fail(Exit.CONFIG, f"this source of provider {provider} holds public keys only, which cannot sign: say --secret")
 
     def body(_number: int) -> bytes:
         if body_file is not None:
@@ -117,8 +126,10 @@ async def _send(sender: Sender, count: int, rate: float | None, target: str, *, 
     if not as_json and count > SHOWN_MAX:
         table = listing("result", "hooks")
         for result, number in sorted(results.items()):
-            table.add_row(cell(result), str(number))
-        output.print(f"{count} events to {target} in {time.monotonic() - began:.1f} s", highlight=False, soft_wrap=True)
+            table.add_row(marked(result), str(number))
+        output.print(
+            f"{count} events to {marked(target)} in {time.monotonic() - began:.1f} s", highlight=False, soft_wrap=True
+        )
         show(table, "nothing")
     if unanswered == sum(results.values()):
         fail(Exit.UNREACHABLE, f"nobody answers at {target}: is `webhookd serve` running?")
@@ -129,8 +140,9 @@ async def _send(sender: Sender, count: int, rate: float | None, target: str, *, 
 def _show(sent: Sent) -> None:
     style = "green" if sent.status == 200 else "red"
     output.print(
-        f"[{style}]{sent.status or '–'}[/] {cell(sent.result)} {cell(sent.event_id or '')} {sent.duration_ms:.1f} ms",
+        f"[{style}]{sent.status or '–'}[/] {marked(sent.result)} {marked(sent.event_id or '')} {sent.duration_ms:.1f} ms",
         highlight=False,
+        soft_wrap=True,
     )
 
 
@@ -144,19 +156,22 @@ def _list(provider: str | None, *, as_json: bool) -> None:
             output.print(f"{name} {each}", highlight=False)
 
 
-def _target(config: Config, provider: str, url: str | None, secret: str | None) -> tuple[str, Secret]:
+def _target(config: Config, provider: str, url: str | None, secret: str | None) -> tuple[str, Sequence[Secret]]:
     """Where to send and what to sign with: as said, else from the configured source, else from what --dev made."""
     running = running_at(config.data_dir)
     base = running.hooks if running is not None else f"http://{config.server.listen}"
     configured = next(((name, each) for name, each in config.sources.items() if each.provider == provider), None)
-    name, key = (configured[0], configured[1].secrets[0]) if configured else (provider, None)
-    key = Secret(secret) if secret else key or dev_secrets(config.data_dir, create=False).get(provider)
-    if key is None:
+    name, keys = (configured[0], configured[1].secrets) if configured else (provider, ())
+    if secret:
+        keys = (Secret(secret),)
+    elif not keys and (made := dev_secrets(config.data_dir, create=False).get(provider)) is not None:
+        keys = (made,)
+    if not keys:
         fail(
             Exit.CONFIG,
             f"no source of provider {provider} is configured, and no `serve --dev` has made one: say --url and --secret",
         )
-    return url or f"{base}/webhooks/{name}", key
+    return url or f"{base}/webhooks/{name}", keys
 
 
 def _setting(text: str) -> tuple[str, Any]:
