@@ -1,4 +1,8 @@
-"""The commands, as a shell runs them: real processes against one real daemon in dev mode."""
+"""The commands, against one real daemon in dev mode.
+
+Each verb is run as a shell runs it, in a process of its own; the many small questions about one go to the same command
+within this process, which costs a hundredth.
+"""
 
 import asyncio
 import json
@@ -8,8 +12,8 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,10 +22,12 @@ import aiohttp
 import pytest
 import pytest_asyncio
 from standardwebhooks import Webhook
+from typer.testing import CliRunner
 
 from tests.dev_daemon import DevDaemon, dev_daemon, stripe_event
 from tests.running import PATIENCE_S, configuration, daemon
 from webhookd import __version__
+from webhookd.cli.app import app
 from webhookd.config import Config
 from webhookd.core.identifier import delivery_id, event_id
 
@@ -84,14 +90,24 @@ async def run(*arguments: str | Path, cwd: Path, environment: Mapping[str, str] 
     return found
 
 
+async def ask(*arguments: str | Path) -> Ended:
+    """The same without a new process."""
+    result = await asyncio.to_thread(CliRunner().invoke, app, [*map(str, arguments)])
+    assert result.exception is None or isinstance(result.exception, SystemExit), repr(result.exception)
+    return Ended(result.exit_code, result.stdout_bytes, result.stderr_bytes)
+
+
 class Shell:
     """Runs verbs against the daemon, from a directory that has nothing to do with it."""
 
     def __init__(self, dev: DevDaemon, cwd: Path) -> None:
         self.dev, self.cwd = dev, cwd
 
-    async def __call__(self, *arguments: str | Path) -> Ended:
+    async def process(self, *arguments: str | Path) -> Ended:
         return await run(*arguments, "--data-dir", self.dev.data_dir, cwd=self.cwd)
+
+    async def __call__(self, *arguments: str | Path) -> Ended:
+        return await ask(*arguments, "--data-dir", self.dev.data_dir)
 
     async def done(self, *arguments: str | Path) -> Ended:
         found = await self(*arguments)
@@ -131,24 +147,26 @@ async def line_of(stream: asyncio.StreamReader | None) -> str:
 
 
 @pytest.mark.parametrize("verb", ["", *GROUPS, *VERBS])
-async def test_every_verb_explains_itself(verb: str, tmp_path: Path) -> None:
-    found = await run(*verb.split(), "--help", cwd=tmp_path)
+async def test_every_verb_explains_itself(verb: str) -> None:
+    found = await ask(*verb.split(), "--help")
     assert (found.code, found.err) == (0, "")
     assert "Usage: " in found.out
     assert len(found.out.splitlines()) > 5
 
 
 async def test_the_help_names_every_verb(tmp_path: Path) -> None:
-    named = (await run("--help", cwd=tmp_path)).out
+    found = await run("--help", cwd=tmp_path)
+    assert (found.code, found.err) == (0, "")
+    named = found.out
     for group in GROUPS:
-        named += (await run(group, "--help", cwd=tmp_path)).out
+        named += (await ask(group, "--help")).out
     assert all(re.search(rf"│ {verb.split()[-1]} ", named) for verb in VERBS)
 
 
 @pytest.mark.parametrize("verb", VERBS)
-async def test_every_verb_takes_the_options_that_say_which_daemon(verb: str, tmp_path: Path) -> None:
+async def test_every_verb_takes_the_options_that_say_which_daemon(verb: str) -> None:
     options = ["-c", "x.toml", "--data-dir", "x", "--url", "http://127.0.0.1:1", "--token-file", "x"]
-    assert (await run(*verb.split(), *options, "--help", cwd=tmp_path)).code == 0
+    assert (await ask(*verb.split(), *options, "--help")).code == 0
 
 
 async def test_the_version_can_be_asked_for(tmp_path: Path) -> None:
@@ -204,6 +222,12 @@ async def test_wrong_usage_is_exit_2_and_is_said_on_standard_error(shell: Shell,
     assert found.err.strip()
 
 
+async def test_a_shell_sees_wrong_usage_as_exit_2(shell: Shell) -> None:
+    found = await shell.process("events", "list", "--state", "dead")
+    assert (found.code, found.out) == (2, "")
+    assert "state must be one of accepted" in found.err
+
+
 # --- A daemon that cannot be reached: 69
 
 ASKING = [
@@ -221,19 +245,22 @@ ASKING = [
 
 @pytest.mark.parametrize("verb", ASKING, ids=" ".join)
 async def test_without_a_daemon_a_verb_that_asks_one_is_exit_69(verb: tuple[str, ...], tmp_path: Path) -> None:
-    found = await run(*verb, "--json", "--data-dir", "data", cwd=tmp_path)
+    found = await ask(*verb, "--json", "--data-dir", tmp_path / "data")
     assert (found.code, found.out) == (69, "")
     assert "admin.token" in found.err
 
 
-def unused_port() -> int:
-    """A port that nobody listens on: it was free a moment ago, and whoever takes it now speaks no HTTP to us."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
+@contextmanager
+def deaf_port() -> Iterator[int]:
+    """A port that is taken and that nobody listens on."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield int(taken.getsockname()[1])
 
 
 async def test_a_daemon_that_is_gone_is_exit_69_and_says_what_to_do(shell: Shell) -> None:
-    found = await shell("status", "--url", f"http://127.0.0.1:{unused_port()}")
+    with deaf_port() as port:
+        found = await shell.process("status", "--url", f"http://127.0.0.1:{port}")
     assert (found.code, found.out) == (69, "")
     assert "is `webhookd serve` running?" in found.err
 
@@ -267,12 +294,13 @@ async def test_something_else_that_listens_there_is_no_daemon(
 
 
 async def test_a_proxy_of_the_environment_does_not_come_between_a_verb_and_its_daemon(shell: Shell) -> None:
-    proxy = f"http://127.0.0.1:{unused_port()}"
-    found = await run(
-        *("status", "--json", "--data-dir", shell.dev.data_dir),
-        cwd=shell.cwd,
-        environment={"http_proxy": proxy, "HTTP_PROXY": proxy, "no_proxy": ""},
-    )
+    with deaf_port() as port:
+        proxy = f"http://127.0.0.1:{port}"
+        found = await run(
+            *("status", "--json", "--data-dir", shell.dev.data_dir),
+            cwd=shell.cwd,
+            environment={"http_proxy": proxy, "HTTP_PROXY": proxy, "no_proxy": ""},
+        )
     assert found.code == 0
 
 
@@ -301,8 +329,9 @@ async def test_a_verb_finds_the_daemon_by_the_configuration(shell: Shell, tmp_pa
 
 
 async def test_a_hook_that_nobody_takes_is_exit_69(shell: Shell) -> None:
-    url = f"http://127.0.0.1:{unused_port()}/webhooks/stripe"
-    found = await shell("trigger", "stripe", "charge.refunded", "--url", url)
+    with deaf_port() as port:
+        url = f"http://127.0.0.1:{port}/webhooks/stripe"
+        found = await shell("trigger", "stripe", "charge.refunded", "--url", url)
     assert found.code == 69
     assert "is `webhookd serve` running?" in found.err
 
@@ -328,13 +357,13 @@ async def test_a_bad_configuration_is_exit_78_and_names_file_key_and_reason(
 
 
 async def test_a_configuration_that_is_not_there_is_exit_78(tmp_path: Path) -> None:
-    found = await run("config", "check", "-c", "nowhere.toml", cwd=tmp_path)
+    found = await ask("config", "check", "-c", tmp_path / "nowhere.toml")
     assert (found.code, "nowhere.toml: there is no such file" in found.err) == (78, True)
 
 
 async def test_mistakes_are_told_to_a_program_too(tmp_path: Path) -> None:
     (tmp_path / "webhookd.toml").write_text("colour = 1\n[server]\nlisten = 5\n")
-    found = await run("config", "check", "--json", cwd=tmp_path)
+    found = await ask("config", "check", "--json", "-c", tmp_path / "webhookd.toml")
     assert (found.code, found.json["right"], len(found.json["mistakes"])) == (78, False, 2)
 
 
@@ -346,7 +375,7 @@ async def test_a_right_configuration_is_exit_0(tmp_path: Path) -> None:
 
 
 async def test_without_a_source_to_sign_for_trigger_is_exit_78(tmp_path: Path) -> None:
-    found = await run("trigger", "stripe", "charge.refunded", "--data-dir", "data", cwd=tmp_path)
+    found = await ask("trigger", "stripe", "charge.refunded", "--data-dir", tmp_path / "data")
     assert found.code == 78
     assert "--secret" in found.err
 
@@ -354,7 +383,7 @@ async def test_without_a_source_to_sign_for_trigger_is_exit_78(tmp_path: Path) -
 async def test_a_source_with_a_public_key_cannot_be_signed_for(tmp_path: Path) -> None:
     public = "whpk_C2FVsBQIhrscChlQIMV+b5sSYspob7oDAAAAAAAAAAA="
     (tmp_path / "webhookd.toml").write_text(f'[sources.ed]\nprovider = "standard"\nsecrets = ["{public}"]\n')
-    found = await run("trigger", "standard", "payment.succeeded", cwd=tmp_path)
+    found = await ask("trigger", "standard", "payment.succeeded", "-c", tmp_path / "webhookd.toml")
     assert (found.code, "public keys only" in found.err) == (78, True)
 
 
@@ -387,7 +416,7 @@ async def test_the_effective_configuration_holds_every_section_and_what_override
 
 
 async def test_a_sample_is_accepted_and_its_id_is_printed(shell: Shell) -> None:
-    found = await shell.done("trigger", "stripe", "payment_intent.succeeded")
+    found = await shell.process("trigger", "stripe", "payment_intent.succeeded")
     printed = re.fullmatch(r"200 accepted (evt_[0-9a-f]{32}) [\d.]+ ms\n", found.out)
     assert printed is not None
     event = await shell.dev.get(f"/api/v1/events/{printed[1]}")
@@ -431,7 +460,7 @@ async def test_a_body_of_ones_own_is_sent_byte_for_byte(shell: Shell, tmp_path: 
     body = b'{ "id":"evt_own",\n"type" : "own.type","price": 1.0, "note":"2 \xc3\x97 mug" }\r\n\n'
     (tmp_path / "own.json").write_bytes(body)
     found = await shell.done("trigger", "stripe", "--body", tmp_path / "own.json", "--json")
-    shown = await shell.done("events", "show", found.json["event_id"], "--body")
+    shown = await shell.process("events", "show", found.json["event_id"], "--body")
     assert shown.raw == body
 
 
@@ -444,7 +473,7 @@ async def test_a_body_that_is_no_event_is_quarantined_which_is_no_failure(shell:
 
 
 async def test_a_hook_that_is_refused_is_exit_1_and_shows_the_answer(shell: Shell) -> None:
-    found = await shell("trigger", "stripe", "charge.refunded", "--secret", "whsec_of_somebody_else")
+    found = await shell.process("trigger", "stripe", "charge.refunded", "--secret", "whsec_of_somebody_else")
     assert found.code == 1
     assert found.out.startswith("401 The signature is missing, wrong")
 
@@ -458,6 +487,29 @@ async def test_the_types_of_samples_are_listed(shell: Shell) -> None:
 
 
 # --- Events and deliveries
+
+
+async def test_what_a_verb_prints_for_programs_is_one_json_document(shell: Shell) -> None:
+    found, delivery = await delivered(shell, "documents", "cli.documents")
+    fields: dict[tuple[str, ...], set[str]] = {
+        ("status",): {"ready", "endpoints"},
+        ("events", "list"): {"data", "next_cursor"},
+        ("events", "show", found): EVENT_FIELDS | {"headers", "deliveries"},
+        ("events", "tail", "--type", "cli.documents"): EVENT_FIELDS,
+        ("deliveries", "list"): {"data", "next_cursor"},
+        ("deliveries", "show", delivery): DELIVERY_FIELDS | {"history"},
+        ("endpoints", "list"): {"data", "next_cursor"},
+        ("endpoints", "pause", "local"): ENDPOINT_FIELDS,
+        ("endpoints", "resume", "local"): ENDPOINT_FIELDS,
+        ("trigger", "stripe", "charge.refunded"): {"status", "result", "event_id"},
+        ("trigger", "--list"): {"stripe", "standard"},
+        ("config", "show"): {"server", "sources", "endpoints"},
+        ("config", "check"): {"right", "mistakes"},
+    }
+    for verb, expected in fields.items():
+        ended = await shell.process(*verb, "--json")
+        assert (ended.code, ended.err) == (0, ""), verb
+        assert ended.json.keys() >= expected, verb
 
 
 async def send(shell: Shell, name: str, kind: str, **more: Any) -> str:
@@ -608,17 +660,16 @@ async def test_a_daemon_that_is_well_is_exit_0(shell: Shell, extra: tuple[str, .
         assert "local" in found.out
 
 
-@pytest.mark.parametrize("extra", [(), ("--json",)], ids=["text", "json"])
-async def test_a_daemon_that_cannot_accept_hooks_is_exit_1(tmp_path: Path, extra: tuple[str, ...]) -> None:
+async def test_a_daemon_that_cannot_accept_hooks_is_exit_1(tmp_path: Path) -> None:
     config = (
         '[server]\nlisten = "127.0.0.1:0"\nadmin_listen = "127.0.0.1:0"\ndata_dir = "data"\nmin_free = "900000GiB"\n'
     )
     async with daemon(tmp_path, config):
-        found = await run("status", *extra, cwd=tmp_path)
-    assert found.code == 1
-    assert "The disk is nearly full" in found.out
-    if extra:
-        assert found.json["ready"] is False
+        text = await run("status", cwd=tmp_path)
+        data = await ask("status", "--json", "--data-dir", tmp_path / "data")
+    assert (text.code, data.code) == (1, 1)
+    assert "The disk is nearly full" in text.out
+    assert data.json["ready"] is False
 
 
 async def test_endpoints_are_listed_with_what_they_are_owed(shell: Shell) -> None:
@@ -632,12 +683,13 @@ async def test_endpoints_are_listed_with_what_they_are_owed(shell: Shell) -> Non
 
 
 async def test_a_paused_endpoint_is_held_and_a_resumed_one_gets_what_waited(shell: Shell) -> None:
-    assert (await shell.done("endpoints", "pause", "local")).out == "local is paused, 0 pending\n"
+    assert re.fullmatch(r"local is paused, \d+ pending\n", (await shell.done("endpoints", "pause", "local")).out)
     found = await send(shell, "waiting", "cli.waiting")
     pending = (await shell.done("deliveries", "list", "--type", "cli.waiting", "--json")).json["data"]
     assert [(each["event_id"], each["state"], each["attempts"]) for each in pending] == [(found, "pending", 0)]
     (local,) = (await shell.done("endpoints", "list", "--json")).json["data"]
-    assert (local["state"], local["backlog"]) == ("paused", 1)
+    assert local["state"] == "paused"
+    assert local["backlog"] >= 1
     assert "paused" in (await shell.done("status")).out
     resumed = (await shell.done("endpoints", "resume", "local", "--json")).json
     assert resumed.keys() >= ENDPOINT_FIELDS
