@@ -472,3 +472,10 @@ def test_a_mistake_in_an_option_is_not_blamed_on_the_file(file: Path) -> None:
 @pytest.mark.parametrize("variable", ["WEBHOOKD_HOME", "WEBHOOKD", "OTHER__SERVER__LISTEN", "webhookd_server__listen"])
 def test_other_variables_of_the_environment_mean_nothing(file: Path, variable: str) -> None:
     assert read(file, "", {variable: "x"}) == Config()
+
+
+def test_a_variable_below_a_single_value_is_a_mistake_and_not_passed_over(tmp_path: Path):
+    path = tmp_path / "webhookd.toml"
+    path.write_text('[server]\nlisten = "127.0.0.1:8080"\n')
+    with pytest.raises(ConfigError, match="WEBHOOKD_SERVER__LISTEN__X"):
+        load(path, environment={"WEBHOOKD_SERVER__LISTEN__X": "1"})

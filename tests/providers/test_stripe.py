@@ -376,3 +376,18 @@ def test_stripes_own_objects_and_recorded_events_are_read_with_their_payment() -
         assert ours.occurred_at == theirs.created * 1_000, path.name
         assert ours.payment_id == (intent["id"] if isinstance(intent, dict) else intent), path.name
     assert read_events >= 2
+
+
+@pytest.mark.parametrize("more", ["v1", "t", "", "v0", "garbage"])
+def test_an_item_without_an_equals_sign_means_what_it_means_to_the_sdk(more: str):
+    header = f"{stripe.WebhookSignature.generate_signature_header(BODY.decode(), SECRET)},{more}"
+    try:
+        theirs = bool(stripe.WebhookSignature.verify_header(BODY.decode(), header, SECRET, 300))
+    except stripe.SignatureVerificationError:
+        theirs = False
+    assert ours_accepts(header) is theirs
+
+
+def test_the_time_of_a_v2_event_is_read_from_its_text():
+    body = b'{"id":"evt_1","object":"v2.core.event","type":"v2.core.event.ping","created":"2026-01-31T12:00:00.000Z"}'
+    assert Stripe([Secret(SECRET)]).read(Hook({}, body, 0)).occurred_at == 1_769_860_800_000

@@ -250,7 +250,7 @@ def _item(kind: Any) -> Any:
 def _override(table: dict[str, Any], environment: Mapping[str, str]) -> dict[str, str]:
     """`WEBHOOKD_SERVER__LISTEN=…` sets server.listen; in the names of sources and endpoints `_` stands for `-` too.
 
-    Gives the keys that were set, each with its variable.
+    Gives the keys that were set, each with its variable. Raises ConfigError.
     """
     origins = {}
     for variable, value in sorted(environment.items()):
@@ -263,11 +263,10 @@ def _override(table: dict[str, Any], environment: Mapping[str, str]) -> dict[str
             path.append(_key(at, part))
             at = at.setdefault(path[-1], {})
             if not isinstance(at, dict):
-                break
-        else:
-            path.append(_key(at, last))
-            at[path[-1]] = _FromEnvironment(value)
-            origins[".".join(path)] = variable
+                raise ConfigError([f"{variable}: {'.'.join(path)} is a single value and has nothing below it"])
+        path.append(_key(at, last))
+        at[path[-1]] = _FromEnvironment(value)
+        origins[".".join(path)] = variable
     return origins
 
 

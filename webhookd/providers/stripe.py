@@ -7,6 +7,7 @@ timestamp more than 300 s ahead is refused too.
 import hmac
 from collections.abc import Sequence
 from contextlib import suppress
+from datetime import datetime
 
 import msgspec
 
@@ -60,7 +61,7 @@ class _Envelope(msgspec.Struct, gc=False):
 
 _event = msgspec.json.Decoder(_Event)
 _envelope = msgspec.json.Decoder(_Envelope)
-_seconds = msgspec.json.Decoder(int)
+_created = msgspec.json.Decoder(int | datetime)
 _data = msgspec.json.Decoder(_Data)
 
 
@@ -78,7 +79,7 @@ class Stripe:
         timestamp, signatures = _parse(header)
         if timestamp is None or not signatures:
             return Refused("malformed_signature")
-        content = b"%b.%b" % (timestamp, hook.body)
+        content = b"%d.%b" % (timestamp, hook.body)
         match = False
         for key in self._keys:
             expected = key.hexdigest(content).encode()
@@ -86,7 +87,7 @@ class Stripe:
                 match |= hmac.compare_digest(expected, signature)
         if not match:
             return Refused("wrong_signature")
-        if abs(now_s - int(timestamp)) > TOLERANCE_S:
+        if abs(now_s - timestamp) > TOLERANCE_S:
             return Refused("stale_timestamp")
         return VERIFIED
 
@@ -105,18 +106,20 @@ class Stripe:
         }
 
 
-def _parse(header: str) -> tuple[bytes | None, list[bytes]]:
-    """The first `t` and every `v1`; unknown schemes are passed over, as the SDK does."""
+def _parse(header: str) -> tuple[int | None, list[bytes]]:
+    """The first `t` and every `v1`. As in the SDK other schemes are passed over; `t` or `v1` without `=` spoils all."""
     timestamp, signatures = None, []
     for item in header.split(","):
-        name, _, value = item.partition("=")
+        name, equals, value = item.partition("=")
+        if not equals and name in ("t", "v1"):
+            return None, []
         if name == "t" and timestamp is None:
             timestamp = value
         elif name == "v1":
             signatures.append(value.encode("utf-8", "replace"))
     if timestamp is None or len(timestamp) > 12 or not (timestamp.isascii() and timestamp.isdigit()):
         return None, signatures
-    return timestamp.encode(), signatures
+    return int(timestamp), signatures
 
 
 def _read_envelope(body: bytes) -> Reading:
@@ -125,8 +128,10 @@ def _read_envelope(body: bytes) -> Reading:
     except JSON_ERRORS:
         raise NotUnderstoodError("no JSON object with an id and a type") from None
     created, data = 0, None
-    with suppress(*JSON_ERRORS):
-        created = _seconds.decode(envelope.created)
+    with suppress(*JSON_ERRORS, ValueError, OverflowError):
+        # Seconds, or the time as text in Stripe's v2 events.
+        found = _created.decode(envelope.created)
+        created = found if isinstance(found, int) else int(found.timestamp())
     with suppress(*JSON_ERRORS):
         data = _data.decode(envelope.data)
     return _reading(envelope.id, envelope.type, created, data)
