@@ -132,7 +132,7 @@ class Daemon:
         await self._apply(config)
 
         sockets = listen_sockets()
-        admin = Admin(store, self._clock, self._metrics, self._health, dispatcher, self._refresh_endpoints)
+        admin = Admin(store, self._clock, self._metrics, self._health, dispatcher)
         admin_runner = web.AppRunner(
             admin_app(admin, ensure_token(data_dir.path)), access_log=None, keepalive_timeout=15, shutdown_timeout=2
         )
@@ -190,11 +190,6 @@ class Daemon:
         self._routes.sources = sources
         self._dispatcher.serve(endpoints)
         self._config = config
-
-    async def _refresh_endpoints(self) -> None:
-        """After an endpoint was paused or resumed in the store."""
-        endpoints = await self._store.adopt(self._config.endpoint_specs(), self._clock.now_ms())
-        self._dispatcher.serve(endpoints)
 
     async def _reload(self) -> None:
         notify("RELOADING=1")

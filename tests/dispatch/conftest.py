@@ -60,8 +60,9 @@ class World:
         """The one before is no more: it fires no timer and starts nothing."""
         if self.dispatcher is not None:
             self.dispatcher._stopping = True
-            if self.dispatcher._timer is not None:
-                self.dispatcher._timer.cancel()
+            for lane in self.dispatcher._lanes.values():
+                if lane.alarm is not None:
+                    lane.alarm.cancel()
 
     async def serve(self, *specs: EndpointSpec) -> None:
         self.endpoints = list(await self.store.adopt(specs, self.clock.now_ms()))

@@ -22,6 +22,7 @@ from webhookd.admin.views import (
 )
 from webhookd.clock import Clock
 from webhookd.core.delivery import DELIVERY_STATES
+from webhookd.core.endpoint import EndpointState
 from webhookd.core.event import EVENT_STATES
 from webhookd.core.identifier import UnknownIdError, parse_delivery_id, parse_event_id
 from webhookd.core.problem import PROBLEM_JSON, problem_body
@@ -56,14 +57,14 @@ class Traffic(Protocol):
 
     def in_flight_of(self, name: str) -> int: ...
 
+    def set_state(self, name: str, state: EndpointState) -> None: ...
+
 
 class HistoryAndEndpoints(History, Endpoints, Protocol):
     pass
 
 
 class Admin:
-    """`refresh` is awaited after an endpoint was paused or resumed."""
-
     def __init__(
         self,
         store: HistoryAndEndpoints,
@@ -71,14 +72,12 @@ class Admin:
         numbers: Numbers,
         readiness: Readiness,
         traffic: Traffic,
-        refresh: Callable[[], Awaitable[None]],
     ) -> None:
         self._store = store
         self._clock = clock
         self._numbers = numbers
         self._readiness = readiness
         self._traffic = traffic
-        self._refresh = refresh
         self._began = clock.monotonic()
         self._samples: deque[tuple[float, int, int]] = deque([(self._began, 0, 0)])
 
@@ -196,7 +195,7 @@ class Admin:
     async def _set_state(self, name: str, state: Any) -> web.Response:
         if not await self._store.set_endpoint_state(name, state):
             raise _NotFoundError
-        await self._refresh()
+        self._traffic.set_state(name, state)
         row = next(row for row in await self._store.backlog() if row.endpoint == name)
         return _json(self._endpoint(row))
 

@@ -8,25 +8,26 @@ import asyncio
 import random
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from heapq import heappop, heappush
+from functools import partial
 from typing import Protocol
 
+import msgspec
 import structlog
 
-from webhookd.clock import Clock, Timer
+from webhookd.clock import Clock
 from webhookd.core.delivery import Due, Outcome, Settlement, settle
-from webhookd.core.endpoint import Endpoint
+from webhookd.core.endpoint import Endpoint, EndpointState
 from webhookd.dispatch.lane import WINDOW, Lane
 from webhookd.store.protocol import Outbox, StoreBrokenError, StoreUnavailableError
 
 UNSETTLED_MAX = 1024
 """Attempts whose result is not on disk yet; at the bound no attempt starts until the store has caught up."""
 HELD_BYTES_MAX = 64 * 2**20
-"""Bodies in all windows together; beyond it new work waits on disk."""
+"""Bodies in all windows together; beyond it an endpoint holds one at a time and the rest waits on disk."""
 REFILL_BYTES_MAX = 8 * 2**20
 """Bodies that one look on disk may bring; a single larger one comes alone."""
 STORE_RETRY_MS = 500
-TIMER_S_MAX = 30.0
+ALARM_S_MAX = 30.0
 """The longest sleep, so that a step of the wall clock is noticed."""
 _log = structlog.get_logger("webhookd.dispatch")
 
@@ -70,9 +71,6 @@ class Dispatcher:
         self._unsettled = 0
         self._held_bytes = 0
         self._tasks: set[asyncio.Task[None]] = set()
-        self._alarms: list[tuple[int, int]] = []
-        self._timer: Timer | None = None
-        self._timer_at = 0
         self._stopping = False
 
     @property
@@ -96,6 +94,19 @@ class Dispatcher:
                 self._let_go(lane.halt(endpoint.state))
             self._look(lane)
 
+    def set_state(self, name: str, state: EndpointState) -> None:
+        """Pause or resume one endpoint, as the store already has it."""
+        for lane in self._lanes.values():
+            if lane.endpoint.spec.name != name:
+                continue
+            if state == "active":
+                lane.endpoint = msgspec.structs.replace(lane.endpoint, state=state)
+                lane.miss()
+            else:
+                self._let_go(lane.halt(state))
+            self._look(lane)
+        self._pump()
+
     def offer(self, owed: Sequence[Due], complete: bool) -> None:
         """Take the deliveries of a commit. Those that do not fit the window are found on disk later."""
         now_ms = self._clock.now_ms()
@@ -105,7 +116,7 @@ class Dispatcher:
                 continue
             if due.due_at > now_ms:
                 lane.wake_by(due.due_at)
-            elif self._held_bytes > HELD_BYTES_MAX:
+            elif self._held_bytes > HELD_BYTES_MAX and not lane.has_nothing():
                 lane.miss()
             elif lane.offer(due):
                 self._held_bytes += due.event.size
@@ -119,8 +130,9 @@ class Dispatcher:
     async def stop(self, grace_s: float) -> None:
         """Start nothing more, and wait for what is under way. What does not end in time is cut, and due again later."""
         self._stopping = True
-        if self._timer is not None:
-            self._timer.cancel()
+        for lane in self._lanes.values():
+            if lane.alarm is not None:
+                lane.alarm.cancel()
         if self._tasks:
             _, late = await asyncio.wait(self._tasks, timeout=grace_s)
             for task in late:
@@ -139,9 +151,11 @@ class Dispatcher:
                 lane.miss()
             else:
                 self._set_alarm(lane)
-        if lane.wants_refill():
+        if lane.wants_refill() and (self._held_bytes < HELD_BYTES_MAX or lane.has_nothing()):
             lane.begin_refill()
-            self._spawn(self._refill(lane))
+            reserved = max(1, min(REFILL_BYTES_MAX, HELD_BYTES_MAX - self._held_bytes))
+            self._held_bytes += reserved
+            self._spawn(self._refill(lane, reserved))
         if not lane.queued and lane.may_start():
             lane.queued = True
             self._turns.append(lane)
@@ -164,10 +178,7 @@ class Dispatcher:
         try:
             try:
                 outcome = await self._attempt(lane.endpoint, due)
-                if outcome.status == 410 and lane.endpoint.state == "active":
-                    # The store pauses the endpoint in the transaction that settles the attempt; here it stops at once.
-                    _log.warning("endpoint_paused", endpoint=lane.endpoint.spec.name, reason="it answered 410 Gone")
-                    self._let_go(lane.halt("paused"))
+                self._heed_gone(lane, outcome)
             finally:
                 lane.in_flight -= 1
                 self._in_flight -= 1
@@ -176,6 +187,7 @@ class Dispatcher:
                 self._pump()
             settlement = settle(due, outcome, lane.endpoint.spec.retry, self._clock.now_ms(), self._dice())
             await self._record(settlement)
+            self._heed_gone(lane, outcome)  # once more: it may have been resumed before the store had paused it
             if settlement.due_at is not None:
                 lane.wake_by(settlement.due_at)
             self._report(lane, due, settlement)
@@ -184,6 +196,12 @@ class Dispatcher:
             lane.release(due.key)
             self._look(lane)
             self._pump()
+
+    def _heed_gone(self, lane: Lane, outcome: Outcome) -> None:
+        """410: stop at once. The store pauses the endpoint in the transaction that settles the attempt."""
+        if outcome.status == 410 and lane.endpoint.state == "active":
+            _log.warning("endpoint_paused", endpoint=lane.endpoint.spec.name, reason="it answered 410 Gone")
+            self._let_go(lane.halt("paused"))
 
     async def _record(self, settlement: Settlement) -> None:
         """Insist: an attempt that was made and is not recorded would be made again."""
@@ -218,54 +236,40 @@ class Dispatcher:
 
     # --- From disk
 
-    async def _refill(self, lane: Lane) -> None:
+    async def _refill(self, lane: Lane, reserved: int) -> None:
+        """Fill the lane's window; `reserved` bytes of all windows are set aside for it."""
         now_ms = self._clock.now_ms()
-        bytes_max = max(1, min(REFILL_BYTES_MAX, HELD_BYTES_MAX - self._held_bytes))
         try:
-            batch = await self._outbox.due(lane.endpoint.number, now_ms, lane.known_events, WINDOW, bytes_max)
+            batch = await self._outbox.due(lane.endpoint.number, now_ms, lane.known_events, WINDOW, reserved)
         except StoreUnavailableError:
-            lane.abandon_refill()
-            lane.wake_by(now_ms + STORE_RETRY_MS)
+            lane.abandon_refill(now_ms + STORE_RETRY_MS)
         except StoreBrokenError:
             self._stopping = True
-            return
         else:
             lane.end_refill(batch)
             self._held_bytes += sum(due.event.size for due in batch.due)
             if lane.endpoint.state != "active":
                 self._let_go(lane.halt(lane.endpoint.state))
+        self._held_bytes -= reserved
         self._look(lane)
         self._pump()
 
     def _set_alarm(self, lane: Lane) -> None:
-        """Look at the lane again at its `wake_at`. An alarm that was overtaken by an earlier one just looks in vain."""
-        if lane.wake_at is None or lane.alarm_at == lane.wake_at:
+        """Look at the lane again when its disk has something due."""
+        if lane.wake_at is None:
             return
-        lane.alarm_at = lane.wake_at
-        heappush(self._alarms, (lane.wake_at, lane.endpoint.number))
-        self._set_timer()
-
-    def _set_timer(self) -> None:
-        if not self._alarms or self._stopping:
-            return
-        at = self._alarms[0][0]
-        if self._timer is not None:
-            if self._timer_at <= at:
+        if lane.alarm is not None:
+            if lane.alarm_at <= lane.wake_at:
                 return
-            self._timer.cancel()
-        self._timer_at = at
-        delay_s = max(0.0, (at - self._clock.now_ms()) / 1_000)
-        self._timer = self._clock.call_later(min(delay_s, TIMER_S_MAX), self._on_time)
+            lane.alarm.cancel()
+        lane.alarm_at = lane.wake_at
+        delay_s = max(0.0, (lane.wake_at - self._clock.now_ms()) / 1_000)
+        lane.alarm = self._clock.call_later(min(delay_s, ALARM_S_MAX), partial(self._on_alarm, lane))
 
-    def _on_time(self) -> None:
-        self._timer = None
-        now_ms = self._clock.now_ms()
-        while self._alarms and self._alarms[0][0] <= now_ms:
-            lane = self._lanes[heappop(self._alarms)[1]]
-            lane.alarm_at = None
-            self._look(lane)
+    def _on_alarm(self, lane: Lane) -> None:
+        lane.alarm = None
+        self._look(lane)
         self._pump()
-        self._set_timer()
 
     def _let_go(self, dropped: Sequence[Due]) -> None:
         self._held_bytes -= sum(due.event.size for due in dropped)

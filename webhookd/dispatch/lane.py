@@ -8,6 +8,7 @@ from collections import deque
 
 import msgspec
 
+from webhookd.clock import Timer
 from webhookd.core.delivery import DeliveryKey, Due
 from webhookd.core.endpoint import Endpoint, EndpointState
 from webhookd.store.protocol import DueBatch
@@ -22,15 +23,15 @@ class Lane:
         self.in_flight = 0
         self.wake_at: int | None = None
         """When to look on disk next, Unix milliseconds; None when nothing is pending there."""
-        self.alarm_at: int | None = None
-        """The alarm that is set for it."""
+        self.alarm: Timer | None = None
+        self.alarm_at = 0
+        """What the alarm is set for, while there is one."""
         self.behind = True
         """Whether due deliveries are on disk that are not in the window."""
         self.refilling = False
         self.queued = False
         """Whether the lane waits for its turn."""
         self._known: set[DeliveryKey] = set()
-        self._released: list[DeliveryKey] = []
         self._missed = False
 
     @property
@@ -42,6 +43,10 @@ class Lane:
         return (
             bool(self.ready) and self.endpoint.state == "active" and self.in_flight < self.endpoint.spec.max_in_flight
         )
+
+    def has_nothing(self) -> bool:
+        """Whether neither the window nor an attempt under way holds anything."""
+        return not self.ready and self.in_flight == 0
 
     def wants_refill(self) -> bool:
         # Paused lanes hold nothing: what they are owed waits on disk.
@@ -77,20 +82,16 @@ class Lane:
         self.behind = self._missed or not batch.complete
         if batch.next_due_at is not None:
             self.wake_by(batch.next_due_at)
-        self.abandon_refill()
-
-    def abandon_refill(self) -> None:
-        """The read is over. Only now may keys that were settled meanwhile be forgotten: it may have seen them due."""
         self.refilling = False
-        self._known.difference_update(self._released)
-        self._released.clear()
+
+    def abandon_refill(self, again_at_ms: int) -> None:
+        """The disk could not be read; try again then."""
+        self.refilling = self.behind = False
+        self.wake_by(again_at_ms)
 
     def release(self, key: DeliveryKey) -> None:
-        """The delivery's settlement is on disk (or will never be)."""
-        if self.refilling:
-            self._released.append(key)
-        else:
-            self._known.discard(key)
+        """The delivery's settlement is on disk. A read that is under way passes over it: it was known at its start."""
+        self._known.discard(key)
 
     def halt(self, state: EndpointState) -> list[Due]:
         """Start nothing more, and give the window back to the disk. What is under way goes on."""
@@ -99,5 +100,5 @@ class Lane:
         self.ready.clear()
         for due in dropped:
             self.release(due.key)
-        self.behind = True
+        self.miss()
         return dropped

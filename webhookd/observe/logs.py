@@ -29,7 +29,7 @@ def configure(*, json: bool | None = None, debug: bool = False) -> None:
     structlog.configure(
         processors=[*shared, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(_StandardError()),
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(sys.stderr)
@@ -42,6 +42,16 @@ def configure(*, json: bool | None = None, debug: bool = False) -> None:
     # aiohttp's own complaints quote the request and bring tracebacks; what matters of them is counted instead.
     for name in ("aiohttp.server", "aiohttp.access", "asyncio"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
+class _StandardError:
+    """Standard error as it is when something is written, since a logger that is made once is kept."""
+
+    def write(self, text: str) -> int:
+        return sys.stderr.write(text)
+
+    def flush(self) -> None:
+        sys.stderr.flush()
 
 
 def redact(_logger: Any, _method: str, entry: Any) -> Any:
