@@ -3,6 +3,7 @@
 import asyncio
 import os
 import random
+import resource
 import signal
 import socket
 import traceback
@@ -41,6 +42,7 @@ from webhookd.store.sqlite import SqliteStore
 
 RECEIVE_GRACE_S = 10.0
 DELIVER_GRACE_S = 20.0
+FILES_MAX = 65536
 _log = structlog.get_logger("webhookd.daemon")
 
 Attempt = Callable[[Endpoint, Due], Awaitable[Outcome]]
@@ -71,6 +73,7 @@ class Daemon:
     ) -> None:
         self._config = config
         self._load = load
+        self._fixed = _fixed(config)
         self._clock = clock or SystemClock()
         self._seams = seams
         self._metrics = Metrics()
@@ -87,6 +90,7 @@ class Daemon:
     async def run(self, ready: Callable[["Daemon"], Awaitable[None]] | None = None) -> None:
         """From start to stop. Raises DaemonFailedError, ConfigError, store.protocol.StoreError."""
         self._watch_signals()
+        _raise_file_limit()
         with DataDir(self._config.data_dir) as data_dir:
             self._warn_of_disk(data_dir.path)
             store = SqliteStore(self._config.database, committed=self._metrics.committed)
@@ -147,10 +151,14 @@ class Daemon:
         if interval_s is not None:
             watch.append(Service("watchdog", interval_s, _feed_watchdog, self._on_duty_failed))
         try:
-            self.admin_at = await _listen(admin_runner, sockets.get("admin"), config.server.admin_listen)
+            self.admin_at = await _listen(admin_runner, sockets.pop("admin", []), config.server.admin_listen)
+            if unknown := sockets.keys() - {"hooks"}:
+                raise ConfigError(
+                    [f"systemd's FileDescriptorName= is hooks or admin, not {', '.join(sorted(unknown))}"]
+                )
             self._health.watch_disk(data_dir.free_bytes, config.server.min_free)
             self._health.starting = False
-            self.hooks_at = await _listen(hooks_runner, sockets.get("hooks"), config.server.listen)
+            self.hooks_at = await _listen(hooks_runner, sockets.pop("hooks", []), config.server.listen)
             for service in watch:
                 service.start()
             _log.info(
@@ -171,7 +179,8 @@ class Daemon:
             self._health.stopping = True
             notify("STOPPING=1", "STATUS=finishing what is under way")
             await hooks_runner.cleanup()
-            await dispatcher.stop(DELIVER_GRACE_S)
+            # What a broken store cannot record is sent again after the restart in any case: the sooner, the better.
+            await dispatcher.stop(0 if self._health.store_broken else DELIVER_GRACE_S)
             await admin_runner.cleanup()
             for service in watch:
                 await service.stop()
@@ -192,12 +201,11 @@ class Daemon:
         self._config = config
 
     async def _reload(self) -> None:
-        notify("RELOADING=1")
+        if self._health.starting or self._health.stopping:
+            return
+        notify("RELOADING=1", f"MONOTONIC_USEC={round(self._clock.monotonic() * 1_000_000)}")
         try:
             config = self._load()
-            fixed = [
-                name for name in ("server", "store", "delivery") if getattr(config, name) != getattr(self._config, name)
-            ]
             await self._apply(config)
         except ConfigError as error:
             _log.error("reload_refused", mistakes=error.mistakes)
@@ -205,8 +213,9 @@ class Daemon:
             _log.error("reload_failed", kind=type(error).__name__)
         else:
             _log.info("reloaded", sources=len(config.sources), endpoints=len(config.endpoints))
-            if fixed:
-                _log.warning("restart_needed", why="these sections are only read at start", sections=fixed)
+            if self._fixed != (fixed := _fixed(config)):
+                changed = sorted(name for name in fixed if fixed[name] != self._fixed[name])
+                _log.warning("restart_needed", why="these settings are only read at start", settings=changed)
         notify("READY=1")
 
     # --- Signals and watches
@@ -240,6 +249,9 @@ class Daemon:
         return look
 
     async def _watch_store(self) -> None:
+        if self._store.stalled != self._health.store_stalled:
+            self._health.store_stalled = self._store.stalled
+            _log.warning("store_stalled" if self._store.stalled else "store_goes_on")
         if self._store.broken is not None and not self._health.store_broken:
             self._health.store_broken = True
             _log.error("store_broken", reason=str(self._store.broken), what="check the disk; restarting reads it again")
@@ -265,6 +277,21 @@ class Daemon:
             _log.warning("data_dir_on_fuse", what="whether fsync is honoured depends on the file system")
 
 
+def _fixed(config: Config) -> dict[str, object]:
+    """The settings that a reload cannot change."""
+    server, delivery = config.server, config.delivery
+    return {
+        "server.listen": server.listen,
+        "server.admin_listen": server.admin_listen,
+        "server.data_dir": server.data_dir,
+        "server.max_body": server.max_body,
+        "store.url": config.store.url,
+        "delivery.timeout": delivery.timeout,
+        "delivery.max_in_flight": delivery.max_in_flight,
+        "delivery.allow_networks": delivery.allow_networks,
+    }
+
+
 def _place(error: BaseException | None) -> str:
     """Where an error came from. Its message may quote a request, and stays out of the log."""
     frames = traceback.extract_tb(error.__traceback__) if error is not None else []
@@ -276,6 +303,14 @@ def _on_loop_error(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) ->
     _log.error("unhandled", kind=type(error).__name__, at=_place(error))
 
 
+def _raise_file_limit() -> None:
+    """As many descriptors as we may have: connections of strangers must not use up those of deliveries."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = FILES_MAX if hard == resource.RLIM_INFINITY else min(hard, FILES_MAX)
+    if soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
 async def _feed_watchdog() -> None:
     notify("WATCHDOG=1")
 
@@ -284,22 +319,16 @@ async def _no_evidence(_url: str) -> bytes:
     raise EvidenceUnavailableError("nothing is fetched for any provider yet")
 
 
-async def _listen(runner: web.BaseRunner, inherited: socket.socket | None, address: Address) -> Address:
-    """Serve on the socket that systemd handed over, else on the address. Raises ConfigError when that is taken."""
+async def _listen(runner: web.BaseRunner, inherited: Sequence[socket.socket], address: Address) -> Address:
+    """Serve on the sockets that systemd handed over, else on the address. Raises ConfigError when that is taken."""
     await runner.setup()
-    site: web.BaseSite
-    if inherited is not None:
-        site = web.SockSite(runner, inherited, backlog=BACKLOG)
-    else:
-        site = web.TCPSite(runner, address.host, address.port, backlog=BACKLOG, reuse_address=True)
+    sites: list[web.BaseSite] = [web.SockSite(runner, each, backlog=BACKLOG) for each in inherited]
+    if not sites:
+        sites = [web.TCPSite(runner, address.host, address.port, backlog=BACKLOG, reuse_address=True)]
     try:
-        await site.start()
+        for site in sites:
+            await site.start()
     except OSError as error:
-        raise ConfigError(
-            [f"cannot listen on {address}: {error.strerror}; choose another with --listen or --admin-listen"]
-        ) from None
-    return _bound(runner.addresses)
-
-
-def _bound(addresses: Sequence[tuple[str, int]]) -> Address:
-    return Address(*addresses[0][:2])
+        how = "choose another with --listen or --admin-listen"
+        raise ConfigError([f"cannot listen on {address}: {error.strerror}; {how}"]) from None
+    return Address(*runner.addresses[0][:2])

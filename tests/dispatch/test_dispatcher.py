@@ -261,3 +261,78 @@ async def test_a_clock_that_is_set_back_neither_fires_everything_nor_stops_anyth
     await world.run_dry()
     assert await states(world) == {"delivered": 3}
     assert len(world.attempts) == 6
+
+
+async def test_a_store_that_cannot_be_read_is_asked_again_in_a_while_and_not_in_a_loop(world: World):
+    due, asked = world.store.due, 0
+
+    async def away(*arguments: Any) -> DueBatch:
+        nonlocal asked
+        asked += 1
+        if asked < 5:
+            raise StoreUnavailableError("SQLITE_NOMEM")
+        return await due(*arguments)
+
+    world.store.due = away  # type: ignore[method-assign]
+    await world.serve(spec("shop"))
+    await world.append()
+    await world.quiet()
+    assert asked <= 2, "once for the start, once for what was appended"
+    await world.run_dry()
+    assert await states(world) == {"delivered": 1}
+
+
+async def test_bodies_held_in_memory_stay_within_their_bound_however_many_endpoints_are_behind(
+    world: World, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("webhookd.dispatch.dispatcher.HELD_BYTES_MAX", 10_000)
+    names = [f"shop{number}" for number in range(10)]
+    await world.serve(*(spec(name, max_in_flight=1) for name in names))
+    await world.quiet()
+    world.hold = asyncio.Event()
+    most = 0
+    for _ in range(30):
+        await world.append(body=b"x" * 1_000)
+        most = max(most, sum(due.event.size for lane in world.dispatcher._lanes.values() for due in lane.ready))
+    assert most <= 10_000 + len(names) * 1_000
+    world.hold.set()
+    await world.run_dry()
+    assert await states(world) == {"delivered": 300}
+    assert world.dispatcher._held_bytes == 0
+
+
+async def test_an_endpoint_that_is_paused_starts_nothing_more_and_goes_on_when_it_is_resumed(world: World):
+    await world.serve(spec("shop", max_in_flight=1), spec("other"))
+    world.hold = asyncio.Event()
+    await world.append(4)
+    world.dispatcher.set_state("shop", "paused")
+    world.hold.set()
+    await world.run_dry()
+    assert Counter(name for _, name, _, _ in world.attempts) == {"shop": 1, "other": 4}
+    world.dispatcher.set_state("shop", "active")
+    await world.run_dry()
+    assert await states(world) == {"delivered": 8}
+
+
+async def test_a_410_that_is_settled_after_a_resume_pauses_again_as_the_store_does(world: World):
+    world.answers = lambda _due: world.failing(410)
+    settle, go_on, settling = world.store.settle, asyncio.Event(), asyncio.Event()
+
+    async def slow(settlement: Any) -> None:
+        settling.set()
+        await go_on.wait()
+        await settle(settlement)
+
+    world.store.settle = slow  # type: ignore[method-assign]
+    await world.serve(spec("shop"))
+    await world.append()
+    await settling.wait()
+    world.hold = asyncio.Event()  # whatever the resume lets out waits
+    world.dispatcher.set_state("shop", "active")
+    go_on.set()
+    while (await world.store.backlog())[0].state != "paused":
+        await asyncio.sleep(0)
+    world.hold.set()
+    await world.run_dry()
+    lane = next(iter(world.dispatcher._lanes.values()))
+    assert lane.endpoint.state == "paused"

@@ -118,15 +118,17 @@ ANSWER = """
 import json
 from webhookd.observe.sd_notify import listen_sockets
 sockets = listen_sockets()
-assert not any(each.getblocking() or each.get_inheritable() for each in sockets.values())
-sockets[NAME].setblocking(True)
-connection, _ = sockets[NAME].accept()
-connection.sendall(json.dumps({name: each.getsockname()[1] for name, each in sockets.items()}).encode())
+assert not any(each.getblocking() or each.get_inheritable() for each in sum(sockets.values(), []))
+mine = sockets[NAME][-1]
+mine.setblocking(True)
+connection, _ = mine.accept()
+ports = {name: [one.getsockname()[1] for one in each] for name, each in sockets.items()}
+connection.sendall(json.dumps(ports).encode())
 connection.close()
 """
 
 
-async def handed_over(names: str | None, name: str) -> tuple[dict[str, int], list[int]]:
+async def handed_over(names: str | None, name: str) -> tuple[dict[str, list[int]], list[int]]:
     """What a process that got two listening sockets says of them, over the one it knows by that name."""
     listeners = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
     ports = [listener.getsockname()[1] for listener in listeners]
@@ -154,12 +156,17 @@ async def handed_over(names: str | None, name: str) -> tuple[dict[str, int], lis
 
 async def test_sockets_that_systemd_opened_are_known_by_their_names_and_accept() -> None:
     said, (hooks, admin) = await handed_over("hooks:admin", "admin")
-    assert said == {"hooks": hooks, "admin": admin}
+    assert said == {"hooks": [hooks], "admin": [admin]}
 
 
-async def test_sockets_without_a_name_are_numbered() -> None:
-    said, (first, second) = await handed_over(None, "unnamed-1")
-    assert said == {"unnamed-0": first, "unnamed-1": second}
+async def test_several_sockets_of_one_name_are_all_there() -> None:
+    said, ports = await handed_over("hooks:hooks", "hooks")
+    assert said == {"hooks": ports}
+
+
+async def test_sockets_without_a_name_are_not_lost() -> None:
+    said, ports = await handed_over(None, "")
+    assert said == {"": ports}
 
 
 def test_sockets_meant_for_another_process_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:

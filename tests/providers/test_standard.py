@@ -405,3 +405,11 @@ def test_a_body_without_a_usable_type_is_quarantined(body: Any) -> None:
 def test_whatever_an_authentic_body_holds_it_is_read_or_quarantined(body: bytes) -> None:
     with suppress(NotUnderstoodError):
         assert read(body).type
+
+
+@pytest.mark.parametrize(
+    "timestamp", ["0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59", "9999-12-31T23:59:59.999999Z"]
+)
+def test_a_time_that_no_calendar_can_show_is_no_time(timestamp: str) -> None:
+    body = json.dumps({"type": "payment.succeeded", "timestamp": timestamp}).encode()
+    assert Standard([Secret(SECRET)]).read(Hook({"webhook-id": "msg_1"}, body, 0)).occurred_at is None

@@ -128,8 +128,13 @@ async def test_a_disk_that_hangs_frees_its_waiters_without_a_yes(monkeypatch: py
     writes.start()
     with pytest.raises(StoreUnavailableError, match="too long"):
         await writes.submit(1)
+    assert writes.stalled
+    with pytest.raises(StoreUnavailableError, match="too long"):
+        writes.submit(2)  # at once: it must not wait behind a commit that hangs
     go_on.set()
-    assert await writes.submit(2) == 2
+    while writes.stalled:
+        await asyncio.sleep(0)
+    assert await writes.submit(3) == 3
     await writes.stop()
 
 

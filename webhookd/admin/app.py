@@ -9,7 +9,7 @@ import structlog
 from aiohttp import web
 
 from webhookd import __version__
-from webhookd.admin.list_query import list_filter
+from webhookd.admin.list_query import QueryError, list_filter
 from webhookd.admin.token import is_bearer
 from webhookd.admin.views import (
     EndpointStatus,
@@ -216,7 +216,7 @@ def admin_app(admin: Admin, token: str) -> web.Application:
             response.headers["WWW-Authenticate"] = "Bearer"
         except (_NotFoundError, UnknownIdError):
             response = _problem(404, "There is nothing with this name or id.")
-        except ValueError as error:
+        except QueryError as error:
             response = _problem(422, str(error))
         except StoreUnavailableError:
             response = _problem(503, "The store did not answer in time; narrow the list by time, or try again.")

@@ -7,13 +7,28 @@ from pathlib import Path
 
 NAME = "admin.token"
 PREFIX = "whd_"
+CHARS_MIN = 40
+
+
+class TokenError(Exception):
+    """The token file is there and of no use. An empty token must never be one that opens the door."""
 
 
 def ensure_token(data_dir: Path) -> str:
-    """The token of this data directory; written atomically, fsynced, mode 0600, if there is none yet."""
+    """The token of this data directory; written atomically, fsynced, mode 0600, if there is none. Raises TokenError."""
     path = data_dir / NAME
-    if path.exists():
-        return path.read_text(encoding="ascii").strip()
+    try:
+        token = path.read_text(encoding="ascii").strip()
+    except FileNotFoundError:
+        return _make(path)
+    except (OSError, UnicodeDecodeError):
+        raise TokenError(f"{path} cannot be read; remove it, and a new token is made") from None
+    if not token.startswith(PREFIX) or len(token) < CHARS_MIN:
+        raise TokenError(f"{path} holds no token of webhookd's; remove it, and a new one is made")
+    return token
+
+
+def _make(path: Path) -> str:
     token = PREFIX + secrets.token_urlsafe(32)
     draft = path.with_suffix(".new")
     draft.unlink(missing_ok=True)
@@ -22,7 +37,7 @@ def ensure_token(data_dir: Path) -> str:
         file.flush()
         os.fsync(file.fileno())
     draft.rename(path)
-    directory = os.open(data_dir, os.O_RDONLY | os.O_DIRECTORY)
+    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(directory)
     finally:

@@ -24,7 +24,8 @@ class Client:
     def __init__(
         self, config_file: Path | None, data_dir: str | None, url: str | None, token_file: Path | None
     ) -> None:
-        config = read_config(config_file, data_dir=data_dir)
+        # Only where the daemon is: its secrets may not be for us to read.
+        config = read_config(config_file, {"data_dir": data_dir}, ("server",))
         running = running_at(config.data_dir)
         noted = running.admin if running is not None else f"http://{config.server.admin_listen}"
         self.url = (url or noted).rstrip("/")

@@ -53,7 +53,7 @@ def show_config(
     _daemon: None, config_file: ConfigFile = None, data_dir: DataDirOption = None, as_json: Json = False
 ) -> None:
     """The effective configuration: file, environment and options together. Secrets are masked."""
-    effective = shown(read_config(config_file, data_dir=data_dir))
+    effective = shown(read_config(config_file, {"data_dir": data_dir}))
     if as_json:
         write_json(msgspec.json.encode(effective))
     else:

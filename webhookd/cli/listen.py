@@ -52,7 +52,7 @@ def listen(
     checked = (
         _secret(secret)
         if secret
-        else dev_secrets(read_config(config_file, data_dir=data_dir).data_dir, create=False).get(LOCAL)
+        else dev_secrets(read_config(config_file, {"data_dir": data_dir}).data_dir, create=False).get(LOCAL)
     )
 
     def told(visit: Visit) -> None:

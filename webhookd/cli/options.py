@@ -1,7 +1,7 @@
 """Options that verbs share, and how a command ends: the exit codes of the contract."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from enum import IntEnum
 from pathlib import Path
@@ -68,9 +68,12 @@ def no_daemon(url: UnusedUrl = None, token_file: UnusedTokenFile = None) -> None
     """What a verb is given that asks no daemon: nothing, but it takes the options that every verb takes."""
 
 
-def read_config(path: Path | None, **server: str | None) -> Config:
+def read_config(
+    path: Path | None, server: Mapping[str, str | None] | None = None, sections: Collection[str] | None = None
+) -> Config:
+    """The configuration, or the end of the command with all that is wrong in it."""
     with config_errors():
-        return load(path, server)
+        return load(path, server, sections=sections)
 
 
 def parse_duration(text: str, option: str) -> int:

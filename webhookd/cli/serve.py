@@ -8,6 +8,7 @@ from typing import Annotated
 import structlog
 import typer
 
+from webhookd.admin.token import TokenError
 from webhookd.cli.demo import show_sample
 from webhookd.cli.given import given
 from webhookd.cli.listen import print_visit
@@ -62,7 +63,7 @@ def serve(
     def load_config() -> Config:
         return load(config_file, server)
 
-    config = read_config(config_file, **server)
+    config = read_config(config_file, server)
     logs.configure()
     if sample and not dev:
         raise typer.BadParameter("goes with --dev", param_hint="--sample")
@@ -73,7 +74,7 @@ def serve(
             runner.run(_serve_dev(config, load_config, sample=sample) if dev else Daemon(config, load_config).run())
     except ConfigError as error:
         fail(Exit.CONFIG, *error.mistakes)
-    except (DataDirError, WrongDatabaseError) as error:
+    except (DataDirError, WrongDatabaseError, TokenError) as error:
         fail(Exit.CONFIG, str(error))
     except (DaemonFailedError, StoreError) as error:
         fail(Exit.FOUND_WRONG, f"stopped: {error}")

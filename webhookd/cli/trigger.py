@@ -85,7 +85,9 @@ def trigger(
     if url is not None and not url.startswith(("http://", "https://")):
         raise typer.BadParameter("must begin with http:// or https://", param_hint="--url")
     changes = dict(_setting(text) for text in settings or ())
-    config = read_config(config_file, data_dir=data_dir)
+    # With both given the sources need not be looked at, nor their secrets be ours to read.
+    sections = ("server",) if url and secret else None
+    config = read_config(config_file, {"data_dir": data_dir}, sections)
     target, keys = _target(config, provider, url, secret)
     dice = random.Random()  # noqa: S311 - sample ids
     try:

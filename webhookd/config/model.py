@@ -105,7 +105,7 @@ class Config(msgspec.Struct, frozen=True):
 
     @property
     def database(self) -> Path:
-        return self.data_dir / self.store.url.removeprefix("sqlite:")
+        return self.data_dir / self.store.url.removeprefix("sqlite:")  # a plain file name: the lock is the directory's
 
     @property
     def allow_networks(self) -> list[IPv4Network | IPv6Network]:

@@ -2,9 +2,10 @@
 
 import difflib
 import os
+import re
 import tomllib
 import typing
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from webhookd.config.model import (
     Delivery,
     Duration,
     EndpointSettings,
+    Server,
     Size,
     SourceSettings,
     Store,
@@ -31,6 +33,8 @@ from webhookd.providers import PROVIDERS
 
 PLACES = (Path("webhookd.toml"), Path("/etc/webhookd/webhookd.toml"))
 ENVIRONMENT_PREFIX = "WEBHOOKD_"
+BODY_BYTES_MIN, BODY_BYTES_MAX = 2**10, 64 * 2**20
+_STORE_URL = re.compile(r"sqlite:[\w-][\w.-]{0,100}", re.ASCII)
 
 
 class ConfigError(Exception):
@@ -57,11 +61,16 @@ def find(path: Path | None) -> Path | None:
 
 
 def load(
-    path: Path | None, server: Mapping[str, str | None] | None = None, environment: Mapping[str, str] = os.environ
+    path: Path | None,
+    server: Mapping[str, str | None] | None = None,
+    environment: Mapping[str, str] = os.environ,
+    *,
+    sections: Collection[str] | None = None,
 ) -> Config:
     """The configuration from the file, overridden by the environment, overridden by the `server` settings given.
 
-    Raises ConfigError.
+    `sections` are the tables that are looked at, if not all: who only asks where the daemon is need not be able to
+    read its secrets. Raises ConfigError.
     """
     table: dict[str, Any] = {}
     where = "built-in defaults"
@@ -78,6 +87,8 @@ def load(
     if given and isinstance(table.setdefault("server", {}), dict):
         table["server"].update(given)
         origins |= {f"server.{name}": "--" + name.replace("_", "-") for name in given}
+    if sections is not None:
+        table = {name: each for name, each in table.items() if name in sections}
     return from_table(table, where, environment, origins)
 
 
@@ -187,6 +198,8 @@ class _Reader:
         """What the types do not say, of those settings of a table that are of the right type."""
         if kind is Store:
             self._check_store(given)
+        elif kind is Server:
+            self._check_server(given)
         elif kind is Delivery:
             self._check_delivery(given)
         elif kind is SourceSettings:
@@ -196,8 +209,13 @@ class _Reader:
 
     def _check_store(self, given: Mapping[str, Any]) -> None:
         url = given.get("url", Store().url)
-        if not url.startswith("sqlite:") or len(url) <= len("sqlite:"):
-            self.wrong("store.url", 'must be "sqlite:FILE", relative to server.data_dir')
+        if not _STORE_URL.fullmatch(url):
+            # The lock and the look at the file system are the directory's: the file must be in it.
+            self.wrong("store.url", 'must be "sqlite:" and a plain file name, which is then in server.data_dir')
+
+    def _check_server(self, given: Mapping[str, Any]) -> None:
+        if not BODY_BYTES_MIN <= given.get("max_body", BODY_BYTES_MIN) <= BODY_BYTES_MAX:
+            self.wrong("server.max_body", "must be from 1KiB to 64MiB, which is what may wait for a commit")
 
     def _check_delivery(self, given: Mapping[str, Any]) -> None:
         if given.get("timeout", 1) < 1:

@@ -13,7 +13,7 @@ def resolve_secret(text: str, environment: Mapping[str, str]) -> Secret:
     if kind == "env":
         if not environment.get(name, "").strip():
             raise ValueError(f"the environment variable {name} is not set")
-        return Secret(environment[name], text)
+        return Secret(environment[name].strip(), text)
     if kind == "credential":
         directory = environment.get("CREDENTIALS_DIRECTORY")
         if not directory:

@@ -11,6 +11,7 @@ EventState = Literal["accepted", "unrouted", "quarantined"]
 EVENT_STATES: tuple[EventState, ...] = ("accepted", "unrouted", "quarantined")
 QUARANTINED_TYPE = "webhookd.quarantined"
 NAME_CHARS_MAX = 255
+SECONDS_MAX = 10**11
 
 
 class Hook(msgspec.Struct, frozen=True, gc=False):
@@ -64,6 +65,11 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     @property
     def content_type(self) -> str:
         return next((value for name, value in self.headers if name == "content-type"), "application/json")
+
+
+def occurred_ms(seconds: float) -> int | None:
+    """Unix milliseconds of a provider's time, if anybody can have meant it: after 1970, before the year 5138."""
+    return round(seconds * 1_000) if 0 < seconds < SECONDS_MAX else None
 
 
 def is_name(text: object) -> TypeGuard[str]:

@@ -35,8 +35,10 @@ class AiohttpTransport:
         try:
             response = await session.post(url, data=body, headers=headers, allow_redirects=False, timeout=timeout)
             try:
+                start = b""
                 async with asyncio.timeout(timeout_s):
-                    start = await response.content.read(RESPONSE_BYTES_MAX)
+                    while len(start) < RESPONSE_BYTES_MAX and not response.content.at_eof():
+                        start += await response.content.read(RESPONSE_BYTES_MAX - len(start))
                 retry_after = response.headers.get("Retry-After")
                 return Response(response.status, retry_after, start)
             finally:

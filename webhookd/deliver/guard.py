@@ -11,7 +11,13 @@ Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
 _METADATA = tuple(
-    map(ip_network, ("169.254.0.0/16", "168.63.129.16/32", "100.100.100.200/32", "fe80::/10", "fd00:ec2::254/128"))
+    map(
+        ip_network,
+        (
+            *("169.254.0.0/16", "168.63.129.16/32", "100.100.100.200/32", "192.0.0.192/32"),
+            *("fe80::/10", "fd00:ec2::254/128", "fd20:ce::254/128", "fd00:c1::a9fe:a9fe/128"),
+        ),
+    )
 )
 """Cloud metadata services and link-local: no setting opens these."""
 _CLOSED = tuple(

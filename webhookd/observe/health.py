@@ -12,12 +12,15 @@ class Health:
         self.starting = True
         self.stopping = False
         self.store_broken = False
+        self.store_stalled = False
         self.disk_low = False
 
     def unready(self) -> str | None:
         """None when hooks may be accepted."""
         if self.store_broken:
             return "The store has failed; this process is about to restart."
+        if self.store_stalled:
+            return "The disk takes too long to commit; hooks are refused until it is back."
         if self.stopping:
             return "This process is stopping; another will take over."
         if self.starting:

@@ -28,17 +28,17 @@ def watchdog_interval_s() -> float | None:
     return int(microseconds) / 3_000_000
 
 
-def listen_sockets() -> dict[str, socket.socket]:
-    """The sockets that systemd opened for us (sd_listen_fds(3)), by their FileDescriptorName=."""
-    if os.environ.get("LISTEN_PID") != str(os.getpid()):
+def listen_sockets() -> dict[str, list[socket.socket]]:
+    """The sockets that systemd opened for us (sd_listen_fds(3)), by FileDescriptorName=, which may have several."""
+    count = os.environ.get("LISTEN_FDS", "")
+    if os.environ.get("LISTEN_PID") != str(os.getpid()) or not count.isdigit():
         return {}
-    count = int(os.environ.get("LISTEN_FDS", "0"))
     names = os.environ.get("LISTEN_FDNAMES", "").split(":")
-    sockets = {}
-    for offset in range(count):
+    sockets: dict[str, list[socket.socket]] = {}
+    for offset in range(int(count)):
         name = names[offset] if offset < len(names) else ""
         found = socket.socket(fileno=3 + offset)
         found.setblocking(False)
         found.set_inheritable(False)
-        sockets[name or f"unnamed-{offset}"] = found
+        sockets.setdefault(name, []).append(found)
     return sockets

@@ -15,7 +15,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from webhookd.core import signature
-from webhookd.core.event import Hook, Reading, is_name
+from webhookd.core.event import Hook, Reading, is_name, occurred_ms
 from webhookd.core.secret import Secret
 from webhookd.providers.provider import (
     JSON_ERRORS,
@@ -26,6 +26,9 @@ from webhookd.providers.provider import (
     Refused,
     Verdict,
 )
+
+SIGNATURES_MAX = 16
+"""Entries of one header that are looked at: an ed25519 check costs enough to be worth flooding us with."""
 
 
 class _Envelope(msgspec.Struct, gc=False):
@@ -92,7 +95,7 @@ class Standard:
     def _signed(self, content: bytes, signatures: str) -> bool:
         expected = [base64.b64encode(key.digest(content)) for key in self._keys]
         found = False
-        for entry in signatures.split(" "):
+        for entry in signatures.split(" ", SIGNATURES_MAX)[:SIGNATURES_MAX]:
             version, _, value = entry.partition(",")
             if version == "v1":
                 given = value.encode("utf-8", "replace")
@@ -127,7 +130,7 @@ def _verifies(key: Ed25519PublicKey, value: str, content: bytes) -> bool:
 def _occurred_at(timestamp: msgspec.Raw) -> int | None:
     try:
         at = _time.decode(timestamp)
-        return round(at.timestamp() * 1_000) if at.tzinfo else None
+        return occurred_ms(at.timestamp()) if at.tzinfo else None
     except (*JSON_ERRORS, OverflowError, ValueError):
         return None
 

@@ -11,7 +11,7 @@ from datetime import datetime
 
 import msgspec
 
-from webhookd.core.event import Hook, Reading, is_name
+from webhookd.core.event import Hook, Reading, is_name, occurred_ms
 from webhookd.core.secret import Secret
 from webhookd.core.signature import HmacKey
 from webhookd.providers.provider import (
@@ -23,8 +23,6 @@ from webhookd.providers.provider import (
     Refused,
     Verdict,
 )
-
-SECONDS_MAX = 10**11
 
 
 class _Expanded(msgspec.Struct, gc=False):
@@ -140,8 +138,7 @@ def _read_envelope(body: bytes) -> Reading:
 def _reading(event_id: str, event_type: str, created_s: int, data: _Data | None) -> Reading:
     if not (is_name(event_id) and is_name(event_type)):
         raise NotUnderstoodError("id or type is empty, too long or unprintable")
-    occurred_at = created_s * 1_000 if 0 < created_s < SECONDS_MAX else None
-    return Reading(event_id, event_type, occurred_at, _payment_id(data.object) if data is not None else None)
+    return Reading(event_id, event_type, occurred_ms(created_s), _payment_id(data.object) if data is not None else None)
 
 
 def _payment_id(subject: _Object) -> str | None:

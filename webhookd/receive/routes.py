@@ -20,6 +20,8 @@ from webhookd.receive.server import Answer, problem
 from webhookd.store.protocol import StoreBrokenError, StoreUnavailableError
 
 BODY_S = 10.0
+READING_BYTES_MAX = 64 * 2**20
+"""Bodies that are being read from the network at one time, all connections together, by what they may grow to."""
 UNAVAILABLE_RETRY_S = 5
 _PREFIX = "/webhooks/"
 _VERSIONS = (HttpVersion11, HttpVersion10)
@@ -57,6 +59,7 @@ class Routes:
         self._meter = meter
         self._body_bytes_max = body_bytes_max
         self._unready = unready
+        self._reading_bytes = 0
         self._bad_signatures = BadSignatures()
         self._complaints = Complaints()
 
@@ -134,8 +137,7 @@ class Routes:
             if request.content.is_eof():
                 body = request.content.read_nowait(-1)
             else:
-                async with asyncio.timeout(BODY_S):
-                    body = await request.read()
+                body = await self._slow_body(request)
         except TimeoutError:
             raise Reason(408, "slow_body", "The body took too long to arrive.", close=True) from None
         except web.HTTPRequestEntityTooLarge:
@@ -147,6 +149,18 @@ class Routes:
         if len(body) > self._body_bytes_max:
             raise self._too_large()
         return body
+
+    async def _slow_body(self, request: web.BaseRequest) -> bytes:
+        """A body that is still under way. Raises TimeoutError after BODY_S, Reason when too many are."""
+        size = self._body_bytes_max if request.content_length is None else request.content_length
+        if self._reading_bytes + size > READING_BYTES_MAX and self._reading_bytes:
+            raise _unavailable("too_many_bodies", "Too much is being received at the moment; please send it again.")
+        self._reading_bytes += size
+        try:
+            async with asyncio.timeout(BODY_S):
+                return await request.read()
+        finally:
+            self._reading_bytes -= size
 
     def _too_large(self) -> Reason:
         return Reason(413, "too_large", f"A body here has at most {self._body_bytes_max} bytes.", close=True)

@@ -1,9 +1,10 @@
 """aiohttp's server with its gaps closed: idle limits, a bound on connections, and errors that quote nothing."""
 
 import logging
+import resource
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any
+from typing import Any, cast
 
 from aiohttp import HttpVersion11, web
 from aiohttp.http_parser import HttpRequestParser, RawRequestMessage
@@ -15,6 +16,8 @@ KEEPALIVE_S = 15.0
 """Also the only limit on a connection that is idle or sends its head byte by byte."""
 LINGERING_S = 1.0
 CONNECTIONS_MAX = 8192
+FILES_KEPT = 512
+"""Descriptors that connections of strangers leave to deliveries and to the store."""
 UNREAD_BYTES_MAX = 64 * 2**10
 """Answers that one peer may leave unread before its connection is cut."""
 BACKLOG = 1024
@@ -78,7 +81,8 @@ class HookProtocol(RequestHandler):
     __slots__ = ()
 
     def connection_made(self, transport: Any) -> None:
-        if self._manager is not None and len(self._manager._connections) >= CONNECTIONS_MAX:  # noqa: SLF001 - its copy costs
+        server = cast(HookServer, self._manager)
+        if len(server._connections) >= server.connections_max:  # noqa: SLF001 - its copy costs
             transport.abort()
             return
         super().connection_made(transport)
@@ -138,6 +142,8 @@ class HookServer(web.Server):
         if HttpRequestParser.__module__ == "aiohttp.http_parser":
             raise RuntimeError("aiohttp is installed without its C parser: install it from a wheel")
         self._body_bytes_max = body_bytes_max
+        files_max, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self.connections_max = min(CONNECTIONS_MAX, max(64, files_max - FILES_KEPT))
 
     def __call__(self) -> RequestHandler:
         return HookProtocol(self, loop=self._loop, **self._kwargs)

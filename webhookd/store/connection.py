@@ -102,27 +102,33 @@ async def open_writer(path: Path) -> SerialConnection:
 
     Raises WrongDatabaseError for a file that is not ours to write.
     """
-    # The first argument of open() decides the mode of a new file: SQLite keeps the WAL's like the database's.
+    # SQLite gives the WAL the mode of the database.
     if not path.exists():
         path.touch(mode=0o600)
-    connection = await _open(path, _WRITER_PRAGMAS)
-    try:
-        await connection.run(_prepare)
-    except BaseException:
-        await connection.close()
-        raise
-    return connection
+    return await _open(path, _recognise, _set(path, _WRITER_PRAGMAS), _create)
 
 
 async def open_reader(path: Path) -> SerialConnection:
     """A connection that cannot write and never checkpoints."""
-    return await _open(path, _READER_PRAGMAS)
+    return await _open(path, _set(path, _READER_PRAGMAS))
 
 
-async def _open(path: Path, pragmas: dict[str, Any]) -> SerialConnection:
+async def _open(path: Path, *steps: Callable[[sqlite3.Connection], None]) -> SerialConnection:
     def connect() -> sqlite3.Connection:
         return driver.connect(path, isolation_level=None, check_same_thread=False, cached_statements=300)
 
+    connection = SerialConnection(connect, 64)
+    try:
+        await connection
+        for step in steps:
+            await connection.run(step)
+    except BaseException as error:
+        await connection.close()
+        raise (sorted_error(error) if isinstance(error, Exception) else error) from error
+    return connection
+
+
+def _set(path: Path, pragmas: dict[str, Any]) -> Callable[[sqlite3.Connection], None]:
     def set_and_read_back(connection: sqlite3.Connection) -> None:
         for name, wanted in pragmas.items():
             connection.execute(f"PRAGMA {name} = {wanted}")
@@ -130,26 +136,29 @@ async def _open(path: Path, pragmas: dict[str, Any]) -> SerialConnection:
             if found != wanted:
                 raise WrongDatabaseError(f"{path}: SQLite keeps {name} at {found!r}, not {wanted!r}")
 
-    connection = SerialConnection(connect, 64)
-    await connection
-    try:
-        await connection.run(set_and_read_back)
-    except BaseException:
-        await connection.close()
-        raise
-    return connection
+    return set_and_read_back
 
 
-def _prepare(connection: sqlite3.Connection) -> None:
-    (application_id,) = connection.execute("PRAGMA application_id").fetchone()
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
+def _is_empty(connection: sqlite3.Connection) -> bool:
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-    if tables == 0:
+    return bool(tables == 0)
+
+
+def _create(connection: sqlite3.Connection) -> None:
+    if _is_empty(connection):
         # In one transaction, so that a crash leaves no schema or the whole one.
         connection.executescript(f"BEGIN IMMEDIATE; {schema()} COMMIT;")
-    elif application_id != APPLICATION_ID:
+
+
+def _recognise(connection: sqlite3.Connection) -> None:
+    """Before anything is set in it: a stranger's file stays as it is."""
+    if _is_empty(connection):
+        return
+    (application_id,) = connection.execute("PRAGMA application_id").fetchone()
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if application_id != APPLICATION_ID:
         raise WrongDatabaseError("the database file is another program's (its application_id is not webhookd's)")
-    elif version != SCHEMA_VERSION:
+    if version != SCHEMA_VERSION:
         raise WrongDatabaseError(
             f"the database has schema {version} and this webhookd knows {SCHEMA_VERSION}: use the version that wrote it"
         )

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import re
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -10,6 +11,8 @@ from webhookd.store.protocol import StoreError
 
 _REMOTE = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p"}
 LOCK_NAME = "webhookd.lock"
+_OCTAL = re.compile(r"\\([0-7]{3})")
+"""How the mount table writes a space, a tab, a line feed and a backslash."""
 
 
 class DataDirError(StoreError):
@@ -70,7 +73,7 @@ def file_system_of(path: Path) -> str:
     target = path.resolve()
     for line in table.splitlines():
         left, _, right = line.partition(" - ")
-        mount = Path(left.split(" ")[4].encode().decode("unicode_escape"))
+        mount = Path(_OCTAL.sub(lambda found: chr(int(found[1], 8)), left.split(" ")[4]))
         if target.is_relative_to(mount) and len(mount.parts) >= best:
             best, kind = len(mount.parts), right.split(" ")[0]
     return kind

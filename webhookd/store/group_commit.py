@@ -35,11 +35,17 @@ class GroupCommit(Generic[Write]):
         self._wake = asyncio.Event()
         self._closing = False
         self._broken: StoreBrokenError | None = None
+        self._stalled = False
         self._task: asyncio.Task[None] | None = None
 
     @property
     def broken(self) -> StoreBrokenError | None:
         return self._broken
+
+    @property
+    def stalled(self) -> bool:
+        """Whether a commit hangs: nothing is accepted until it has returned."""
+        return self._stalled
 
     def start(self) -> None:
         self._task = asyncio.create_task(self._run(), name="group-commit")
@@ -57,6 +63,8 @@ class GroupCommit(Generic[Write]):
             raise self._broken
         if self._closing:
             raise StoreUnavailableError("the store is closing")
+        if self._stalled:
+            raise StoreUnavailableError("the disk takes too long")
         if len(self._queue) >= self._queue_max or self._bytes + size > self._bytes_max:
             raise StoreUnavailableError("the commit queue is full")
         future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
@@ -88,6 +96,7 @@ class GroupCommit(Generic[Write]):
                 results = [error] * len(batch)
                 self._queue.clear()
         late.cancel()
+        self._stalled = False
         for (_, size, future), result in zip(batch, results, strict=True):
             self._bytes -= size
             if future.done():
@@ -98,7 +107,10 @@ class GroupCommit(Generic[Write]):
                 future.set_result(result)
 
     def _give_up(self, batch: list[tuple[Write, int, asyncio.Future[Result]]]) -> None:
-        """The disk hangs. What was being committed may yet be in the log: its waiters must not say yes, nor no."""
+        """The disk hangs. What is being committed may yet be stored; what has only queued is dropped for good."""
+        self._stalled = True
+        self._bytes -= sum(size for _, size, _ in self._queue)
         for _, _, future in (*batch, *self._queue):
             if not future.done():
                 future.set_exception(StoreUnavailableError("the disk takes too long"))
+        self._queue.clear()

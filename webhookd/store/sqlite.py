@@ -58,6 +58,11 @@ class SqliteStore:
         """Set once the disk has failed under the database; the process must stop then."""
         return self._writes.broken or self._broken_read
 
+    @property
+    def stalled(self) -> bool:
+        """Whether a commit hangs and nothing is accepted until it returns."""
+        return self._writes.stalled
+
     async def open(self) -> None:
         self._writer = await open_writer(self._path)
         self._due_reader = await open_reader(self._path)

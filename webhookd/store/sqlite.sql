@@ -92,7 +92,8 @@ SELECT d.event, e.salt, d.endpoint, n.name, d.state, d.attempts, d.due_at, d.las
        d.settled_at
 FROM delivery AS d JOIN event AS e ON e.key = d.event JOIN endpoint AS n ON n.number = d.endpoint
 WHERE (d.event, d.endpoint) < (:before, :before_endpoint) AND d.event >= :since
-  AND (:state IS NULL OR d.state = :state) AND (:endpoint IS NULL OR n.name = :endpoint)
+  AND (:state IS NULL OR d.state = :state)
+  AND (:endpoint IS NULL OR d.endpoint = (SELECT number FROM endpoint WHERE name = :endpoint))
   AND (:source IS NULL OR e.source = :source) AND (:provider IS NULL OR e.provider = :provider)
   AND (:type IS NULL OR e.type GLOB :type)
 ORDER BY d.event DESC, d.endpoint DESC LIMIT :limit;
@@ -102,7 +103,7 @@ SELECT d.event, e.salt, d.endpoint, n.name, d.state, d.attempts, d.due_at, d.las
        d.settled_at
 FROM delivery AS d JOIN event AS e ON e.key = d.event JOIN endpoint AS n ON n.number = d.endpoint
 WHERE d.state = :state AND d.state IN ('dead', 'cancelled') AND (d.event, d.endpoint) < (:before, :before_endpoint)
-  AND d.event >= :since AND (:endpoint IS NULL OR n.name = :endpoint)
+  AND d.event >= :since AND (:endpoint IS NULL OR d.endpoint = (SELECT number FROM endpoint WHERE name = :endpoint))
   AND (:source IS NULL OR e.source = :source) AND (:provider IS NULL OR e.provider = :provider)
   AND (:type IS NULL OR e.type GLOB :type)
 ORDER BY d.event DESC, d.endpoint DESC LIMIT :limit;
