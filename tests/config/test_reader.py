@@ -479,3 +479,31 @@ def test_a_variable_below_a_single_value_is_a_mistake_and_not_passed_over(tmp_pa
     path.write_text('[server]\nlisten = "127.0.0.1:8080"\n')
     with pytest.raises(ConfigError, match="WEBHOOKD_SERVER__LISTEN__X"):
         load(path, environment={"WEBHOOKD_SERVER__LISTEN__X": "1"})
+
+
+@pytest.mark.parametrize(
+    "url", ["sqlite:/abs/x.db", "sqlite:../x.db", "sqlite:sub/x.db", "sqlite:.", "sqlite:", "x.db"]
+)
+def test_the_database_is_a_plain_file_in_the_directory_that_is_locked(tmp_path: Path, url: str):
+    path = tmp_path / "webhookd.toml"
+    path.write_text(f'[store]\nurl = "{url}"\n')
+    with pytest.raises(ConfigError, match=r"store\.url"):
+        load(path, environment={})
+
+
+@pytest.mark.parametrize("size", ["0B", "1B", "65MiB", "1GiB"])
+def test_a_body_limit_that_no_commit_could_hold_is_a_mistake(tmp_path: Path, size: str):
+    path = tmp_path / "webhookd.toml"
+    path.write_text(f'[server]\nmax_body = "{size}"\n')
+    with pytest.raises(ConfigError, match=r"server\.max_body"):
+        load(path, environment={})
+
+
+def test_who_only_asks_where_the_daemon_is_need_not_read_its_secrets(tmp_path: Path):
+    path = tmp_path / "webhookd.toml"
+    path.write_text(
+        '[server]\ndata_dir = "there"\n[sources.stripe]\nprovider = "stripe"\nsecrets = ["credential:not-ours"]\n'
+    )
+    assert load(path, environment={}, sections=("server",)).server.data_dir == "there"
+    with pytest.raises(ConfigError, match="CREDENTIALS_DIRECTORY"):
+        load(path, environment={})

@@ -189,3 +189,22 @@ async def test_a_hook_is_refused_unread_while_not_ready() -> None:
         inside.unready = None
         assert (await ask(inside.port, head("GET /readyz HTTP/1.1"))).status == 200
     assert not inside.log.events
+
+
+async def test_what_is_being_received_all_together_is_bounded_and_the_rest_is_asked_to_come_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A stranger needs no signature to begin a body: without a bound, connections times max_body would be held."""
+    monkeypatch.setattr(routes, "READING_BYTES_MAX", 1_000)
+    async with receiving() as inside, wire(inside.port) as first, wire(inside.port) as second:
+        await first.send(head(HOOK, {"Content-Length": "900", "Expect": "100-continue"}))
+        await first._reader.readuntil(b"\r\n\r\n")  # it is being read
+        await second.send(head(HOOK, {"Content-Length": "900"}))
+        answer = await second.answer()
+        assert_problem(answer, 503)
+        assert "retry-after" in answer.headers
+        await first.send(b"x" * 900)
+        assert_problem(await first.answer(), 401)
+        async with wire(inside.port) as third:
+            await third.send(head(HOOK, {"Content-Length": "900"}), b"x" * 900)
+            assert_problem(await third.answer(), 401)
