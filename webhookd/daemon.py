@@ -8,6 +8,7 @@ import signal
 import socket
 import traceback
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -124,7 +125,7 @@ class Daemon:
         )
         store.announce(dispatcher.offer)
         mint = KeyMint(await store.last_key())
-        intake = Intake(log, mint, lambda: random.getrandbits(SALT_BITS), _no_evidence)
+        intake = Intake(log, mint, partial(random.getrandbits, SALT_BITS), _no_evidence)
         routes = Routes(
             intake,
             self._clock,

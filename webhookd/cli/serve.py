@@ -68,7 +68,7 @@ def serve(
     if sample and not dev:
         raise typer.BadParameter("goes with --dev", param_hint="--sample")
     # A thread that holds the interpreter for the default 5 ms holds up a commit for as long.
-    sys.setswitchinterval(0.001)
+    sys.setswitchinterval(0.0002)
     try:
         with asyncio.Runner(loop_factory=_new_event_loop) as runner:
             runner.run(_serve_dev(config, load_config, sample=sample) if dev else Daemon(config, load_config).run())

@@ -33,6 +33,7 @@ class GroupCommit(Generic[Write]):
         self._queue_max, self._bytes_max = queue_max, bytes_max
         self._bytes = 0
         self._wake = asyncio.Event()
+        self._idle = False
         self._closing = False
         self._broken: StoreBrokenError | None = None
         self._stalled = False
@@ -70,7 +71,9 @@ class GroupCommit(Generic[Write]):
         future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         self._queue.append((write, size, future))
         self._bytes += size
-        self._wake.set()
+        if self._idle:
+            self._idle = False
+            self._wake.set()
         return future
 
     async def _run(self) -> None:
@@ -78,6 +81,7 @@ class GroupCommit(Generic[Write]):
             while not self._queue:
                 if self._closing:
                     return
+                self._idle = True
                 self._wake.clear()
                 await self._wake.wait()
             batch = [self._queue.popleft() for _ in range(min(len(self._queue), COMMIT_WRITES_MAX))]
