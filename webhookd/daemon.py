@@ -20,7 +20,7 @@ from webhookd.admin.app import Admin, admin_app
 from webhookd.admin.token import ensure_token
 from webhookd.clock import Clock, SystemClock
 from webhookd.config.model import Address, Config
-from webhookd.config.reader import ConfigError
+from webhookd.config.mistake import ConfigError
 from webhookd.core.delivery import Due, Outcome
 from webhookd.core.endpoint import Endpoint
 from webhookd.core.identifier import SALT_BITS, KeyMint

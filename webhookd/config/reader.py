@@ -12,6 +12,8 @@ from typing import Any
 
 import msgspec
 
+from webhookd.config.environment import FromEnvironment, override
+from webhookd.config.mistake import ConfigError
 from webhookd.config.model import (
     NAME,
     NOT_YET,
@@ -32,23 +34,8 @@ from webhookd.core.signature import symmetric_key
 from webhookd.providers import PROVIDERS
 
 PLACES = (Path("webhookd.toml"), Path("/etc/webhookd/webhookd.toml"))
-ENVIRONMENT_PREFIX = "WEBHOOKD_"
 BODY_BYTES_MIN, BODY_BYTES_MAX = 2**10, 64 * 2**20
 _STORE_URL = re.compile(r"sqlite:[\w-][\w.-]{0,100}", re.ASCII)
-
-
-class ConfigError(Exception):
-    """The configuration cannot be used. `mistakes` holds one line for each reason."""
-
-    def __init__(self, mistakes: list[str]) -> None:
-        super().__init__("\n".join(mistakes))
-        self.mistakes = mistakes
-
-
-class _FromEnvironment(str):
-    """A value that came as text and may mean a number or a truth value."""
-
-    __slots__ = ()
 
 
 def find(path: Path | None) -> Path | None:
@@ -82,7 +69,7 @@ def load(
             raise ConfigError([f"{where}: not TOML: {error}"]) from None
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigError([f"{where}: cannot be read: {error}"]) from None
-    origins = _override(table, environment)
+    origins = override(table, environment)
     given = {name: value for name, value in (server or {}).items() if value is not None}
     if given and isinstance(table.setdefault("server", {}), dict):
         table["server"].update(given)
@@ -158,7 +145,7 @@ class _Reader:
         try:
             if kind is Address:  # a struct, which msgspec would not ask the hook about
                 return self._custom(kind, value)
-            strict = not isinstance(value, _FromEnvironment)
+            strict = not isinstance(value, FromEnvironment)
             return msgspec.convert(value, kind, dec_hook=self._custom, strict=strict)
         except (msgspec.ValidationError, ValueError) as error:
             self.wrong(key, str(error).replace(" - at `$", " - at `"))
@@ -263,33 +250,6 @@ def _item(kind: Any) -> Any:
     if typing.get_origin(kind) is typing.Annotated:
         kind = typing.get_args(kind)[0]
     return typing.get_args(kind)[0] if typing.get_origin(kind) is tuple else None
-
-
-def _override(table: dict[str, Any], environment: Mapping[str, str]) -> dict[str, str]:
-    """`WEBHOOKD_SERVER__LISTEN=…` sets server.listen; in the names of sources and endpoints `_` stands for `-` too.
-
-    Gives the keys that were set, each with its variable. Raises ConfigError.
-    """
-    origins = {}
-    for variable, value in sorted(environment.items()):
-        if not variable.startswith(ENVIRONMENT_PREFIX) or "__" not in variable:
-            continue
-        at: Any = table
-        path = []
-        *tables, last = variable.removeprefix(ENVIRONMENT_PREFIX).lower().split("__")
-        for part in tables:
-            path.append(_key(at, part))
-            at = at.setdefault(path[-1], {})
-            if not isinstance(at, dict):
-                raise ConfigError([f"{variable}: {'.'.join(path)} is a single value and has nothing below it"])
-        path.append(_key(at, last))
-        at[path[-1]] = _FromEnvironment(value)
-        origins[".".join(path)] = variable
-    return origins
-
-
-def _key(table: Mapping[str, Any], part: str) -> str:
-    return next((key for key in table if key.lower().replace("-", "_") == part), part)
 
 
 def _kind(value: Any) -> str:
