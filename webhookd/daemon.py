@@ -19,8 +19,8 @@ from webhookd import __version__
 from webhookd.admin.app import Admin, admin_app
 from webhookd.admin.token import ensure_token
 from webhookd.clock import Clock, SystemClock
-from webhookd.config.model import Address, Config
 from webhookd.config.mistake import ConfigError
+from webhookd.config.model import Address, Config
 from webhookd.core.delivery import Due, Outcome
 from webhookd.core.endpoint import Endpoint
 from webhookd.core.identifier import SALT_BITS, KeyMint
