@@ -26,7 +26,9 @@ async def show_sample(daemon: Daemon, kept: dict[str, Secret], visits: "asyncio.
         f"{hooks}/webhooks/stripe", Stripe([kept["stripe"]]), lambda _: body, lambda: int(time.time()), duplicates=0
     )
     async for sent in sender.send(1, None):
-        output.print(f"  sent       {SAMPLE_TYPE}, {len(body)} bytes, signed as Stripe does", highlight=False)
+        output.print(
+            f"  sent       {SAMPLE_TYPE}, {len(body)} bytes, signed as Stripe does", highlight=False, soft_wrap=True
+        )
         output.print(
             f"  answered   {sent.status} {marked(sent.result)} {marked(sent.event_id)} in {sent.duration_ms:.1f} ms"
         )
