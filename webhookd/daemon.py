@@ -234,8 +234,8 @@ class Daemon:
             _log.warning("stopping_at_once", why="a second signal")
             # What is under way is on disk or was not acknowledged: leaving now loses nothing.
             os._exit(1)
-        _log.info("stopping")
         self._stop.set()
+        _log.info("stopping")
 
     def _on_reload_signal(self) -> None:
         task = asyncio.ensure_future(self._reload())

@@ -1,6 +1,7 @@
 """Start, stop, reload, and what a supervisor relies on."""
 
 import asyncio
+import json
 import os
 import signal
 import socket
@@ -214,3 +215,29 @@ async def test_a_secret_that_is_not_there_is_refused_with_78_and_named(tmp_path:
     code, said = await exit_of(tmp_path, config)
     assert code == 78
     assert "webhookd.toml: sources.stripe.secrets" in said
+
+
+async def test_a_daemon_whose_log_nobody_reads_any_more_delivers_and_stops_as_ever(tmp_path: Path):
+    """A closed terminal or a dead pipe: writing to it fails, and must not keep SIGTERM from being heeded."""
+    async with merchant() as shop:
+        (tmp_path / "webhookd.toml").write_text(configuration(endpoints=endpoint("shop", shop.port)))
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "webhookd", "serve"),
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+            stderr=asyncio.subprocess.PIPE,
+        )
+        assert process.stderr is not None
+        async with asyncio.timeout(PATIENCE_S):
+            ready = json.loads(await process.stderr.readline())
+            process._transport.get_pipe_transport(2).close()  # type: ignore[attr-defined]
+            body = stripe_event()
+            async with aiohttp.ClientSession() as session:
+                url = f"{ready['hooks']}/webhooks/stripe"
+                async with session.post(url, data=b"{}", headers={"Stripe-Signature": "t=1,v1=x"}) as refused:
+                    assert refused.status == 401  # which is worth a log line
+                async with session.post(url, data=body, headers=stripe_headers(body)) as taken:
+                    assert taken.status == 200
+            await shop.has(1)
+            process.terminate()
+            assert await process.wait() == 0

@@ -3,6 +3,7 @@
 import asyncio
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Annotated
 
 import structlog
@@ -85,7 +86,8 @@ async def _serve_dev(config: Config, load_config: Callable[[], Config], *, sampl
     visits: asyncio.Queue[Visit] = asyncio.Queue(1_000)
 
     def told(visit: Visit) -> None:
-        print_visit(visit, name=LOCAL)
+        with suppress(OSError):  # the terminal may be gone; the merchant still answers
+            print_visit(visit, name=LOCAL)
         if not visits.full():
             visits.put_nowait(visit)
 

@@ -3,6 +3,7 @@
 import logging
 import re
 import sys
+from contextlib import suppress
 from typing import Any, TextIO, cast
 
 import structlog
@@ -45,13 +46,19 @@ def configure(*, json: bool | None = None, debug: bool = False) -> None:
 
 
 class _StandardError:
-    """Standard error as it is when something is written, since a logger that is made once is kept."""
+    """Standard error as it is when something is written, since a logger that is made once is kept.
+
+    Where nobody reads it any more (a closed terminal, a dead pipe) lines are dropped: a log must not stop a payment.
+    """
 
     def write(self, text: str) -> int:
-        return sys.stderr.write(text)
+        with suppress(OSError, ValueError):
+            sys.stderr.write(text)
+        return len(text)
 
     def flush(self) -> None:
-        sys.stderr.flush()
+        with suppress(OSError, ValueError):
+            sys.stderr.flush()
 
 
 def redact(_logger: Any, _method: str, entry: Any) -> Any:
