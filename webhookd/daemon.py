@@ -6,7 +6,6 @@ import random
 import resource
 import signal
 import socket
-import traceback
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -23,6 +22,7 @@ from webhookd.config.mistake import ConfigError
 from webhookd.config.model import Address, Config
 from webhookd.core.delivery import Due, Outcome
 from webhookd.core.endpoint import Endpoint
+from webhookd.core.fault import place
 from webhookd.core.identifier import SALT_BITS, KeyMint
 from webhookd.deliver.aiohttp_transport import AiohttpTransport
 from webhookd.deliver.courier import Courier
@@ -259,7 +259,7 @@ class Daemon:
             self._fail("the store is broken")
 
     def _on_duty_failed(self, name: str, error: Exception) -> None:
-        _log.error("duty_failed", duty=name, kind=type(error).__name__, at=_place(error))
+        _log.error("duty_failed", duty=name, kind=type(error).__name__, at=place(error))
         self._fail(f"{name} failed")
 
     def _fail(self, why: str) -> None:
@@ -293,15 +293,9 @@ def _fixed(config: Config) -> dict[str, object]:
     }
 
 
-def _place(error: BaseException | None) -> str:
-    """Where an error came from. Its message may quote a request, and stays out of the log."""
-    frames = traceback.extract_tb(error.__traceback__) if error is not None else []
-    return f"{frames[-1].filename}:{frames[-1].lineno}" if frames else "?"
-
-
 def _on_loop_error(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
     error = context.get("exception")
-    _log.error("unhandled", kind=type(error).__name__, at=_place(error))
+    _log.error("unhandled", kind=type(error).__name__, at=place(error))
 
 
 def _raise_file_limit() -> None:

@@ -28,7 +28,7 @@ class Attempt(msgspec.Struct):
     replay: bool
 
 
-class Delivery(msgspec.Struct, omit_defaults=False):
+class Delivery(msgspec.Struct):
     id: str
     event_id: str
     endpoint: str

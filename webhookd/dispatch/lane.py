@@ -54,10 +54,8 @@ class Lane:
 
     def offer(self, due: Due) -> bool:
         """Take a delivery that has just been committed, unless older ones wait on disk or the window is full."""
-        if self.refilling:
-            self._missed = True  # whether the read under way sees it is not known
         if self.behind or self.refilling or len(self.ready) >= WINDOW or self.endpoint.state != "active":
-            self.behind = True
+            self.miss()
             return False
         self._known.add(due.key)
         self.ready.append(due)

@@ -10,6 +10,7 @@ from aiohttp import HttpVersion11, web
 from aiohttp.http_parser import HttpRequestParser, RawRequestMessage
 from aiohttp.web_protocol import RequestHandler, _ErrInfo
 
+from webhookd.core.fault import place
 from webhookd.core.problem import PROBLEM_JSON, problem_body
 
 KEEPALIVE_S = 15.0
@@ -116,13 +117,8 @@ class HookProtocol(RequestHandler):
         )
 
     def log_exception(self, *args: Any, **kwargs: Any) -> None:
-        # The message of an exception may quote the request; its class and the line it came from do not.
         error = kwargs.get("exc_info")
-        trace = getattr(error, "__traceback__", None)
-        while trace is not None and trace.tb_next is not None:
-            trace = trace.tb_next
-        place = f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace is not None else "?"
-        _log.error("unhandled %s at %s", type(error).__name__, place)
+        _log.error("unhandled %s at %s", type(error).__name__, place(error))
 
 
 class HookServer(web.Server):
