@@ -13,6 +13,7 @@ import aiohttp
 from tests.running import PATIENCE_S, RunningDaemon, daemon
 from webhookd.core.secret import Secret
 from webhookd.providers import PROVIDERS
+from webhookd.providers.provider import Credentials
 
 
 class DevDaemon:
@@ -30,7 +31,9 @@ class DevDaemon:
     async def send(self, body: bytes | dict[str, Any], provider: str = "stripe", message_id: str = "msg_1") -> str:
         """The id of the event that a signed hook became."""
         raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-        headers = PROVIDERS[provider]([Secret(self.secret(provider))]).sign(raw, int(time.time()), message_id)
+        headers = PROVIDERS[provider](Credentials([Secret(self.secret(provider))])).sign(
+            raw, int(time.time()), message_id
+        )
         headers["Content-Type"] = "application/json"
         url = f"{self.running.hooks}/webhooks/{provider}"
         async with self.session.post(url, data=raw, headers=headers) as response:

@@ -28,6 +28,8 @@ def event(**fields: Any) -> Event:
         "received_at": NOW_MS,
         "occurred_at": None,
         "payment_id": None,
+        "fact": None,
+        "alias": None,
         "headers": [("content-type", "application/json")],
         "sha256": hashlib.sha256(body).digest(),
         "size": len(body),

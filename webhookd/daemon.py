@@ -33,6 +33,7 @@ from webhookd.observe.metrics import Metrics
 from webhookd.observe.sd_notify import listen_sockets, notify, watchdog_interval_s
 from webhookd.observe.whereabouts import Whereabouts, forget, note
 from webhookd.providers import PROVIDERS
+from webhookd.providers.provider import Request
 from webhookd.receive.intake import EvidenceUnavailableError, Intake, Source
 from webhookd.receive.routes import Routes
 from webhookd.receive.server import BACKLOG, HookServer
@@ -193,7 +194,7 @@ class Daemon:
     async def _apply(self, config: Config) -> None:
         """Make the sources and endpoints those of the configuration. Raises StoreError, and then all stays as it is."""
         sources = {
-            name: Source(name, PROVIDERS[settings.provider](settings.secrets))
+            name: Source(name, PROVIDERS[settings.provider](settings.credentials))
             for name, settings in config.sources.items()
         }
         endpoints = await self._store.adopt(config.endpoint_specs(), self._clock.now_ms())
@@ -310,7 +311,7 @@ async def _feed_watchdog() -> None:
     notify("WATCHDOG=1")
 
 
-async def _no_evidence(_url: str) -> bytes:
+async def _no_evidence(_request: Request) -> bytes:
     raise EvidenceUnavailableError("nothing is fetched for any provider yet")
 
 

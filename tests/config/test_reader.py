@@ -175,7 +175,6 @@ def test_a_key_like_nothing_there_is_gets_no_suggestion(file: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "key"),
     [
-        ('[sources.a]\nprovider = "stripe"\nsecrets = ["x"]\nscheme = "hmac"', "sources.a.scheme"),
         ('[endpoints.a]\nurl = "https://a.example/"\nordering = "payment"', "endpoints.a.ordering"),
         ('[endpoints.a]\nurl = "https://a.example/"\nrate_limit = "50/s"', "endpoints.a.rate_limit"),
         ('[endpoints.a]\nurl = "https://a.example/"\nsignature = "provider"', "endpoints.a.signature"),

@@ -13,6 +13,7 @@ from webhookd.config.model import EndpointSettings, SourceSettings, shown
 from webhookd.core.endpoint import EndpointSpec
 from webhookd.core.secret import Secret
 from webhookd.core.signature import HmacKey
+from webhookd.providers.provider import Credentials
 from webhookd.providers.standard import Standard
 from webhookd.providers.stripe import Stripe
 
@@ -38,9 +39,9 @@ def test_only_asking_for_it_reveals_a_secret() -> None:
         repr(SourceSettings("stripe", (SECRET,))),
         repr(EndpointSettings("https://shop.example/", SECRET)),
         repr(EndpointSpec("shop", "https://shop.example/", SECRET)),
-        repr(Stripe([SECRET])),
-        repr(vars(Stripe([SECRET]))),
-        repr(vars(Standard([SECRET]))),
+        repr(Stripe(Credentials([SECRET]))),
+        repr(vars(Stripe(Credentials([SECRET])))),
+        repr(vars(Standard(Credentials([SECRET])))),
         repr(HmacKey(CANARY.encode())),
         json.dumps({"secret": SECRET}, default=str),
         repr(shown(SourceSettings("stripe", (SECRET,)))),

@@ -15,7 +15,7 @@ from webhookd.core.event import Hook
 from webhookd.core.secret import Secret
 from webhookd.core.signature import new_secret
 from webhookd.providers import PROVIDERS
-from webhookd.providers.provider import Verified
+from webhookd.providers.provider import Credentials, Verified
 from webhookd.sandbox.samples import sample, types
 
 SECRET = new_secret(b"\x05" * 32)
@@ -25,7 +25,7 @@ EVERY = [(provider, event_type) for provider in PROVIDERS for event_type in type
 
 @pytest.mark.parametrize(("provider", "event_type"), EVERY)
 def test_a_sample_is_accepted_and_understood(provider: str, event_type: str) -> None:
-    room = PROVIDERS[provider]([Secret(SECRET)])
+    room = PROVIDERS[provider](Credentials([Secret(SECRET)]))
     body = sample(provider, event_type, NOW_S, Random(1))
     headers = {name.lower(): value for name, value in room.sign(body, NOW_S, "msg_1").items()}
     hook = Hook(headers, body, NOW_S * 1_000)
@@ -39,7 +39,7 @@ def test_a_sample_is_accepted_and_understood(provider: str, event_type: str) -> 
 @pytest.mark.parametrize("event_type", types("stripe"))
 def test_stripes_library_takes_every_stripe_sample_for_its_own(event_type: str) -> None:
     now_s = int(time.time())
-    room = PROVIDERS["stripe"]([Secret(SECRET)])
+    room = PROVIDERS["stripe"](Credentials([Secret(SECRET)]))
     body = sample("stripe", event_type, now_s, Random(1))
     event = stripe.Webhook.construct_event(body, room.sign(body, now_s, "msg_1")["Stripe-Signature"], SECRET)
     reading = room.read(Hook({}, body, now_s * 1_000))
@@ -57,7 +57,7 @@ def test_stripes_library_takes_every_stripe_sample_for_its_own(event_type: str) 
 def test_the_standard_webhooks_libraries_accept_every_standard_sample(event_type: str, library: Any) -> None:
     now_s = int(time.time())
     body = sample("standard", event_type, now_s, Random(1))
-    library(SECRET).verify(body, PROVIDERS["standard"]([Secret(SECRET)]).sign(body, now_s, "msg_1"))
+    library(SECRET).verify(body, PROVIDERS["standard"](Credentials([Secret(SECRET)])).sign(body, now_s, "msg_1"))
     event = json.loads(body)
     assert event["type"] == event_type
     assert datetime.fromisoformat(event["timestamp"]).tzinfo is not None
@@ -65,7 +65,7 @@ def test_the_standard_webhooks_libraries_accept_every_standard_sample(event_type
 
 @pytest.mark.parametrize(("provider", "event_type"), EVERY)
 def test_a_sample_about_a_payment_names_the_payment(provider: str, event_type: str) -> None:
-    reading = PROVIDERS[provider]([Secret(SECRET)]).read(
+    reading = PROVIDERS[provider](Credentials([Secret(SECRET)])).read(
         Hook({"webhook-id": "msg_1"}, sample(provider, event_type, NOW_S, Random(1)), NOW_S * 1_000)
     )
     about_a_payment = event_type.startswith(("payment", "charge.", "refund.", "dispute."))

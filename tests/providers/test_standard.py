@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from webhookd.core.event import Hook
 from webhookd.core.secret import Secret
-from webhookd.providers.provider import NotUnderstoodError, Refused, Verified
+from webhookd.providers.provider import Credentials, NotUnderstoodError, Refused, Verified
 from webhookd.providers.standard import Standard
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -26,7 +26,7 @@ OLD_SECRET = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"
 MESSAGE_ID = "msg_p5jXN8AQM9LWM0D4loKWxJek"
 BODY = '{"type": "payment.succeeded", "note": "2 × mug"}'.encode()
 VECTOR = Path(__file__).parents[2].parent / "shared" / "samples" / "standardwebhooks" / "vector.json"
-PROVIDER = Standard([Secret(SECRET)])
+PROVIDER = Standard(Credentials([Secret(SECRET)]))
 LIBRARIES = [standardwebhooks.Webhook, svix.webhooks.Webhook]
 
 
@@ -87,7 +87,7 @@ def test_the_known_vector_is_accepted_at_its_time() -> None:
 def test_the_vector_as_it_was_published_is_accepted_and_reproduced() -> None:
     vector = json.loads(VECTOR.read_bytes())
     at_s, body = vector["webhook-timestamp"], vector["payload"].encode()
-    provider = Standard([Secret(vector["secret"])])
+    provider = Standard(Credentials([Secret(vector["secret"])]))
     signed = provider.sign(body, at_s, vector["webhook-id"])
     assert signed["webhook-signature"] == vector["webhook-signature"]
     assert ours_accepts(signed, body, provider, at_s)
@@ -210,16 +210,16 @@ def test_nobody_can_shift_bytes_between_id_and_timestamp() -> None:
 
 @pytest.mark.parametrize("secret", [SECRET.removeprefix("whsec_"), OLD_SECRET])
 def test_the_prefix_of_a_secret_is_optional(secret: str) -> None:
-    assert ours_accepts(headers(secret=secret), provider=Standard([Secret(secret)]))
+    assert ours_accepts(headers(secret=secret), provider=Standard(Credentials([Secret(secret)])))
 
 
 def test_the_padding_of_a_secret_may_be_missing() -> None:
     secret = "whsec_" + base64.b64encode(b"k" * 31).decode().rstrip("=")
-    assert ours_accepts(headers(secret=secret), provider=Standard([Secret(secret)]))
+    assert ours_accepts(headers(secret=secret), provider=Standard(Credentials([Secret(secret)])))
 
 
 def test_while_a_secret_is_rotated_both_are_good_and_the_first_one_signs() -> None:
-    both = Standard([Secret(SECRET), Secret(OLD_SECRET)])
+    both = Standard(Credentials([Secret(SECRET), Secret(OLD_SECRET)]))
     assert ours_accepts(headers(), provider=both)
     assert ours_accepts(headers(secret=OLD_SECRET), provider=both)
     signed = ours_signs(provider=both)
@@ -254,14 +254,14 @@ def test_no_text_in_the_headers_can_break_the_check(message_id: str, timestamp: 
 )
 def test_a_secret_of_another_kind_is_refused_at_start(secret: str) -> None:
     with pytest.raises(ValueError, match=r"whsec_|whpk_|24 to 64 bytes"):
-        Standard([Secret(secret)])
+        Standard(Credentials([Secret(secret)]))
 
 
 # --- ed25519
 
 PRIVATE = Ed25519PrivateKey.from_private_bytes(b"\x07" * 32)
 PUBLIC = "whpk_" + base64.b64encode(PRIVATE.public_key().public_bytes_raw()).decode()
-ED25519 = Standard([Secret(PUBLIC)])
+ED25519 = Standard(Credentials([Secret(PUBLIC)]))
 
 
 def ed25519_headers(body: bytes = BODY, timestamp: int | None = None) -> dict[str, str]:
@@ -303,7 +303,7 @@ def test_an_ed25519_signature_outside_the_time_window_is_refused() -> None:
 
 
 def test_a_source_may_hold_a_public_key_and_a_secret() -> None:
-    both = Standard([Secret(PUBLIC), Secret(SECRET)])
+    both = Standard(Credentials([Secret(PUBLIC), Secret(SECRET)]))
     assert ours_accepts(ed25519_headers(), provider=both)
     assert ours_accepts(headers(), provider=both)
     assert library_accepts(standardwebhooks.Webhook, ours_signs(provider=both))
@@ -412,4 +412,4 @@ def test_whatever_an_authentic_body_holds_it_is_read_or_quarantined(body: bytes)
 )
 def test_a_time_that_no_calendar_can_show_is_no_time(timestamp: str) -> None:
     body = json.dumps({"type": "payment.succeeded", "timestamp": timestamp}).encode()
-    assert Standard([Secret(SECRET)]).read(Hook({"webhook-id": "msg_1"}, body, 0)).occurred_at is None
+    assert Standard(Credentials([Secret(SECRET)])).read(Hook({"webhook-id": "msg_1"}, body, 0)).occurred_at is None

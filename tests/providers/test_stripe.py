@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 
 from webhookd.core.event import Hook
 from webhookd.core.secret import Secret
-from webhookd.providers.provider import NotUnderstoodError, Refused, Verified
+from webhookd.providers.provider import Credentials, NotUnderstoodError, Refused, Verified
 from webhookd.providers.stripe import Stripe
 
 SECRET, OLD_SECRET = "whsec_test_of_stripe", "whsec_before_it_was_rotated"
 BODY = b'{"id": "evt_1", "object": "event", "type": "charge.refunded", "note": "2 \xc3\x97 mug"}'
 SAMPLES = Path(__file__).parents[2].parent / "shared" / "samples" / "stripe"
-PROVIDER = Stripe([Secret(SECRET)])
+PROVIDER = Stripe(Credentials([Secret(SECRET)]))
 
 
 def now() -> int:
@@ -180,7 +180,7 @@ def test_no_text_in_the_header_can_break_the_check(header: str) -> None:
 
 
 def test_while_a_secret_is_rotated_both_are_good_and_the_first_one_signs() -> None:
-    both = Stripe([Secret(SECRET), Secret(OLD_SECRET)])
+    both = Stripe(Credentials([Secret(SECRET), Secret(OLD_SECRET)]))
     assert ours_accepts(sdk_header(), provider=both)
     assert ours_accepts(sdk_header(secret=OLD_SECRET), provider=both)
     assert not ours_accepts(sdk_header(secret="whsec_of_somebody_else"), provider=both)
@@ -192,7 +192,7 @@ def test_a_hook_that_stripe_signed_with_both_secrets_is_good_for_either() -> Non
     at_s = now()
     header = f"t={at_s},v1={digest(at_s, OLD_SECRET)},v1={digest(at_s)}"
     assert ours_accepts(header)
-    assert ours_accepts(header, provider=Stripe([Secret(OLD_SECRET)]))
+    assert ours_accepts(header, provider=Stripe(Credentials([Secret(OLD_SECRET)])))
 
 
 # --- Reading
@@ -390,4 +390,4 @@ def test_an_item_without_an_equals_sign_means_what_it_means_to_the_sdk(more: str
 
 def test_the_time_of_a_v2_event_is_read_from_its_text():
     body = b'{"id":"evt_1","object":"v2.core.event","type":"v2.core.event.ping","created":"2026-01-31T12:00:00.000Z"}'
-    assert Stripe([Secret(SECRET)]).read(Hook({}, body, 0)).occurred_at == 1_769_860_800_000
+    assert Stripe(Credentials([Secret(SECRET)])).read(Hook({}, body, 0)).occurred_at == 1_769_860_800_000

@@ -11,6 +11,7 @@ from webhookd.clock import SystemClock
 from webhookd.core.event import Appended, Event
 from webhookd.core.identifier import KeyMint
 from webhookd.core.secret import Secret
+from webhookd.providers.provider import Credentials
 from webhookd.providers.standard import Standard
 from webhookd.providers.stripe import Stripe
 from webhookd.receive.intake import EvidenceUnavailableError, Intake, Source
@@ -86,8 +87,8 @@ async def receiving(*, body_bytes_max: int = 2**20) -> AsyncIterator[Inside]:
         unready=lambda: inside.unready,
     )
     routes.sources = {
-        "stripe": Source("stripe", Stripe([Secret(STRIPE_SECRET)])),
-        "standard": Source("standard", Standard([Secret(STANDARD_SECRET)])),
+        "stripe": Source("stripe", Stripe(Credentials([Secret(STRIPE_SECRET)]))),
+        "standard": Source("standard", Standard(Credentials([Secret(STANDARD_SECRET)]))),
     }
     runner = web.ServerRunner(HookServer(routes.handle, body_bytes_max=body_bytes_max), shutdown_timeout=1)
     await runner.setup()

@@ -5,10 +5,10 @@ import pytest
 from tests.receive.inside import Log
 from webhookd.core.event import Appended, Hook, Reading
 from webhookd.core.identifier import KeyMint
-from webhookd.providers.provider import VERIFIED, Evidence, Needs, Refused, Verdict
+from webhookd.providers.provider import VERIFIED, Evidence, Needs, Refused, Request, Verdict
 from webhookd.receive.intake import EvidenceUnavailableError, Intake, Source
 
-CERTIFICATE = "https://provider.example/certificate"
+CERTIFICATE = Request("https://provider.example/certificate")
 
 
 class Certified:
@@ -29,8 +29,8 @@ class Certified:
         return {}
 
 
-def intake(log: Log, fetched: list[str], certificate: bytes | None) -> Intake:
-    async def fetch(url: str) -> bytes:
+def intake(log: Log, fetched: list[Request], certificate: bytes | None) -> Intake:
+    async def fetch(url: Request) -> bytes:
         fetched.append(url)
         if certificate is None:
             raise EvidenceUnavailableError
@@ -61,7 +61,7 @@ async def test_a_provider_that_asks_again_for_what_it_was_given_ends_the_matter(
         def verify(self, hook: Hook, now_s: int, evidence: Evidence) -> Verdict:
             return Needs(CERTIFICATE)
 
-    fetched: list[str] = []
+    fetched: list[Request] = []
     with pytest.raises(EvidenceUnavailableError):
         await intake(Log(), fetched, b"x").take_in(Source("paypal", Greedy()), Hook({}, b"", 0))
     assert fetched == [CERTIFICATE]

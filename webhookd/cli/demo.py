@@ -9,6 +9,7 @@ from rich.panel import Panel
 from webhookd.cli.options import marked, output
 from webhookd.core.secret import Secret
 from webhookd.daemon import Daemon
+from webhookd.providers.provider import Credentials
 from webhookd.providers.stripe import Stripe
 from webhookd.sandbox.merchant import Visit
 from webhookd.sandbox.samples import sample
@@ -23,7 +24,11 @@ async def show_sample(daemon: Daemon, kept: dict[str, Secret], visits: "asyncio.
     hooks, admin = f"http://{daemon.hooks_at}", f"http://{daemon.admin_at}"
     body = sample("stripe", SAMPLE_TYPE, int(time.time()), random.Random())  # noqa: S311 - sample ids
     sender = Sender(
-        f"{hooks}/webhooks/stripe", Stripe([kept["stripe"]]), lambda _: body, lambda: int(time.time()), duplicates=0
+        f"{hooks}/webhooks/stripe",
+        Stripe(Credentials((kept["stripe"],))),
+        lambda _: body,
+        lambda: int(time.time()),
+        duplicates=0,
     )
     async for sent in sender.send(1, None):
         output.print(

@@ -3,7 +3,6 @@
 import asyncio
 import random
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -31,7 +30,8 @@ from webhookd.config import Config
 from webhookd.core.secret import Secret
 from webhookd.observe.whereabouts import running_at
 from webhookd.providers import PROVIDERS
-from webhookd.sandbox.dev import dev_secrets
+from webhookd.providers.provider import CannotSignError, Credentials
+from webhookd.sandbox.dev import dev_credentials, dev_secrets
 from webhookd.sandbox.samples import sample, types
 from webhookd.sandbox.sender import Sender, Sent
 
@@ -88,17 +88,17 @@ def trigger(
     # With both given the sources need not be looked at, nor their secrets be ours to read.
     sections = ("server",) if url and secret else None
     config = read_config(config_file, {"data_dir": data_dir}, sections)
-    target, keys = _target(config, provider, url, secret)
+    target, credentials = _target(config, provider, url, secret)
     dice = random.Random()  # noqa: S311 - sample ids
     try:
-        signer = PROVIDERS[provider](keys)
+        signer = PROVIDERS[provider](credentials)
         signer.sign(b"", 0, "msg_1")
         if body_file is None and event_type is not None:
             sample(provider, event_type, 0, dice, changes)  # so that a wrong --set is said before anything is sent
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
-    except IndexError:
-        fail(Exit.CONFIG, f"this source of provider {provider} holds public keys only, which cannot sign: say --secret")
+    except CannotSignError as error:
+        fail(Exit.CONFIG, str(error))
 
     def body(_number: int) -> bytes:
         if body_file is not None:
@@ -158,22 +158,22 @@ def _list(provider: str | None, *, as_json: bool) -> None:
             output.print(f"{name} {each}", highlight=False)
 
 
-def _target(config: Config, provider: str, url: str | None, secret: str | None) -> tuple[str, Sequence[Secret]]:
+def _target(config: Config, provider: str, url: str | None, secret: str | None) -> tuple[str, Credentials]:
     """Where to send and what to sign with: as said, else from the configured source, else from what --dev made."""
     running = running_at(config.data_dir)
     base = running.hooks if running is not None else f"http://{config.server.listen}"
     configured = next(((name, each) for name, each in config.sources.items() if each.provider == provider), None)
-    name, keys = (configured[0], configured[1].secrets) if configured else (provider, ())
+    name, credentials = (configured[0], configured[1].credentials) if configured else (provider, None)
     if secret:
-        keys = (Secret(secret),)
-    elif not keys and (made := dev_secrets(config.data_dir, create=False).get(provider)) is not None:
-        keys = (made,)
-    if not keys:
+        credentials = dev_credentials(provider, Secret(secret))
+    elif credentials is None and (made := dev_secrets(config.data_dir, create=False).get(provider)) is not None:
+        credentials = dev_credentials(provider, made)
+    if credentials is None:
         fail(
             Exit.CONFIG,
             f"no source of provider {provider} is configured, and no `serve --dev` has made one: say --url and --secret",
         )
-    return url or f"{base}/webhooks/{name}", keys
+    return url or f"{base}/webhooks/{name}", credentials
 
 
 def _setting(text: str) -> tuple[str, Any]:

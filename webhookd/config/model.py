@@ -12,6 +12,7 @@ from webhookd.core.endpoint import EndpointSpec
 from webhookd.core.retry import DEFAULT_SCHEDULE, RetryPolicy
 from webhookd.core.secret import Secret
 from webhookd.core.units import duration_ms, size_bytes
+from webhookd.providers.provider import Credentials
 
 NAME = re.compile(r"[a-z0-9_-]{1,64}")
 
@@ -79,7 +80,24 @@ class Retention(msgspec.Struct, frozen=True):
 
 class SourceSettings(msgspec.Struct, frozen=True):
     provider: str
-    secrets: Annotated[tuple[Secret, ...], Meta(min_length=1)]
+    secrets: tuple[Secret, ...] = ()
+    scheme: str | None = None
+    webhook_id: Secret | None = None
+    client_id: Secret | None = None
+    client_secret: Secret | None = None
+    authorities: str | None = None
+    """A file of certificates (PEM)."""
+
+    @property
+    def credentials(self) -> Credentials:
+        return Credentials(
+            secrets=self.secrets,
+            scheme=self.scheme,
+            webhook_id=self.webhook_id,
+            client_id=self.client_id,
+            client_secret=self.client_secret,
+            authorities=Path(self.authorities).read_bytes() if self.authorities else None,
+        )
 
 
 class EndpointSettings(msgspec.Struct, frozen=True):
@@ -132,7 +150,6 @@ class Config(msgspec.Struct, frozen=True):
 
 
 NOT_YET = {
-    "sources": {"scheme", "webhook_id"},
     "endpoints": {"rate_limit", "ordering", "signature"},
 }
 """Settings that are reserved for a coming version: refused, not ignored."""

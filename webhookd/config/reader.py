@@ -32,6 +32,7 @@ from webhookd.core.endpoint import check_pattern, url_mistake
 from webhookd.core.secret import Secret
 from webhookd.core.signature import symmetric_key
 from webhookd.providers import PROVIDERS
+from webhookd.providers.provider import CredentialsError
 
 PLACES = (Path("webhookd.toml"), Path("/etc/webhookd/webhookd.toml"))
 BODY_BYTES_MIN, BODY_BYTES_MAX = 2**10, 64 * 2**20
@@ -129,7 +130,7 @@ class _Reader:
             elif each.required:
                 self.wrong(name, "is missing")
                 complete = False
-        self._check(kind, values, key)
+        self._check(kind, values, key, table)
         return kind(**values) if complete else None
 
     def _value(self, kind: Any, value: Any, key: str) -> Any:
@@ -181,7 +182,7 @@ class _Reader:
             return resolve_secret(value, self._environment)
         return kind(value)
 
-    def _check(self, kind: Any, given: Mapping[str, Any], key: str) -> None:
+    def _check(self, kind: Any, given: Mapping[str, Any], key: str, table: Mapping[str, Any]) -> None:
         """What the types do not say, of those settings of a table that are of the right type."""
         if kind is Store:
             self._check_store(given)
@@ -190,7 +191,7 @@ class _Reader:
         elif kind is Delivery:
             self._check_delivery(given)
         elif kind is SourceSettings:
-            self._check_source(given, key)
+            self._check_source(given, key, table.keys() - given.keys())
         elif kind is EndpointSettings:
             self._check_endpoint(given, key)
 
@@ -213,16 +214,22 @@ class _Reader:
             except ValueError as error:
                 self.wrong("delivery.allow_networks", str(error))
 
-    def _check_source(self, given: Mapping[str, Any], key: str) -> None:
+    def _check_source(self, given: Mapping[str, Any], key: str, wrong: Collection[str]) -> None:
         if "provider" not in given:
             return
         if given["provider"] not in PROVIDERS:
             self.wrong(f"{key}.provider", f"must be one of {', '.join(PROVIDERS)}")
-        elif "secrets" in given:
-            try:
-                PROVIDERS[given["provider"]](given["secrets"])
-            except ValueError as error:
-                self.wrong(f"{key}.secrets", str(error))
+            return
+        provider = PROVIDERS[given["provider"]]
+        for name in given.keys() - provider.takes - {"provider"}:
+            self.wrong(f"{key}.{name}", f"is not a setting of provider {given['provider']}")
+        try:
+            provider(SourceSettings(**given).credentials)
+        except CredentialsError as error:
+            if error.name not in wrong:
+                self.wrong(f"{key}.{error.name}", str(error))
+        except OSError as error:
+            self.wrong(f"{key}.authorities", f"cannot be read: {error.strerror}")
 
     def _check_endpoint(self, given: Mapping[str, Any], key: str) -> None:
         if "url" in given and (reason := url_mistake(given["url"])) is not None:

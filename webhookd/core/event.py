@@ -6,6 +6,7 @@ from typing import Literal, TypeGuard
 import msgspec
 
 from webhookd.core.identifier import event_id
+from webhookd.core.ledger import Fact
 
 EventState = Literal["accepted", "unrouted", "quarantined"]
 EVENT_STATES: tuple[EventState, ...] = ("accepted", "unrouted", "quarantined")
@@ -35,6 +36,11 @@ class Reading(msgspec.Struct, frozen=True, gc=False):
     occurred_at: int | None = None
     """Unix milliseconds, as the provider says."""
     payment_id: str | None = None
+    """The payment the event is about, be it only by a refund or an order of it."""
+    fact: Fact | None = None
+    """What it says about money; None when that cannot be read, or it says nothing."""
+    alias: str | None = None
+    """Another id of this very event, bound to its body: what repeats it is a duplicate, with another body a forgery."""
 
 
 class Event(msgspec.Struct, frozen=True, gc=False):
@@ -48,6 +54,8 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     received_at: int
     occurred_at: int | None
     payment_id: str | None
+    fact: Fact | None
+    alias: str | None
     headers: Sequence[tuple[str, str]]
     """The few headers that are kept: content type and what the signature needs."""
     sha256: bytes
@@ -81,6 +89,7 @@ class Appended(msgspec.Struct, frozen=True, gc=False):
     """What the log says of an event that was offered to it."""
 
     event_id: str
-    status: Literal["accepted", "duplicate", "quarantined"]
+    status: Literal["accepted", "duplicate", "quarantined", "forged"]
+    """`forged`: another body under an alias that is bound to the first one; nothing was stored."""
     conflict: bool = False
     """A duplicate whose body differs from the one in the log. The first stays; the conflict is on record."""

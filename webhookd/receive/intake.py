@@ -7,7 +7,7 @@ import msgspec
 
 from webhookd.core.event import QUARANTINED_TYPE, Appended, Event, EventState, Hook, Reading
 from webhookd.core.identifier import KeyMint
-from webhookd.providers.provider import Needs, NotUnderstoodError, Provider, Refused
+from webhookd.providers.provider import Needs, NotUnderstoodError, Provider, Refused, Request
 from webhookd.store.protocol import EventLog
 
 KEPT_HEADER_CHARS_MAX = 1024
@@ -29,7 +29,7 @@ class Intake:
     """`dice` gives 63 random bits; `fetch` gets what a provider asks for, or raises EvidenceUnavailableError."""
 
     def __init__(
-        self, log: EventLog, mint: KeyMint, dice: Callable[[], int], fetch: Callable[[str], Awaitable[bytes]]
+        self, log: EventLog, mint: KeyMint, dice: Callable[[], int], fetch: Callable[[Request], Awaitable[bytes]]
     ) -> None:
         self._log = log
         self._mint = mint
@@ -38,12 +38,12 @@ class Intake:
 
     async def take_in(self, source: Source, hook: Hook) -> Appended | Refused:
         """Raises StoreUnavailableError, StoreBrokenError, EvidenceUnavailableError; then there is no ack."""
-        evidence: dict[str, bytes] = {}
+        evidence: dict[Request, bytes] = {}
         verdict = source.provider.verify(hook, hook.received_at // 1_000, evidence)
         while isinstance(verdict, Needs):
-            if verdict.url in evidence:
+            if verdict.request in evidence:
                 raise EvidenceUnavailableError("the provider asks again for what it was given")
-            evidence[verdict.url] = await self._fetch(verdict.url)
+            evidence[verdict.request] = await self._fetch(verdict.request)
             verdict = source.provider.verify(hook, hook.received_at // 1_000, evidence)
         if isinstance(verdict, Refused):
             return verdict
@@ -68,6 +68,8 @@ class Intake:
             received_at=hook.received_at,
             occurred_at=reading.occurred_at,
             payment_id=reading.payment_id,
+            fact=reading.fact,
+            alias=reading.alias,
             headers=_kept(hook, source.provider.kept_headers),
             sha256=sha256.digest(),
             size=len(hook.body),

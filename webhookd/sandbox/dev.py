@@ -11,6 +11,7 @@ from webhookd.config.model import Config, EndpointSettings, SourceSettings
 from webhookd.core.secret import Secret
 from webhookd.core.signature import new_secret
 from webhookd.providers import PROVIDERS
+from webhookd.providers.provider import Credentials
 
 FILE = "dev-secrets.json"
 LOCAL = "local"
@@ -31,6 +32,12 @@ def dev_secrets(data_dir: Path, *, create: bool) -> dict[str, Secret]:
             json.dump(kept, file, indent=1)
         draft.rename(path)
     return {name: Secret(text) for name, text in kept.items()}
+
+
+def dev_credentials(provider: str, secret: Secret) -> Credentials:
+    """The credentials of a provider that one generated (or given) secret makes."""
+    del provider
+    return Credentials((secret,))
 
 
 def with_dev(config: Config, kept: dict[str, Secret], merchant_port: int) -> Config:

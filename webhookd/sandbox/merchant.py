@@ -10,7 +10,7 @@ from aiohttp import web
 
 from webhookd.core.event import Hook
 from webhookd.core.secret import Secret
-from webhookd.providers.provider import Verified
+from webhookd.providers.provider import Credentials, Verified
 from webhookd.providers.standard import Standard
 
 REMEMBERED_MAX = 100_000
@@ -46,7 +46,7 @@ class Merchant:
     ) -> None:
         self._now_ms = now_ms
         self._told = told
-        self._checker = Standard([secret]) if secret is not None else None
+        self._checker = Standard(Credentials([secret])) if secret is not None else None
         self._fail_rate = fail_rate
         self._delay_ms = delay_ms
         self._seen: OrderedDict[str, None] = OrderedDict()

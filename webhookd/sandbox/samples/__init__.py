@@ -1,8 +1,13 @@
 """Sample events in the shapes the providers send, written for webhookd.
 
-A file holds the envelope, the objects that go into it, and for each type the object and what is set in it. A string
-`@id:pi_` stands for an id (the same one wherever the prefix comes again in one event), `@now`, `@now-30` for Unix
-seconds, `@iso`, `@iso+60` for RFC 3339, `@uuid` for a UUID.
+A provider's file holds the `envelope`, the `objects` that go into it at `object_at`, and its `types`: for each the
+`object`, what is `set` in it and in the `envelope` (merged in depth), or a whole `body` of its own. `others`, if it is
+there, stands for every type the provider has a name for and that is not listed.
+
+Strings that begin with `@` are filled in: `@id:pi_` an id with that prefix, `@ID:capture` 17 upper-case characters,
+`@int:charge` ten digits as a number (each the same wherever it comes again in one event); `@now`, `@now-30` Unix
+seconds, `@ms` milliseconds, `@iso`, `@iso+60` RFC 3339; `@uuid`; `@type` the event's type and `@subject` all but its
+last word; `@object:payment` another of the objects. Within a longer string they are written `@{ID:capture}`.
 """
 
 import json
@@ -14,13 +19,19 @@ from random import Random
 from typing import Any
 from uuid import UUID
 
-_TIME = re.compile(r"@(now|iso)([+-]\d+)?")
-_ID_CHARS = "0123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
+from webhookd.providers import PROVIDERS
+
+_TIME = re.compile(r"(now|ms|iso)([+-]\d+)?")
+_WITHIN = re.compile(r"@\{([^}]+)\}")
+_UPPER = "0123456789ABCDEFGHJKLMNPQRSTUVWXYZ"
+_ID_CHARS = _UPPER + "abcdefghijkmnopqrstuvwxyz"
 
 
 def types(provider: str) -> list[str]:
-    """The event types there are samples of, for a provider that has any."""
-    return list(_samples(provider)["types"])
+    """The event types there are samples of."""
+    samples = _samples(provider)
+    others = PROVIDERS[provider].event_types - samples["types"].keys() if "others" in samples else ()
+    return [*samples["types"], *sorted(others)]
 
 
 def sample(provider: str, event_type: str, now_s: int, dice: Random, settings: dict[str, Any] | None = None) -> bytes:
@@ -29,11 +40,15 @@ def sample(provider: str, event_type: str, now_s: int, dice: Random, settings: d
     Raises KeyError for a type without a sample, ValueError for a path that leads nowhere.
     """
     samples = _samples(provider)
-    kind = samples["types"][event_type]
-    event = json.loads(json.dumps(samples["envelope"]))
-    event["type"] = event_type
-    _set(event, samples["object_at"], {**json.loads(json.dumps(samples["objects"][kind["object"]])), **kind["set"]})
-    event = _filled(event, now_s, dice, {})
+    kind = samples["types"].get(event_type) or samples["others"]
+    if "body" in kind:
+        event = kind["body"]
+    else:
+        placed: Any = _merged(samples["objects"][kind["object"]], kind.get("set", {}))
+        for name in reversed(samples["object_at"].split(".")):
+            placed = {name: placed}
+        event = _merged(_merged(samples["envelope"], placed), kind.get("envelope", {}))
+    event = _Filler(samples["objects"], event_type, now_s, dice).filled(event)
     for path, value in (settings or {}).items():
         _set(event, path, value)
     return json.dumps(event, ensure_ascii=False, indent=2).encode()
@@ -44,20 +59,57 @@ def _samples(provider: str) -> Any:
     return json.loads((resources.files(__name__) / f"{provider}.json").read_text(encoding="utf-8"))
 
 
-def _filled(value: Any, now_s: int, dice: Random, ids: dict[str, str]) -> Any:
-    if isinstance(value, dict):
-        return {name: _filled(each, now_s, dice, ids) for name, each in value.items()}
-    if isinstance(value, list):
-        return [_filled(each, now_s, dice, ids) for each in value]
-    if not isinstance(value, str) or not value.startswith("@"):
-        return value
-    if value == "@uuid":
-        return str(UUID(int=dice.getrandbits(128), version=4))
-    if found := _TIME.fullmatch(value):
-        at_s = now_s + int(found[2] or 0)
-        return at_s if found[1] == "now" else datetime.fromtimestamp(at_s, UTC).isoformat().replace("+00:00", "Z")
-    prefix = value.removeprefix("@id:")
-    return ids.setdefault(prefix, prefix + "".join(dice.choices(_ID_CHARS, k=24)))
+def _merged(base: Any, over: Any) -> Any:
+    if not isinstance(base, dict) or not isinstance(over, dict):
+        return over
+    return {name: _merged(base.get(name), over[name]) if name in over else base[name] for name in {**base, **over}}
+
+
+class _Filler:
+    def __init__(self, objects: dict[str, Any], event_type: str, now_s: int, dice: Random) -> None:
+        self._objects = objects
+        self._type = event_type
+        self._now_s = now_s
+        self._dice = dice
+        self._ids: dict[str, Any] = {}
+
+    def filled(self, value: Any) -> Any:
+        if isinstance(value, dict):
+            return {name: self.filled(each) for name, each in value.items()}
+        if isinstance(value, list):
+            return [self.filled(each) for each in value]
+        if not isinstance(value, str):
+            return value
+        if value.startswith("@object:"):
+            return self.filled(self._objects[value.removeprefix("@object:")])
+        if value.startswith("@") and not value.startswith("@{"):
+            return self._made(value[1:])
+        return _WITHIN.sub(lambda found: str(self._made(found[1])), value)
+
+    def _made(self, what: str) -> Any:
+        if found := _TIME.fullmatch(what):
+            at_s = self._now_s + int(found[2] or 0)
+            if found[1] == "iso":
+                return datetime.fromtimestamp(at_s, UTC).isoformat().replace("+00:00", "Z")
+            return at_s if found[1] == "now" else at_s * 1_000
+        if what == "type":
+            return self._type
+        if what == "subject":
+            return self._type.rpartition(".")[0]
+        if what == "uuid":
+            return str(UUID(int=self._dice.getrandbits(128), version=4))
+        if what not in self._ids:
+            self._ids[what] = self._new(*what.split(":", 1))
+        return self._ids[what]
+
+    def _new(self, form: str, name: str) -> Any:
+        if form == "id":
+            return name + "".join(self._dice.choices(_ID_CHARS, k=24))
+        if form == "ID":
+            return "".join(self._dice.choices(_UPPER, k=17))
+        if form == "int":
+            return self._dice.randrange(10**9, 10**10)
+        raise ValueError(f"@{form}:{name} is no placeholder")
 
 
 def _set(event: Any, path: str, value: Any) -> None:

@@ -7,22 +7,19 @@ timestamp is a whole number, and an id with a `.` is refused, as the specificati
 import base64
 import binascii
 import hmac
-from collections.abc import Sequence
-from datetime import datetime
 
-import msgspec
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from webhookd.core import signature
-from webhookd.core.event import Hook, Reading, is_name, occurred_ms
-from webhookd.core.secret import Secret
+from webhookd.core.event import Hook, is_name
 from webhookd.providers.provider import (
-    JSON_ERRORS,
     TOLERANCE_S,
     VERIFIED,
+    CannotSignError,
+    Credentials,
+    CredentialsError,
     Evidence,
-    NotUnderstoodError,
     Refused,
     Verdict,
 )
@@ -31,36 +28,27 @@ SIGNATURES_MAX = 16
 """Entries of one header that are looked at: an ed25519 check costs enough to be worth flooding us with."""
 
 
-class _Envelope(msgspec.Struct, gc=False):
-    type: str
-    timestamp: msgspec.Raw = msgspec.Raw()
-    data: msgspec.Raw = msgspec.Raw()
-
-
-class _Payment(msgspec.Struct, gc=False):
-    payment_id: str | None = None
-
-
-_envelope = msgspec.json.Decoder(_Envelope)
-_time = msgspec.json.Decoder(datetime)
-_payment = msgspec.json.Decoder(_Payment)
-
-
-class Standard:
-    name = "standard"
-    kept_headers = (
+class StandardSignature:
+    kept_headers: tuple[str, ...] = (
         *("webhook-id", "webhook-timestamp", "webhook-signature"),
         *("svix-id", "svix-timestamp", "svix-signature"),
     )
+    takes = frozenset({"secrets"})
 
-    def __init__(self, secrets: Sequence[Secret]) -> None:
-        """`whsec_…` secrets, or `whpk_…` public keys for senders that sign with ed25519. Raises ValueError."""
-        texts = [secret.reveal() for secret in secrets]
-        self._keys = [signature.symmetric_key(text) for text in texts if not text.startswith(signature.PREFIX_PUBLIC)]
-        self._public_keys = [_public_key(text) for text in texts if text.startswith(signature.PREFIX_PUBLIC)]
+    def __init__(self, credentials: Credentials) -> None:
+        """`whsec_…` secrets, or `whpk_…` public keys for senders that sign with ed25519. Raises CredentialsError."""
+        texts = [secret.reveal() for secret in credentials.secrets]
+        if not texts:
+            raise CredentialsError("secrets", "at least one is needed")
+        public = [text for text in texts if text.startswith(signature.PREFIX_PUBLIC)]
+        try:
+            self._keys = [signature.symmetric_key(text) for text in texts if text not in public]
+            self._public_keys = [_public_key(text) for text in public]
+        except ValueError as error:
+            raise CredentialsError("secrets", str(error)) from None
 
     def verify(self, hook: Hook, now_s: int, evidence: Evidence) -> Verdict:
-        message_id, timestamp, signatures = _headers(hook)
+        message_id, timestamp, signatures = message_headers(hook)
         if message_id is None or timestamp is None or signatures is None:
             return Refused("no_signature")
         if not is_name(message_id) or "." in message_id or not message_id.isascii():
@@ -74,18 +62,10 @@ class Standard:
             return Refused("stale_timestamp")
         return VERIFIED
 
-    def read(self, hook: Hook) -> Reading:
-        message_id, _, _ = _headers(hook)
-        try:
-            envelope = _envelope.decode(hook.body)
-        except JSON_ERRORS:
-            raise NotUnderstoodError("no JSON object with a type") from None
-        if not is_name(envelope.type) or message_id is None:
-            raise NotUnderstoodError("type is empty, too long or unprintable")
-        return Reading(message_id, envelope.type, _occurred_at(envelope.timestamp), _payment_id(envelope.data))
-
     def sign(self, body: bytes, now_s: int, message_id: str) -> dict[str, str]:
-        """Raises IndexError when the source holds public keys only: those cannot sign."""
+        """Raises CannotSignError when the source holds public keys only."""
+        if not self._keys:
+            raise CannotSignError("this source holds public keys only, which cannot sign: say --secret")
         return {
             "webhook-id": message_id,
             "webhook-timestamp": str(now_s),
@@ -105,7 +85,7 @@ class Standard:
         return found
 
 
-def _headers(hook: Hook) -> tuple[str | None, str | None, str | None]:
+def message_headers(hook: Hook) -> tuple[str | None, str | None, str | None]:
     get = hook.headers.get
     prefix = "webhook" if "webhook-id" in hook.headers else "svix"
     return get(f"{prefix}-id"), get(f"{prefix}-timestamp"), get(f"{prefix}-signature")
@@ -125,19 +105,3 @@ def _verifies(key: Ed25519PublicKey, value: str, content: bytes) -> bool:
     except (InvalidSignature, ValueError, binascii.Error):
         return False
     return True
-
-
-def _occurred_at(timestamp: msgspec.Raw) -> int | None:
-    try:
-        at = _time.decode(timestamp)
-        return occurred_ms(at.timestamp()) if at.tzinfo else None
-    except (*JSON_ERRORS, OverflowError, ValueError):
-        return None
-
-
-def _payment_id(data: msgspec.Raw) -> str | None:
-    try:
-        found = _payment.decode(data).payment_id
-    except JSON_ERRORS:
-        return None
-    return found if is_name(found) else None

@@ -1,0 +1,94 @@
+"""Money as integers of the smallest unit. What cannot be read exactly is None: marked, never guessed.
+
+The exponent (digits after the point) belongs to provider and currency together. Sources: ISO 4217;
+docs.stripe.com/currencies; developer.paypal.com currency codes; razorpay.com/docs international payments;
+paystack.com/docs (whether its XOF and RWF have subunits is not documented, so they have no exponent here).
+"""
+
+import re
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+AMOUNT_MAX = 10**15
+"""Smallest units; more than this nobody can have meant, and a sum of many still fits 64 bits."""
+_DECIMAL = re.compile(r"-?(\d{1,15}(\.\d{0,12})?|\.\d{1,12})", re.ASCII)
+_WHOLE = re.compile(r"-?\d{1,16}", re.ASCII)
+_CURRENCY = re.compile(r"[A-Za-z]{3}", re.ASCII)
+
+_ZERO = "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF".split()
+_TWO = (
+    "AED AFN ALL AMD ANG AOA ARS AUD AWG AZN BAM BBD BDT BGN BMD BND BOB BRL BSD BTN BWP BYN BZD CAD CDF CHF "
+    "CNY COP CRC CUP CVE CZK DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD GTQ GYD HKD HNL HTG HUF "
+    "IDR ILS INR IRR JMD KES KGS KHR KPW KYD KZT LAK LBP LKR LRD LSL MAD MDL MGA MKD MMK MNT MOP MRU MUR MVR "
+    "MWK MXN MYR MZN NAD NGN NIO NOK NPR NZD PAB PEN PGK PHP PKR PLN QAR RON RSD RUB SAR SBD SCR SDG SEK SGD "
+    "SHP SLE SOS SRD SSP STN SVC SYP SZL THB TJS TMT TOP TRY TTD TWD TZS UAH USD UYU UZS VED VES WST XCD XCG "
+    "YER ZAR ZMW ZWG"
+).split()
+_THREE = "BHD IQD JOD KWD LYD OMR TND".split()
+_ISO = {**dict.fromkeys(_ZERO, 0), **dict.fromkeys(_TWO, 2), **dict.fromkeys(_THREE, 3)}
+_PAYPAL = "AUD BRL CAD CHF CNY CZK DKK EUR GBP HKD ILS INR MXN MYR NOK NZD PHP PLN RUB SEK SGD THB USD".split()
+
+EXPONENTS: Mapping[str, Mapping[str, int]] = {
+    "stripe": {**_ISO, "ISK": 2, "UGX": 2, "MGA": 0},
+    "paypal": {**dict.fromkeys(_PAYPAL, 2), "HUF": 0, "JPY": 0, "TWD": 0},
+    "flutterwave": _ISO,
+    "paystack": dict.fromkeys(("NGN", "GHS", "ZAR", "KES", "USD", "EGP"), 2),
+    "razorpay": _ISO,
+    "standard": _ISO,
+}
+
+
+class Money(msgspec.Struct, frozen=True, gc=False):
+    amount: int | None = None
+    """Smallest units, or None where it cannot be read exactly."""
+    currency: str | None = None
+    """ISO 4217, upper case."""
+    exponent: int | None = None
+    """None for a currency of which the provider's exponent is not known."""
+
+
+NO_MONEY = Money()
+
+
+def of_minor(provider: str, amount: Any, currency: Any) -> Money:
+    """From smallest units, as a whole number or as digits in a string."""
+    code = _code(currency)
+    return Money(whole(amount), code, EXPONENTS[provider].get(code or ""))
+
+
+def of_major(provider: str, amount: Any, currency: Any) -> Money:
+    """From a decimal, as text or as a JSON number; without a known exponent there is no amount."""
+    code = _code(currency)
+    exponent = EXPONENTS[provider].get(code or "")
+    return Money(None if exponent is None else scaled(amount, exponent), code, exponent)
+
+
+def whole(value: Any) -> int | None:
+    """A whole number of at most AMOUNT_MAX either way, or None. A truth value is no number."""
+    if isinstance(value, str) and _WHOLE.fullmatch(value):
+        value = int(value)
+    if type(value) is not int or abs(value) > AMOUNT_MAX:
+        return None
+    return value
+
+
+def scaled(value: Any, exponent: int) -> int | None:
+    """A decimal times ten to the exponent, when that is whole; never through a float."""
+    if type(value) is int:
+        return whole(value * 10**exponent) if abs(value) <= AMOUNT_MAX else None
+    if isinstance(value, Decimal):
+        value = format(value, "f") if value.is_finite() and -12 <= value.adjusted() <= 15 else ""
+    if not isinstance(value, str) or not _DECIMAL.fullmatch(value):
+        return None
+    digits, _, fraction = value.partition(".")
+    fraction = fraction.rstrip("0")
+    if len(fraction) > exponent:
+        return None
+    return whole(int(digits + fraction.ljust(exponent, "0")))
+
+
+def _code(currency: Any) -> str | None:
+    return currency.upper() if isinstance(currency, str) and _CURRENCY.fullmatch(currency) else None

@@ -1,0 +1,72 @@
+"""Stripe's signature: `Stripe-Signature: t=…,v1=…` over `t.body`, hex HMAC-SHA256 keyed with the secret as written.
+
+Source: docs.stripe.com/webhooks, and stripe-python 16.1.0 as the oracle. One rule is stricter than the SDK's: a
+timestamp more than 300 s ahead is refused too.
+"""
+
+import hmac
+
+from webhookd.core.event import Hook
+from webhookd.core.signature import HmacKey
+from webhookd.providers.provider import (
+    TOLERANCE_S,
+    VERIFIED,
+    Credentials,
+    CredentialsError,
+    Evidence,
+    Refused,
+    Verdict,
+)
+
+
+class StripeSignature:
+    kept_headers: tuple[str, ...] = ("stripe-signature",)
+    takes = frozenset({"secrets"})
+
+    def __init__(self, credentials: Credentials) -> None:
+        """Raises CredentialsError."""
+        if not credentials.secrets:
+            raise CredentialsError("secrets", "at least one is needed")
+        self._keys = [HmacKey(secret.reveal().encode()) for secret in credentials.secrets]
+
+    def verify(self, hook: Hook, now_s: int, evidence: Evidence) -> Verdict:
+        header = hook.headers.get("stripe-signature")
+        if header is None:
+            return Refused("no_signature")
+        timestamp, signatures = _parse(header)
+        if timestamp is None or not signatures:
+            return Refused("malformed_signature")
+        content = b"%d.%b" % (timestamp, hook.body)
+        match = False
+        for key in self._keys:
+            expected = key.hexdigest(content).encode()
+            for signature in signatures:
+                match |= hmac.compare_digest(expected, signature)
+        if not match:
+            return Refused("wrong_signature")
+        if abs(now_s - timestamp) > TOLERANCE_S:
+            return Refused("stale_timestamp")
+        return VERIFIED
+
+    def sign(self, body: bytes, now_s: int, message_id: str) -> dict[str, str]:
+        digest = self._keys[0].hexdigest(b"%d.%b" % (now_s, body))
+        return {
+            "Stripe-Signature": f"t={now_s},v1={digest}",
+            "User-Agent": "Stripe/1.0 (+https://stripe.com/docs/webhooks)",
+        }
+
+
+def _parse(header: str) -> tuple[int | None, list[bytes]]:
+    """The first `t` and every `v1`. As in the SDK other schemes are passed over; `t` or `v1` without `=` spoils all."""
+    timestamp, signatures = None, []
+    for item in header.split(","):
+        name, equals, value = item.partition("=")
+        if not equals and name in ("t", "v1"):
+            return None, []
+        if name == "t" and timestamp is None:
+            timestamp = value
+        elif name == "v1":
+            signatures.append(value.encode("utf-8", "replace"))
+    if timestamp is None or len(timestamp) > 12 or not (timestamp.isascii() and timestamp.isdigit()):
+        return None, signatures
+    return int(timestamp), signatures
