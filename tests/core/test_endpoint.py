@@ -6,15 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from webhookd.core.endpoint import EVERYTHING, Subscription, check_pattern, subscriptions
+from webhookd.core.endpoint import EVERYTHING, Route, check_pattern, routes
 
 
 def test_an_endpoint_that_names_nothing_wants_everything() -> None:
-    assert subscriptions((), ()) == [Subscription(EVERYTHING, EVERYTHING)]
+    assert routes((), ()) == [Route(EVERYTHING, EVERYTHING)]
 
 
 def test_an_endpoint_wants_every_pattern_of_every_source_it_names() -> None:
-    wanted = subscriptions(("live", "test"), ("charge.*", "refund.created"))
+    wanted = routes(("live", "test"), ("charge.*", "refund.created"))
     assert {(each.source, each.pattern) for each in wanted} == {
         ("live", "charge.*"),
         ("live", "refund.created"),
@@ -42,13 +42,13 @@ def test_what_can_match_no_event_type_is_refused(pattern: str) -> None:
     ("pattern", "is_glob"), [("charge.refunded", False), ("charge.*", True), ("charge.?", True), ("*", True)]
 )
 def test_a_pattern_with_a_wildcard_is_a_glob(pattern: str, is_glob: bool) -> None:
-    assert Subscription("s", pattern).is_glob is is_glob
+    assert Route("s", pattern).is_glob is is_glob
 
 
 @given(st.from_regex(r"[\w.\-:/]{1,40}", fullmatch=True).filter(str.isascii))
 def test_a_pattern_without_a_wildcard_means_itself_only(pattern: str) -> None:
     check_pattern(pattern)
-    assert not Subscription("s", pattern).is_glob
+    assert not Route("s", pattern).is_glob
     with sqlite3.connect(":memory:") as database:
         matches = database.execute("SELECT ? GLOB ?, ? GLOB ?", (pattern, pattern, pattern + "x", pattern)).fetchone()
     database.close()

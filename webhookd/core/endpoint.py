@@ -47,7 +47,7 @@ class Endpoint(msgspec.Struct, frozen=True):
     managed_by: ManagedBy
 
 
-class Subscription(msgspec.Struct, frozen=True):
+class Route(msgspec.Struct, frozen=True):
     """One row of the routing table: events of this source whose type matches this pattern are owed to the endpoint."""
 
     source: str
@@ -58,9 +58,9 @@ class Subscription(msgspec.Struct, frozen=True):
         return "*" in self.pattern or "?" in self.pattern
 
 
-def subscriptions(sources: Sequence[str], events: Sequence[str]) -> list[Subscription]:
+def routes(sources: Sequence[str], events: Sequence[str]) -> list[Route]:
     """The routing rows of an endpoint: every source with every pattern, an empty list standing for everything."""
-    return [Subscription(source, pattern) for source in sources or (EVERYTHING,) for pattern in events or (EVERYTHING,)]
+    return [Route(source, pattern) for source in sources or (EVERYTHING,) for pattern in events or (EVERYTHING,)]
 
 
 def check_pattern(pattern: str) -> None:

@@ -6,16 +6,17 @@ busy event loop costs more than the step.
 
 import sqlite3
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
 from webhookd.core.delivery import Due, Settlement
 from webhookd.core.event import Appended, Event
 from webhookd.core.identifier import event_id
+from webhookd.core.ledger import Fact, counts, standing
 from webhookd.store.connection import sorted_error
 from webhookd.store.protocol import StoreBrokenError, StoreError
-from webhookd.store.queries import SQL, insert_attempts, insert_events
+from webhookd.store.queries import SQL, insert_aliases, insert_attempts, insert_events
 
 ANNOUNCED_MAX = 4096
 _encode = msgspec.json.Encoder().encode
@@ -76,6 +77,51 @@ def _write(connection: sqlite3.Connection, batch: Sequence[Write]) -> Committed:
 
 
 def _append(connection: sqlite3.Connection, events: Sequence[Event]) -> dict[int, Appended]:
+    if any(event.alias is not None for event in events):
+        return _append_with_aliases(connection, events)
+    return _insert(connection, events)
+
+
+def _append_with_aliases(connection: sqlite3.Connection, events: Sequence[Event]) -> dict[int, Appended]:
+    """Bind the aliases first: what comes under one that is bound already is no new event, whatever else it says."""
+    aliased = [event for event in events if event.alias is not None]
+    values = [value for event in aliased for value in (event.source, event.alias, event.key, event.sha256)]
+    repeated: list[Event] = []
+    if connection.execute(insert_aliases(len(aliased)), values).rowcount < len(aliased):
+        repeated = [event for event in aliased if _bound(connection, event)[0] != event.key]
+    fresh = [event for event in events if event not in repeated]
+    appended = _insert(connection, fresh) if fresh else {}
+    for event in fresh:
+        if event.alias is not None and appended[event.key].status == "duplicate":
+            _bind_to_known(connection, event)
+    left = []
+    for event in repeated:
+        key, salt, sha256 = _bound(connection, event)
+        if key is None:
+            left.append(event)
+            continue
+        status: Literal["duplicate", "forged"] = "duplicate" if sha256 == event.sha256 else "forged"
+        appended[event.key] = Appended(event_id(key, salt), status)
+    return appended | (_append(connection, left) if left else {})
+
+
+def _bound(connection: sqlite3.Connection, event: Event) -> tuple[int | None, int, bytes]:
+    row = connection.execute(SQL["event_of_alias"], (event.source, event.alias)).fetchone()
+    return row or (None, 0, b"")
+
+
+def _bind_to_known(connection: sqlite3.Connection, event: Event) -> None:
+    """A known event came again: its alias is that event's too, unless it is the hash of another body."""
+    key, _salt, sha256, _state = connection.execute(
+        SQL["known_event"], (event.source, event.provider_event_id)
+    ).fetchone()
+    if sha256 != event.sha256 and event.alias == f"sha256:{event.sha256.hex()}":
+        connection.execute(SQL["unbind_alias"], (event.source, event.alias))
+    else:
+        connection.execute(SQL["rebind_alias"], (key, event.source, event.alias))
+
+
+def _insert(connection: sqlite3.Connection, events: Sequence[Event]) -> dict[int, Appended]:
     values = [value for event in events for value in _event_values(event)]
     added = connection.execute(insert_events(len(events)), values).rowcount
     if added == len(events):
@@ -114,8 +160,21 @@ def _status(state: str) -> Any:
 def _event_values(event: Event) -> tuple[Any, ...]:
     return (
         *(event.key, event.salt, event.source, event.provider, event.provider_event_id, event.type, event.state),
-        *(event.received_at, event.occurred_at, event.payment_id, _encode(event.headers).decode()),
-        *(event.sha256, event.size, event.body),
+        *(event.received_at, event.occurred_at, event.payment_id),
+        *fact_values(event.fact, event.occurred_at),
+        *(_encode(event.headers).decode(), event.sha256, event.size, event.body),
+    )
+
+
+def fact_values(fact: Fact | None, occurred_at: int | None) -> tuple[Any, ...]:
+    """The columns from `kind` to `names`."""
+    if fact is None:
+        return (None,) * 13
+    names = fact.references if fact.reference is None else (fact.reference, *fact.references)
+    return (
+        *(fact.kind, fact.id, fact.status, fact.detail, *standing(fact, occurred_at), counts(fact)),
+        *(fact.money.amount, fact.money.currency, fact.money.exponent, fact.refunded, fact.reference),
+        _encode(names).decode() if names else None,
     )
 
 

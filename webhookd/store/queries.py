@@ -1,4 +1,4 @@
-"""SQL by name: `sqlite.sql`'s queries, `schema.sql`, and the two inserts whose number of rows varies."""
+"""SQL by name: `sqlite.sql`'s queries, `schema.sql`, and the inserts whose number of rows varies."""
 
 from collections.abc import Mapping
 from functools import cache
@@ -7,7 +7,8 @@ from pathlib import Path
 
 EVENT_COLUMNS = (
     *("key", "salt", "source", "provider", "provider_event_id", "type", "state", "received_at"),
-    *("occurred_at", "payment_id", "headers", "sha256", "size", "body"),
+    *("occurred_at", "payment_id", "kind", "object_id", "status", "detail", "major", "minor", "counts", "amount"),
+    *("currency", "exponent", "refunded", "reference", "names", "headers", "sha256", "size", "body"),
 )
 ATTEMPT_COLUMNS = (
     *("event", "endpoint", "number", "started_at", "duration_ms", "status"),
@@ -40,6 +41,12 @@ SQL = named((resources.files("webhookd.store") / "sqlite.sql").read_text(encodin
 def insert_events(rows: int) -> str:
     """Adds the new ones of these events; a known (source, provider event id) is passed over."""
     return f"{_insert('event', EVENT_COLUMNS, rows)} ON CONFLICT (source, provider_event_id) DO NOTHING"
+
+
+@cache
+def insert_aliases(rows: int) -> str:
+    """Binds aliases to their events; one that is bound already is passed over."""
+    return f"{_insert('alias', ('source', 'name', 'event', 'sha256'), rows)} ON CONFLICT DO NOTHING"
 
 
 @cache

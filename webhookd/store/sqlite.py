@@ -10,7 +10,7 @@ from typing import Any, cast
 import msgspec
 
 from webhookd.core.delivery import Due, Settlement
-from webhookd.core.endpoint import Endpoint, EndpointSpec, subscriptions
+from webhookd.core.endpoint import Endpoint, EndpointSpec, routes
 from webhookd.core.event import Appended, Event
 from webhookd.core.identifier import COUNTER_BITS, key_floor
 from webhookd.core.signature import new_secret, symmetric_key
@@ -214,7 +214,7 @@ def _adopt(
             SQL["subscribe"],
             [
                 (row.source, row.is_glob, row.pattern, number, spec.retry.waits_ms[0])
-                for row in subscriptions(spec.sources, spec.events)
+                for row in routes(spec.sources, spec.events)
             ],
         )
     return connection.execute(SQL["endpoints"]).fetchall()
@@ -222,7 +222,7 @@ def _adopt(
 
 def _due(endpoint: int, row: Sequence[Any]) -> Due:
     due_at, attempts, step, replay, *event = row
-    event[10] = _headers.decode(event[10])
+    event[12] = _headers.decode(event[12])
     return Due(endpoint, Event(*event), due_at, attempts, step, bool(replay))
 
 

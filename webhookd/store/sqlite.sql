@@ -4,6 +4,16 @@ SELECT coalesce(max(key), 0) FROM event;
 -- known_event: the event that already bears this provider id
 SELECT key, salt, sha256, state FROM event WHERE source = ? AND provider_event_id = ?;
 
+-- event_of_alias: the event an alias is bound to, and the body
+SELECT a.event, e.salt, a.sha256 FROM alias AS a LEFT JOIN event AS e ON e.key = a.event
+WHERE a.source = ? AND a.name = ?;
+
+-- rebind_alias: the hook that brought it repeats an event in the log
+UPDATE alias SET event = ? WHERE source = ? AND name = ?;
+
+-- unbind_alias: it is the hash of a body that is not the event's
+DELETE FROM alias WHERE source = ? AND name = ?;
+
 -- note_conflict: a known id came with another body
 INSERT INTO conflict (event, sha256, first_at, last_at) VALUES (?, ?, ?, ?)
   ON CONFLICT DO UPDATE SET last_at = excluded.last_at, times = times + 1;
@@ -15,7 +25,7 @@ SELECT group_concat(event || ' ' || endpoint || ' ' || due_at, ','), count(*) FR
 -- due: an endpoint's pending deliveries whose time has come, with their events
 SELECT d.due_at, d.attempts, d.step, d.replay,
        e.key, e.salt, e.source, e.provider, e.provider_event_id, e.type, e.state, e.received_at, e.occurred_at,
-       e.payment_id, e.headers, e.sha256, e.size, e.body
+       e.payment_id, NULL, NULL, e.headers, e.sha256, e.size, e.body
 FROM delivery AS d JOIN event AS e ON e.key = d.event
 WHERE d.endpoint = ? AND d.state = 'pending' AND d.due_at <= ? AND d.event NOT IN (SELECT value FROM json_each(?))
 ORDER BY d.due_at LIMIT ?;
@@ -35,10 +45,10 @@ UPDATE endpoint SET state = 'disabled' WHERE number = ?;
 UPDATE endpoint SET state = ? WHERE name = ? AND state <> 'disabled';
 
 -- unsubscribe: forget what an endpoint wants
-DELETE FROM subscription WHERE endpoint = ?;
+DELETE FROM route WHERE endpoint = ?;
 
 -- subscribe: one routing row
-INSERT OR IGNORE INTO subscription (source, is_glob, pattern, endpoint, first_wait_ms) VALUES (?, ?, ?, ?, ?);
+INSERT OR IGNORE INTO route (source, is_glob, pattern, endpoint, first_wait_ms) VALUES (?, ?, ?, ?, ?);
 
 -- endpoints: all that there are
 SELECT number, name, url, state, managed_by, secret FROM endpoint ORDER BY number;
