@@ -10,12 +10,12 @@ KEY_BYTES_MIN, KEY_BYTES_MAX = 24, 64
 
 
 class HmacKey:
-    """HMAC-SHA256 with the key's half of the work done once."""
+    """HMAC with the key's half of the work done once."""
 
     __slots__ = ("_keyed",)
 
-    def __init__(self, key: bytes) -> None:
-        self._keyed = hmac.new(key, digestmod="sha256")
+    def __init__(self, key: bytes, algorithm: str = "sha256") -> None:
+        self._keyed = hmac.new(key, digestmod=algorithm)
 
     def digest(self, content: bytes) -> bytes:
         keyed = self._keyed.copy()
