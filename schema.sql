@@ -175,7 +175,7 @@ CREATE TABLE ledger (
 
 CREATE INDEX ledger_recent ON ledger (kind, first_event);
 CREATE INDEX ledger_of_payment ON ledger (provider, payment_id) WHERE payment_id IS NOT NULL;
-CREATE INDEX ledger_counted ON ledger (counted_at) WHERE counted_at IS NOT NULL;
+CREATE INDEX ledger_counted ON ledger (counted_at, kind, currency, exponent, amount) WHERE counted_at IS NOT NULL;
 CREATE INDEX ledger_refunded ON ledger (refunded_at) WHERE refunded_at IS NOT NULL;
 
 -- What a payment can be found by.
@@ -241,21 +241,25 @@ BEGIN
     SELECT value, NEW.provider, NEW.payment_id FROM json_each(NEW.names);
 END;
 
--- A refund counts once its payment was captured; one that failed after it had succeeded is taken back from what the
--- payment reports. The greater of the two sums holds: either may be told without the other.
+-- A payment with what was refunded of it: the greater of what is reported and of the sum of its refunds, for either may
+-- be told without the other. A refund that failed after it had succeeded is taken back from what is reported.
 CREATE VIEW payment AS
-  SELECT provider, id, status AS reported_status, detail, amount, currency, exponent, reference, first_event,
-         coalesce(counted_at, occurred_at) AS occurred_at, counted_at, refunded_at,
-         max(coalesce(refunded, 0) - taken_back, succeeded) AS refunded,
-         max(0, coalesce(refunded, 0) - taken_back - succeeded) AS refunded_unitemised
+  SELECT provider, id, amount, currency, exponent, reference, first_event, counted_at, refunded_at, detail,
+         coalesce(counted_at, occurred_at) AS occurred_at,
+         max(reported, itemised) AS refunded, max(0, reported - itemised) AS unitemised,
+         CASE WHEN max(reported, itemised) <= 0 OR status NOT IN ('authorized', 'captured', 'partially_refunded')
+                THEN status
+              WHEN max(reported, itemised) >= amount THEN 'refunded'
+              ELSE 'partially_refunded' END AS status
   FROM (
     SELECT p.*,
            (SELECT coalesce(sum(r.amount), 0) FROM ledger AS r
             WHERE r.provider = p.provider AND r.payment_id = p.id AND r.kind = 'refund' AND r.status = 'succeeded'
-              AND r.currency IS p.currency) AS succeeded,
+              AND r.currency IS p.currency) AS itemised,
+           coalesce(p.refunded, 0) -
            (SELECT coalesce(sum(r.amount), 0) FROM ledger AS r
             WHERE r.provider = p.provider AND r.payment_id = p.id AND r.kind = 'refund' AND r.status <> 'succeeded'
-              AND r.counted_at IS NOT NULL AND r.currency IS p.currency) AS taken_back
+              AND r.counted_at IS NOT NULL AND r.currency IS p.currency) AS reported
     FROM ledger AS p WHERE p.kind = 'payment'
   );
 CREATE VIEW refund AS SELECT * FROM ledger WHERE kind = 'refund';

@@ -126,7 +126,7 @@ class Daemon:
         )
         store.announce(dispatcher.offer)
         mint = KeyMint(await store.last_key())
-        intake = Intake(log, mint, partial(random.getrandbits, SALT_BITS), _no_evidence)
+        intake = Intake(log, mint, partial(random.getrandbits, SALT_BITS), _no_evidence, self._metrics.unknown_type)
         routes = Routes(
             intake,
             self._clock,

@@ -230,10 +230,19 @@ async def test_every_named_query_fits_the_schema(store: SqliteStore, name: str):
     await store._writer.run(explain)
 
 
-_NAMED = ("before", "before_endpoint", "after", "since", "source", "provider", "type", "state", "endpoint", "limit")
+_NAMED = (
+    *("before", "before_endpoint", "after", "since", "source", "provider", "type", "state", "endpoint", "limit"),
+    *("status", "reference", "payment", "providers", "kind"),
+)
 
 
-@pytest.mark.parametrize("name", ["due", "next_due_at", "known_event", "event", "attempts", "deliveries_of", "owed"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("due", "next_due_at", "known_event", "event", "attempts", "deliveries_of", "owed", "event_of_alias"),
+        *("payment", "events_of_payment", "events_of_object", "gross", "refunded", "unitemised", "counted_until"),
+    ],
+)
 async def test_the_queries_of_every_event_look_things_up_and_never_scan_a_table(store: SqliteStore, name: str):
     await store.adopt([spec()], NOW_MS)
     rows = await store._history_reader.read("EXPLAIN QUERY PLAN " + SQL[name], (1,) * SQL[name].count("?"))

@@ -58,6 +58,7 @@ class Metrics(Collector):
     def __init__(self) -> None:
         self._hooks = _Tally("webhookd_hooks", "Hooks by what became of them.", ("source", "result"))
         self._conflicts = _Tally("webhookd_conflicts", "Duplicates with another body than the first.", ("source",))
+        self._unknown = _Tally("webhookd_unknown_types", "Events of a type the provider has no name for.", ("source",))
         self._attempts = _Tally("webhookd_attempts", "Attempts by outcome.", ("endpoint", "result"))
         self._deliveries = _Tally(
             "webhookd_deliveries", "Deliveries by the state they ended in.", ("endpoint", "state")
@@ -84,6 +85,9 @@ class Metrics(Collector):
     def conflict(self, source: str) -> None:
         self._conflicts.counts[source,] += 1
 
+    def unknown_type(self, source: str) -> None:
+        self._unknown.counts[source,] += 1
+
     def committed(self, seconds: float) -> None:
         self._commit.observe(seconds)
 
@@ -108,7 +112,7 @@ class Metrics(Collector):
         return generate_latest(self._registry)
 
     def collect(self) -> Iterator[Metric]:
-        for tally in (self._hooks, self._conflicts, self._attempts, self._deliveries):
+        for tally in (self._hooks, self._conflicts, self._unknown, self._attempts, self._deliveries):
             yield tally.family()
         for durations in (self._ack, self._commit, self._attempt, self._to_delivered):
             yield durations.family()

@@ -22,6 +22,11 @@ class Complaints:
         if (hooks := self._due(source, what, now_s)) > 0:
             _log.warning("hooks_odd", source=source, what=what, last_event_id=event_id, hooks=hooks)
 
+    def forged(self, source: str, event_id: str, now_s: float) -> None:
+        """Somebody has a genuine signature of this event and sends another body with it."""
+        if (hooks := self._due(source, "forgery", now_s)) > 0:
+            _log.error("hooks_forged", source=source, genuine_event_id=event_id, hooks=hooks)
+
     def _due(self, source: str, reason: str, now_s: float) -> int:
         """How many hooks to speak of now; 0 while it is too early to speak again."""
         at, unsaid = self._last.get((source, reason), (now_s - SILENCE_S, 0))

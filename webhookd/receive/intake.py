@@ -26,15 +26,24 @@ class EvidenceUnavailableError(Exception):
 
 
 class Intake:
-    """`dice` gives 63 random bits; `fetch` gets what a provider asks for, or raises EvidenceUnavailableError."""
+    """`dice` gives 63 random bits; `fetch` gets what a provider asks for, or raises EvidenceUnavailableError.
+
+    `unknown` is told the source of each new event whose type the provider has no name for.
+    """
 
     def __init__(
-        self, log: EventLog, mint: KeyMint, dice: Callable[[], int], fetch: Callable[[Request], Awaitable[bytes]]
+        self,
+        log: EventLog,
+        mint: KeyMint,
+        dice: Callable[[], int],
+        fetch: Callable[[Request], Awaitable[bytes]],
+        unknown: Callable[[str], None] = lambda _source: None,
     ) -> None:
         self._log = log
         self._mint = mint
         self._dice = dice
         self._fetch = fetch
+        self._unknown = unknown
 
     async def take_in(self, source: Source, hook: Hook) -> Appended | Refused:
         """Raises StoreUnavailableError, StoreBrokenError, EvidenceUnavailableError; then there is no ack."""
@@ -47,7 +56,11 @@ class Intake:
             verdict = source.provider.verify(hook, hook.received_at // 1_000, evidence)
         if isinstance(verdict, Refused):
             return verdict
-        return await self._log.append(self._event(source, hook))
+        event = self._event(source, hook)
+        appended = await self._log.append(event)
+        if appended.status == "accepted" and event.type not in source.provider.event_types:
+            self._unknown(source.name)
+        return appended
 
     def _event(self, source: Source, hook: Hook) -> Event:
         sha256 = hashlib.sha256(hook.body)

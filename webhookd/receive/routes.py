@@ -112,6 +112,9 @@ class Routes:
             raise _unavailable("cannot_verify", "The signature cannot be verified now; please send it again.") from None
         if isinstance(appended, Refused):
             raise self._refusal(request, appended)
+        if appended.status == "forged":
+            self._complaints.forged(source.name, appended.event_id, self._clock.monotonic())
+            raise self._refusal(request, Refused("forged"))
         if appended.conflict:
             self._meter.conflict(source.name)
             self._complaints.odd(source.name, "known id, other body", appended.event_id, self._clock.monotonic())

@@ -173,9 +173,16 @@ def fact_values(fact: Fact | None, occurred_at: int | None) -> tuple[Any, ...]:
     names = fact.references if fact.reference is None else (fact.reference, *fact.references)
     return (
         *(fact.kind, fact.id, fact.status, fact.detail, *standing(fact, occurred_at), counts(fact)),
-        *(fact.money.amount, fact.money.currency, fact.money.exponent, fact.refunded, fact.reference),
+        *(fact.money.amount, fact.money.currency, fact.money.exponent, _refunded(fact), fact.reference),
         _encode(names).decode() if names else None,
     )
+
+
+def _refunded(fact: Fact) -> int | None:
+    """All of it, when the state says so and the event no amount."""
+    if fact.kind == "payment" and fact.status == "refunded" and fact.refunded is None:
+        return fact.money.amount
+    return fact.refunded
 
 
 def _attempt_values(settlement: Settlement) -> tuple[Any, ...]:

@@ -8,6 +8,7 @@ import msgspec
 from webhookd.core.delivery import Due, Settlement
 from webhookd.core.endpoint import Endpoint, EndpointSpec, EndpointState
 from webhookd.core.event import Appended, Event
+from webhookd.core.ledger import Kind
 
 
 class StoreError(Exception):
@@ -171,4 +172,90 @@ class History(Protocol):
 
     async def odd_events(self) -> Mapping[str, int]:
         """How many events went nowhere, by state: unrouted, quarantined."""
+        ...
+
+
+class PaymentRow(msgspec.Struct, frozen=True):
+    provider: str
+    id: str
+    status: str
+    """As it stands with its refunds."""
+    detail: str | None
+    amount: int | None
+    currency: str | None
+    exponent: int | None
+    refunded: int
+    reference: str | None
+    occurred_at: int | None
+    first_event: int
+
+
+class ObjectRow(msgspec.Struct, frozen=True):
+    """Whatever the ledger knows that is no payment."""
+
+    provider: str
+    kind: Kind
+    id: str
+    status: str
+    detail: str | None
+    amount: int | None
+    currency: str | None
+    exponent: int | None
+    payment_id: str | None
+    reference: str | None
+    occurred_at: int | None
+    first_event: int
+
+
+class LedgerFilter(msgspec.Struct, frozen=True):
+    """What a list of the ledger is narrowed by; None means any. Those first heard of last come first."""
+
+    provider: str | None = None
+    status: str | None = None
+    reference: str | None = None
+    payment: str | None = None
+    since_ms: int | None = None
+    until_ms: int | None = None
+    before: int | None = None
+    """The `first_event` of the last row seen."""
+
+
+class RevenueRow(msgspec.Struct, frozen=True):
+    """One currency of one provider on one day."""
+
+    day: int
+    """Days since 1970-01-01, UTC."""
+    provider: str
+    currency: str | None
+    exponent: int | None
+    gross: int
+    refunded: int
+    disputed: int
+    unreadable: int
+    """Payments, refunds and disputes without an amount that could be read: they are missing in the sums."""
+
+
+class Ledger(Protocol):
+    """For `admin`. Every read is one short snapshot, but `revenue`, which is as many as it takes."""
+
+    async def payment(self, provider: str, payment_id: str) -> PaymentRow | None: ...
+
+    async def payments(self, narrowed: LedgerFilter, limit: int) -> Sequence[PaymentRow]: ...
+
+    async def objects(self, kind: Kind, narrowed: LedgerFilter, limit: int) -> Sequence[ObjectRow]: ...
+
+    async def events_of(self, provider: str, kind: Kind, object_id: str, limit: int) -> Sequence[str]:
+        """The ids of the events that spoke of it, in log order."""
+        ...
+
+    async def revenue(self, since_ms: int, until_ms: int) -> Sequence[RevenueRow]:
+        """What counted in that time, by day, provider and currency; unsorted."""
+        ...
+
+
+class Payments(Protocol):
+    """For `admin`: who waits for a payment."""
+
+    def watch_payments(self, listener: Callable[[str, str], None]) -> None:
+        """Call the listener with provider and id of each payment that a commit spoke of, right after it."""
         ...

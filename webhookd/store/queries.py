@@ -1,4 +1,4 @@
-"""SQL by name: `sqlite.sql`'s queries, `schema.sql`, and the inserts whose number of rows varies."""
+"""SQL by name: the queries of `sqlite.sql` and `ledger.sql`, `schema.sql`, and inserts of as many rows as there are."""
 
 from collections.abc import Mapping
 from functools import cache
@@ -34,7 +34,11 @@ def named(text: str) -> Mapping[str, str]:
     return queries
 
 
-SQL = named((resources.files("webhookd.store") / "sqlite.sql").read_text(encoding="utf-8"))
+def _file(name: str) -> Mapping[str, str]:
+    return named((resources.files("webhookd.store") / name).read_text(encoding="utf-8"))
+
+
+SQL = {**_file("sqlite.sql"), **_file("ledger.sql")}
 
 
 @cache

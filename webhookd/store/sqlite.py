@@ -17,6 +17,7 @@ from webhookd.core.signature import new_secret, symmetric_key
 from webhookd.store.batch import Change, Write, apply
 from webhookd.store.connection import SerialConnection, open_reader, open_writer
 from webhookd.store.group_commit import GroupCommit
+from webhookd.store.ledger import LedgerReader
 from webhookd.store.protocol import (
     AttemptRow,
     Backlog,
@@ -45,6 +46,7 @@ class SqliteStore:
         self._path = path
         self._committed = committed
         self._listener: Listener = lambda _owed, _complete: None
+        self._payment_listener: Callable[[str, str], None] | None = None
         self._writes: GroupCommit[Write] = GroupCommit(
             self._commit, queue_max=QUEUE_WRITES_MAX, bytes_max=QUEUE_BYTES_MAX
         )
@@ -178,6 +180,16 @@ class SqliteStore:
             for count, oldest in (pending.get(number, (0, None)),)
         ]
 
+    # --- Ledger
+
+    def watch_payments(self, listener: Callable[[str, str], None]) -> None:
+        self._payment_listener = listener
+
+    @property
+    def ledger(self) -> LedgerReader:
+        """Reads what the triggers write."""
+        return LedgerReader(self._history_reader.read)
+
     async def odd_events(self) -> Mapping[str, int]:
         return dict(await self._history_reader.read(SQL["odd_events"]))
 
@@ -192,6 +204,10 @@ class SqliteStore:
         self._committed(time.perf_counter() - began)
         if committed.owed or not committed.owed_complete:
             self._listener(committed.owed, committed.owed_complete)
+        if self._payment_listener is not None:
+            for write in batch:
+                if isinstance(write, Event) and write.payment_id is not None:
+                    self._payment_listener(write.provider, write.payment_id)
         return committed.results
 
 

@@ -1,0 +1,75 @@
+"""Ids that are bound to a body: what repeats one is a duplicate, what brings another body under it is a forgery."""
+
+import hashlib
+
+import pytest
+
+from tests.making import event
+from webhookd.core.event import Appended, Event
+from webhookd.store.sqlite import SqliteStore
+
+
+def hashed(body: bytes, **fields: str) -> Event:
+    """As Razorpay's: the header's id is not signed, so the body's hash is the alias."""
+    return event(body=body, alias=f"sha256:{hashlib.sha256(body).hexdigest()}", **fields)
+
+
+def sent(transmission: str, body: bytes, **fields: str) -> Event:
+    """As PayPal's: one transmission is signed with one body."""
+    return event(body=body, alias=f"transmission:{transmission}", **fields)
+
+
+async def append_together(store: SqliteStore, *events: Event) -> list[Appended]:
+    """In one batch: they queue before the first commit begins."""
+    futures = [store.append(each) for each in events]
+    return [await future for future in futures]
+
+
+async def test_the_same_body_under_another_unsigned_id_is_a_duplicate(store: SqliteStore):
+    first = await store.append(hashed(b"{}", provider_event_id="a"))
+    again = await store.append(hashed(b"{}", provider_event_id="b"))
+    assert (again.status, again.event_id) == ("duplicate", first.event_id)
+
+
+async def test_another_body_under_a_bound_transmission_is_a_forgery_and_is_not_stored(store: SqliteStore):
+    first = await store.append(sent("t1", b"genuine", provider_event_id="WH-1"))
+    forged = await store.append(forgery := sent("t1", b"forged", provider_event_id="WH-2"))
+    assert (forged.status, forged.event_id) == ("forged", first.event_id)
+    assert await store.body(forgery.key) is None
+    # Nor when it claims to be the same event.
+    assert (await store.append(sent("t1", b"forged", provider_event_id="WH-1"))).status == "forged"
+
+
+async def test_the_transmission_of_a_repeated_event_is_bound_too(store: SqliteStore):
+    await store.append(sent("t1", b"genuine", provider_event_id="WH-1"))
+    assert (await store.append(sent("t2", b"genuine", provider_event_id="WH-1"))).status == "duplicate"
+    assert (await store.append(sent("t2", b"forged", provider_event_id="WH-2"))).status == "forged"
+
+
+async def test_a_stranger_who_replays_a_body_early_under_a_known_id_cannot_make_the_genuine_event_a_duplicate(
+    store: SqliteStore,
+):
+    await store.append(hashed(b"one", provider_event_id="a"))
+    replayed = await store.append(hashed(b"two", provider_event_id="a"))
+    assert (replayed.status, replayed.conflict) == ("duplicate", True)
+    assert (await store.append(hashed(b"two", provider_event_id="b"))).status == "accepted"
+
+
+@pytest.mark.parametrize("known", [False, True])
+async def test_aliases_hold_within_one_batch_as_well(store: SqliteStore, known: bool):
+    if known:
+        await store.append(hashed(b"known", provider_event_id="k"))
+    events = [
+        hashed(b"one", provider_event_id="a"),
+        hashed(b"one", provider_event_id="b"),
+        sent("t1", b"x", provider_event_id="c"),
+        sent("t1", b"y", provider_event_id="d"),
+        event(),
+        hashed(b"two", provider_event_id="k" if known else "e"),
+        hashed(b"two", provider_event_id="f"),
+    ]
+    results = await append_together(store, *events)
+    expected = ["accepted", "duplicate", "accepted", "forged", "accepted"]
+    expected += ["duplicate", "accepted"] if known else ["accepted", "duplicate"]
+    assert [result.status for result in results] == expected
+    assert results[1].event_id == results[0].event_id == events[0].id

@@ -1,0 +1,94 @@
+"""Reading the ledger. What writes it is the triggers of `schema.sql`."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+import msgspec
+
+from webhookd.core.identifier import event_id, key_floor
+from webhookd.core.ledger import Kind
+from webhookd.core.money import EXPONENTS
+from webhookd.store.protocol import LedgerFilter, ObjectRow, PaymentRow, RevenueRow
+from webhookd.store.queries import SQL
+
+SCANNED_MAX = 50_000
+"""Rows of one read for the revenue, so that other reads get their turn in between."""
+_KEY_MAX = 2**63 - 1
+_PROVIDERS = msgspec.json.encode(sorted(EXPONENTS)).decode()
+Read = Callable[[str, Any], Awaitable[list[Any]]]
+
+
+class LedgerReader:
+    """`read` runs one statement as one snapshot and raises StoreUnavailableError when it takes too long."""
+
+    def __init__(self, read: Read) -> None:
+        self._read = read
+
+    async def payment(self, provider: str, payment_id: str) -> PaymentRow | None:
+        rows = await self._read(SQL["payment"], (provider, payment_id))
+        return PaymentRow(*rows[0]) if rows else None
+
+    async def payments(self, narrowed: LedgerFilter, limit: int) -> Sequence[PaymentRow]:
+        query = "payments" if narrowed.reference is None else "payments_by_reference"
+        return [PaymentRow(*row) for row in await self._read(SQL[query], _parameters(narrowed, limit))]
+
+    async def objects(self, kind: Kind, narrowed: LedgerFilter, limit: int) -> Sequence[ObjectRow]:
+        query = "objects" if narrowed.payment is None else "objects_of_payment"
+        rows = await self._read(SQL[query], {**_parameters(narrowed, limit), "kind": kind})
+        return [ObjectRow(*row) for row in rows]
+
+    async def events_of(self, provider: str, kind: Kind, object_id: str, limit: int) -> Sequence[str]:
+        if kind == "payment":
+            rows = await self._read(SQL["events_of_payment"], (object_id, provider, limit))
+        else:
+            rows = await self._read(SQL["events_of_object"], (object_id, kind, provider, limit))
+        return [event_id(key, salt) for key, salt in rows]
+
+    async def revenue(self, since_ms: int, until_ms: int) -> Sequence[RevenueRow]:
+        sums = _Sums()
+        async for begin, end in self._pieces("counted_until", since_ms, until_ms):
+            sums.add("gross", await self._read(SQL["gross"], (begin, end)))
+            sums.add("refunded", await self._read(SQL["refunded"], (begin, end)))
+            sums.add("disputed", await self._read(SQL["disputed"], (begin, end)))
+        async for begin, end in self._pieces("refunded_until", since_ms, until_ms):
+            sums.add("refunded", await self._read(SQL["unitemised"], (begin, end)))
+        return sums.rows()
+
+    async def _pieces(self, until_query: str, since_ms: int, until_ms: int) -> Any:
+        """The time cut into pieces of about SCANNED_MAX rows."""
+        begin = since_ms
+        while begin < until_ms:
+            rows = await self._read(SQL[until_query], (begin, until_ms, SCANNED_MAX))
+            end = max(rows[0][0], begin + 1) if rows else until_ms
+            yield begin, end
+            begin = end
+
+
+class _Sums:
+    def __init__(self) -> None:
+        self._sums: dict[tuple[Any, ...], dict[str, Any]] = {}
+
+    def add(self, what: str, rows: Sequence[Any]) -> None:
+        for day, provider, currency, exponent, high, low, unreadable in rows:
+            found = self._sums.setdefault(
+                (day, provider, currency, exponent), {"gross": 0, "refunded": 0, "disputed": 0, "unreadable": 0}
+            )
+            found[what] += (high or 0) * 10**9 + (low or 0)
+            found["unreadable"] += unreadable
+
+    def rows(self) -> list[RevenueRow]:
+        return [RevenueRow(*key, **sums) for key, sums in self._sums.items()]
+
+
+def _parameters(narrowed: LedgerFilter, limit: int) -> dict[str, Any]:
+    until = _KEY_MAX if narrowed.until_ms is None else key_floor(narrowed.until_ms)
+    return {
+        "provider": narrowed.provider,
+        "providers": _PROVIDERS,
+        "status": narrowed.status,
+        "reference": narrowed.reference,
+        "payment": narrowed.payment,
+        "since": key_floor(narrowed.since_ms or 0),
+        "before": min(until, _KEY_MAX if narrowed.before is None else narrowed.before),
+        "limit": limit,
+    }
