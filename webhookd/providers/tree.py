@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import msgspec
@@ -11,7 +11,16 @@ from webhookd.core.event import is_name, occurred_ms
 from webhookd.core.ledger import DETAIL_CHARS_MAX, REFERENCES_MAX
 from webhookd.providers.provider import JSON_ERRORS, NotUnderstoodError
 
-_any = msgspec.json.Decoder(float_hook=Decimal)
+
+def _decimal(digits: str) -> Decimal | None:
+    """None where the exponent is beyond what even Decimal holds (1e99999999999999999999)."""
+    try:
+        return Decimal(digits)
+    except InvalidOperation:
+        return None
+
+
+_any = msgspec.json.Decoder(float_hook=_decimal)
 _parts = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
