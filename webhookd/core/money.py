@@ -1,20 +1,26 @@
 """Money as integers of the smallest unit. What cannot be read exactly is None: marked, never guessed.
 
-The exponent (digits after the point) belongs to provider and currency together. Sources: ISO 4217;
-docs.stripe.com/currencies; developer.paypal.com currency codes; razorpay.com/docs international payments;
-paystack.com/docs (whether its XOF and RWF have subunits is not documented, so they have no exponent here).
+The exponent (digits after the point) belongs to provider and currency together. Sources: ISO 4217; Stripe's
+docs.stripe.com/currencies (ISK and UGX are sent with two digits that are always 00, MGA with none); PayPal's currency
+codes (HUF, JPY and TWD have no decimals there); razorpay.com/docs international payments; paystack.com/docs (whether
+its XOF and RWF have subunits is not documented, so they have no exponent here). Flutterwave publishes no table; Dodo
+Payments says "smallest unit, see the currency's decimal places".
 """
 
 import re
 from collections.abc import Mapping
-from decimal import Decimal
+from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal, DecimalException, Inexact, InvalidOperation, Overflow
 from typing import Any
 
 import msgspec
 
 AMOUNT_MAX = 10**15
 """Smallest units; more than this nobody can have meant, and a sum of many still fits 64 bits."""
-_DECIMAL = re.compile(r"-?(\d{1,15}(\.\d{0,12})?|\.\d{1,12})", re.ASCII)
+_TEXT_CHARS_MAX = 64
+_DECIMAL = re.compile(r"-?(\d+(\.\d*)?|\.\d+)", re.ASCII)
+_EXACT = Context(prec=40, Emin=MIN_EMIN, Emax=MAX_EMAX, traps=[Inexact, InvalidOperation, Overflow])
+"""Arithmetic that is right to the last digit, or raises."""
+_UNIT = Decimal(1)
 _WHOLE = re.compile(r"-?\d{1,16}", re.ASCII)
 _CURRENCY = re.compile(r"[A-Za-z]{3}", re.ASCII)
 
@@ -25,7 +31,8 @@ _TWO = (
     "IDR ILS INR IRR JMD KES KGS KHR KPW KYD KZT LAK LBP LKR LRD LSL MAD MDL MGA MKD MMK MNT MOP MRU MUR MVR "
     "MWK MXN MYR MZN NAD NGN NIO NOK NPR NZD PAB PEN PGK PHP PKR PLN QAR RON RSD RUB SAR SBD SCR SDG SEK SGD "
     "SHP SLE SOS SRD SSP STN SVC SYP SZL THB TJS TMT TOP TRY TTD TWD TZS UAH USD UYU UZS VED VES WST XCD XCG "
-    "YER ZAR ZMW ZWG"
+    "YER ZAR ZMW ZWG "
+    "HRK SLL STD"  # withdrawn, but old events and slow providers still name them
 ).split()
 _THREE = "BHD IQD JOD KWD LYD OMR TND".split()
 _ISO = {**dict.fromkeys(_ZERO, 0), **dict.fromkeys(_TWO, 2), **dict.fromkeys(_THREE, 3)}
@@ -67,7 +74,9 @@ def of_major(provider: str, amount: Any, currency: Any) -> Money:
 
 
 def whole(value: Any) -> int | None:
-    """A whole number of at most AMOUNT_MAX either way, or None. A truth value is no number."""
+    """A whole number of at most AMOUNT_MAX either way, or None. A truth value is no number; nor is 42.0, for nobody who
+    counts smallest units writes it so: it may be of another unit.
+    """
     if isinstance(value, str) and _WHOLE.fullmatch(value):
         value = int(value)
     if type(value) is not int or abs(value) > AMOUNT_MAX:
@@ -76,18 +85,17 @@ def whole(value: Any) -> int | None:
 
 
 def scaled(value: Any, exponent: int) -> int | None:
-    """A decimal times ten to the exponent, when that is whole; never through a float."""
+    """A decimal (JSON number, or text without an exponent) times ten to the exponent, when that is whole."""
     if type(value) is int:
         return whole(value * 10**exponent) if abs(value) <= AMOUNT_MAX else None
-    if isinstance(value, Decimal):
-        value = format(value, "f") if value.is_finite() and -12 <= value.adjusted() <= 15 else ""
-    if not isinstance(value, str) or not _DECIMAL.fullmatch(value):
+    if isinstance(value, str) and len(value) <= _TEXT_CHARS_MAX and _DECIMAL.fullmatch(value):
+        value = Decimal(value)
+    if not isinstance(value, Decimal):
         return None
-    digits, _, fraction = value.partition(".")
-    fraction = fraction.rstrip("0")
-    if len(fraction) > exponent:
+    try:
+        return whole(int(_EXACT.quantize(_EXACT.scaleb(value, exponent), _UNIT)))
+    except (DecimalException, ValueError):  # not whole, out of all bounds, or no number
         return None
-    return whole(int(digits + fraction.ljust(exponent, "0")))
 
 
 def _code(currency: Any) -> str | None:
