@@ -1,8 +1,8 @@
 """Reading JSON from strangers: whatever is missing or of another type is None, and no number goes through a float."""
 
-from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -10,6 +10,8 @@ import msgspec
 from webhookd.core.event import is_name, occurred_ms
 from webhookd.core.ledger import DETAIL_CHARS_MAX, REFERENCES_MAX
 from webhookd.providers.provider import JSON_ERRORS, NotUnderstoodError
+
+_IDENT_MAX = 10**30
 
 
 def _decimal(digits: str) -> Decimal | None:
@@ -44,9 +46,9 @@ def _parse_parts(body: bytes) -> dict[str, Any]:
     except JSON_ERRORS:
         raise NotUnderstoodError("no JSON object") from None
     found = {}
-    for name, raw in parts.items():
+    for each, raw in parts.items():
         try:
-            found[name] = _any.decode(raw)
+            found[each] = _any.decode(raw)
         except JSON_ERRORS:
             continue
     return found
@@ -54,10 +56,10 @@ def _parse_parts(body: bytes) -> dict[str, Any]:
 
 def at(node: Any, *path: str) -> Any:
     """What is there, or None."""
-    for name in path:
+    for each in path:
         if not isinstance(node, dict):
             return None
-        node = node.get(name)
+        node = node.get(each)
     return node
 
 
@@ -67,10 +69,18 @@ def text(node: Any, *path: str) -> str | None:
     return found if is_name(found) else None
 
 
+def name(found: Any) -> str | None:
+    """What was found, if it is such a text."""
+    return found if is_name(found) else None
+
+
 def ident(node: Any, *path: str) -> str | None:
     """An id that may be a string or a whole number."""
-    found = at(node, *path)
-    if type(found) is int and 0 <= found < 10**30:
+    return _ident(at(node, *path))
+
+
+def _ident(found: Any) -> str | None:
+    if type(found) is int and 0 <= found < _IDENT_MAX:
         return str(found)
     return found if is_name(found) else None
 
@@ -78,13 +88,15 @@ def ident(node: Any, *path: str) -> str | None:
 def expandable(node: Any, *path: str) -> str | None:
     """An id, or the id of the object that stands in its place."""
     found = at(node, *path)
-    return text(found, "id") if isinstance(found, dict) else text(node, *path)
+    if isinstance(found, dict):
+        found = found.get("id")
+    return found if is_name(found) else None
 
 
 def word(node: Any, *path: str) -> str | None:
     """A provider's word for a state, short enough to be kept."""
-    found = text(node, *path)
-    return found if found is not None and len(found) <= DETAIL_CHARS_MAX else None
+    found = at(node, *path)
+    return found if is_name(found) and len(found) <= DETAIL_CHARS_MAX else None
 
 
 def seconds(node: Any, *path: str) -> int | None:
@@ -107,11 +119,11 @@ def moment(node: Any, *path: str) -> int | None:
 
 def references(*found: str | None) -> tuple[str, ...]:
     """Those that are there, each once, at most REFERENCES_MAX."""
-    return tuple(dict.fromkeys(each for each in found if each is not None))[:REFERENCES_MAX]
+    return tuple(dict.fromkeys([each for each in found if each is not None]))[:REFERENCES_MAX]
 
 
 def values(node: Any) -> list[str]:
     """The short texts and whole numbers of an object such as `metadata` or `notes`, as texts."""
-    if not isinstance(node, Mapping):
+    if not isinstance(node, dict):
         return []
-    return [name for key in list(node)[:REFERENCES_MAX] if (name := ident(node, key)) is not None]
+    return [each for found in islice(node.values(), REFERENCES_MAX) if (each := _ident(found)) is not None]
