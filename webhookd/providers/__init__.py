@@ -2,9 +2,19 @@
 
 from collections.abc import Mapping
 
-from webhookd.providers.provider import Provider
+from webhookd.core.event import Hook, Reading
+from webhookd.providers.flutterwave import Flutterwave
+from webhookd.providers.provider import NotUnderstoodError, Provider
 from webhookd.providers.standard import Standard
 from webhookd.providers.stripe import Stripe
 
-PROVIDERS: Mapping[str, type[Provider]] = {"stripe": Stripe, "standard": Standard}
+PROVIDERS: Mapping[str, type[Provider]] = {"stripe": Stripe, "standard": Standard, "flutterwave": Flutterwave}
 """Every provider by name."""
+
+
+def reread(provider: str, hook: Hook) -> Reading | None:
+    """A stored hook read again; None when its envelope cannot be understood."""
+    try:
+        return PROVIDERS[provider].read(hook)
+    except NotUnderstoodError:
+        return None
