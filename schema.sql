@@ -78,6 +78,7 @@ CREATE TABLE route (
   pattern       TEXT    NOT NULL,
   endpoint      INTEGER NOT NULL REFERENCES endpoint ON DELETE CASCADE,
   first_wait_ms INTEGER NOT NULL,
+  added_at      INTEGER NOT NULL,
   PRIMARY KEY (source, is_glob, pattern, endpoint)
 ) STRICT, WITHOUT ROWID;
 

@@ -10,6 +10,7 @@ from webhookd.cli.listen import listen
 from webhookd.cli.serve import serve
 from webhookd.cli.status import status
 from webhookd.cli.trigger import trigger
+from webhookd.cli.verify import verify
 
 app = typer.Typer(
     help="A payment-webhook gateway in one process: 200 means fsynced, kill -9 loses nothing.\n\n"
@@ -22,6 +23,7 @@ app.command()(serve)
 app.command()(listen)
 app.command()(trigger)
 app.command()(status)
+app.command()(verify)
 app.add_typer(events.app, name="events")
 app.add_typer(deliveries.app, name="deliveries")
 app.add_typer(endpoints.app, name="endpoints")

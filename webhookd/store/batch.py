@@ -122,7 +122,7 @@ def _bind_to_known(connection: sqlite3.Connection, event: Event) -> None:
 
 
 def _insert(connection: sqlite3.Connection, events: Sequence[Event]) -> dict[int, Appended]:
-    values = [value for event in events for value in _event_values(event)]
+    values = [value for event in events for value in event_values(event)]
     added = connection.execute(insert_events(len(events)), values).rowcount
     if added == len(events):
         return {event.key: Appended(event.id, _status(event.state)) for event in events}
@@ -157,7 +157,8 @@ def _status(state: str) -> Any:
     return "quarantined" if state == "quarantined" else "accepted"
 
 
-def _event_values(event: Event) -> tuple[Any, ...]:
+def event_values(event: Event) -> tuple[Any, ...]:
+    """What EVENT_COLUMNS hold."""
     return (
         *(event.key, event.salt, event.source, event.provider, event.provider_event_id, event.type, event.state),
         *(event.received_at, event.occurred_at, event.payment_id),

@@ -113,6 +113,24 @@ async def open_reader(path: Path) -> SerialConnection:
     return await _open(path, _set(path, _READER_PRAGMAS))
 
 
+def open_beside(path: Path) -> sqlite3.Connection:
+    """An empty database of its own (in memory, or in a temporary file as it grows) with the log attached as `log`.
+
+    The log is read only here, whoever else has it open; without a daemon, too. Raises WrongDatabaseError, StoreError.
+    """
+    connection = driver.connect("", isolation_level=None, check_same_thread=False, uri=True)
+    try:
+        connection.executescript(schema())
+        connection.execute("DROP TRIGGER event_is_owed")  # there is nobody to owe it to
+        connection.execute("ATTACH ? AS log", (f"{path.resolve().as_uri()}?mode=ro",))
+        _recognise(connection, "log.")
+        connection.execute("PRAGMA synchronous = 0")
+    except Exception as error:
+        connection.close()
+        raise sorted_error(error) from error
+    return connection
+
+
 async def _open(path: Path, *steps: Callable[[sqlite3.Connection], None]) -> SerialConnection:
     def connect() -> sqlite3.Connection:
         return driver.connect(path, isolation_level=None, check_same_thread=False, cached_statements=300)
@@ -139,8 +157,8 @@ def _set(path: Path, pragmas: dict[str, Any]) -> Callable[[sqlite3.Connection], 
     return set_and_read_back
 
 
-def _is_empty(connection: sqlite3.Connection) -> bool:
-    (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+def _is_empty(connection: sqlite3.Connection, database: str = "") -> bool:
+    (tables,) = connection.execute(f"SELECT count(*) FROM {database}sqlite_schema").fetchone()  # noqa: S608
     return bool(tables == 0)
 
 
@@ -150,12 +168,12 @@ def _create(connection: sqlite3.Connection) -> None:
         connection.executescript(f"BEGIN IMMEDIATE; {schema()} COMMIT;")
 
 
-def _recognise(connection: sqlite3.Connection) -> None:
+def _recognise(connection: sqlite3.Connection, database: str = "") -> None:
     """Before anything is set in it: a stranger's file stays as it is."""
-    if _is_empty(connection):
+    if _is_empty(connection, database):
         return
-    (application_id,) = connection.execute("PRAGMA application_id").fetchone()
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    (application_id,) = connection.execute(f"PRAGMA {database}application_id").fetchone()
+    (version,) = connection.execute(f"PRAGMA {database}user_version").fetchone()
     if application_id != APPLICATION_ID:
         raise WrongDatabaseError("the database file is another program's (its application_id is not webhookd's)")
     if version != SCHEMA_VERSION:

@@ -5,10 +5,17 @@ from functools import cache
 from importlib import resources
 from pathlib import Path
 
+FACT_COLUMNS = (
+    *("kind", "object_id", "status", "detail", "major", "minor", "counts"),
+    *("amount", "currency", "exponent", "refunded", "reference", "names"),
+)
 EVENT_COLUMNS = (
     *("key", "salt", "source", "provider", "provider_event_id", "type", "state", "received_at"),
-    *("occurred_at", "payment_id", "kind", "object_id", "status", "detail", "major", "minor", "counts", "amount"),
-    *("currency", "exponent", "refunded", "reference", "names", "headers", "sha256", "size", "body"),
+    *("occurred_at", "payment_id", *FACT_COLUMNS, "headers", "sha256", "size", "body"),
+)
+LEDGER_COLUMNS = (
+    *("provider", "kind", "id", "status", "detail", "major", "minor", "tie", "occurred_at", "amount", "currency"),
+    *("exponent", "payment_id", "reference", "refunded", "refunded_at", "counted_at", "first_event"),
 )
 ATTEMPT_COLUMNS = (
     *("event", "endpoint", "number", "started_at", "duration_ms", "status"),
@@ -39,6 +46,8 @@ def _file(name: str) -> Mapping[str, str]:
 
 
 SQL = {**_file("sqlite.sql"), **_file("ledger.sql")}
+AUDIT = _file("audit.sql")
+"""What runs beside the log, on a connection of `open_beside`: `main` is the recount, `log` what is kept."""
 
 
 @cache

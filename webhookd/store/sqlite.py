@@ -1,16 +1,18 @@
 """The event log and its outbox in SQLite: one connection writes, group-committed; two others only read."""
 
+import asyncio
 import secrets
 import sqlite3
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
 import msgspec
 
 from webhookd.core.delivery import Due, Settlement
-from webhookd.core.endpoint import Endpoint, EndpointSpec, routes
+from webhookd.core.endpoint import Endpoint, EndpointSpec, Route, routes
 from webhookd.core.event import Appended, Event
 from webhookd.core.identifier import COUNTER_BITS, key_floor
 from webhookd.core.signature import new_secret, symmetric_key
@@ -29,9 +31,11 @@ from webhookd.store.protocol import (
     StoreError,
 )
 from webhookd.store.queries import SQL
+from webhookd.store.recount import Recount, Reread
 
 QUEUE_WRITES_MAX = 4096
 QUEUE_BYTES_MAX = 64 * 2**20
+REBUILT_TOGETHER = 200
 _KEY_MAX = 2**63 - 1
 _encode = msgspec.json.Encoder().encode
 _headers = msgspec.json.Decoder(list[tuple[str, str]])
@@ -193,6 +197,29 @@ class SqliteStore:
     async def odd_events(self) -> Mapping[str, int]:
         return dict(await self._history_reader.read(SQL["odd_events"]))
 
+    async def rebuild_ledger(self, reread: Reread, told: Callable[[int, int], None]) -> int:
+        """Count the log again and put right what the ledger has otherwise; how many objects that were.
+
+        Goes on beside everything else, in steps that each are one transaction: a crash leaves some put right, and
+        nothing worse. `told` hears how many events of how many are counted.
+        """
+        recount = await asyncio.to_thread(Recount, self._path, reread)
+        try:
+            total = await asyncio.to_thread(recount.total)
+            counting = recount.follow()
+            while (done := await asyncio.to_thread(next, counting, None)) is not None:
+                if outdated := recount.outdated:
+                    await self._change(partial(recount.put_facts_right, outdated=outdated))
+                told(done, total)
+            objects = await asyncio.to_thread(
+                lambda: list(dict.fromkeys(each.object for each in recount.differences()))
+            )
+            for first in range(0, len(objects), REBUILT_TOGETHER):
+                await self._change(partial(recount.put_right, objects=objects[first : first + REBUILT_TOGETHER]))
+            return len(objects)
+        finally:
+            await asyncio.to_thread(recount.close)
+
     # --- The one writer
 
     async def _change(self, change: Change) -> object:
@@ -221,18 +248,18 @@ def _adopt(
     for number, name, _url, _state, managed_by, _secret in rows:
         if managed_by != "config":
             continue
-        connection.execute(SQL["unsubscribe"], (number,))
-        if name not in wanted:
+        wants: list[Route] = []
+        if name in wanted:
+            wants = routes(wanted[name].sources, wanted[name].events)
+        else:
             connection.execute(SQL["disable_endpoint"], (number,))
-            continue
-        spec = wanted[name]
-        connection.executemany(
-            SQL["subscribe"],
-            [
-                (row.source, row.is_glob, row.pattern, number, spec.retry.waits_ms[0])
-                for row in routes(spec.sources, spec.events)
-            ],
-        )
+        keep = {(row.source, row.is_glob, row.pattern) for row in wants}
+        for known in connection.execute(SQL["routes"], (number,)).fetchall():
+            if known not in keep:
+                connection.execute(SQL["unroute"], (*known, number))
+        for row in wants:
+            first_wait_ms = wanted[name].retry.waits_ms[0]
+            connection.execute(SQL["route"], (row.source, row.is_glob, row.pattern, number, first_wait_ms, now_ms))
     return connection.execute(SQL["endpoints"]).fetchall()
 
 

@@ -44,11 +44,15 @@ UPDATE endpoint SET state = 'disabled' WHERE number = ?;
 -- set_endpoint_state: paused or resumed by a person
 UPDATE endpoint SET state = ? WHERE name = ? AND state <> 'disabled';
 
--- unsubscribe: forget what an endpoint wants
-DELETE FROM route WHERE endpoint = ?;
+-- routes: what an endpoint wants
+SELECT source, is_glob, pattern FROM route WHERE endpoint = ?;
 
--- subscribe: one routing row
-INSERT OR IGNORE INTO route (source, is_glob, pattern, endpoint, first_wait_ms) VALUES (?, ?, ?, ?, ?);
+-- unroute: it no longer wants this
+DELETE FROM route WHERE source = ? AND is_glob = ? AND pattern = ? AND endpoint = ?;
+
+-- route: it wants this, from now on unless it did before
+INSERT INTO route (source, is_glob, pattern, endpoint, first_wait_ms, added_at) VALUES (?, ?, ?, ?, ?, ?)
+  ON CONFLICT DO UPDATE SET first_wait_ms = excluded.first_wait_ms;
 
 -- endpoints: all that there are
 SELECT number, name, url, state, managed_by, secret FROM endpoint ORDER BY number;

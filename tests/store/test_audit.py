@@ -1,0 +1,223 @@
+"""What `verify` finds, each on a database that somebody broke on purpose, and what a rebuild puts right."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.making import NOW_MS, event, spec
+from webhookd.core.delivery import Outcome, settle
+from webhookd.core.event import Event, Hook, Reading
+from webhookd.core.ledger import Fact
+from webhookd.core.money import Money
+from webhookd.core.retry import RetryPolicy
+from webhookd.store.audit import Finding, audit
+from webhookd.store.connection import WrongDatabaseError, driver
+from webhookd.store.protocol import LedgerFilter
+from webhookd.store.queries import AUDIT
+from webhookd.store.recount import Recount
+from webhookd.store.sqlite import SqliteStore
+
+USD = Money(1000, "USD", 2)
+UNHEARD_OF = """INSERT INTO ledger (provider, kind, id, status, major, minor, tie, first_event)
+    SELECT provider, 'refund', 're_9', 'succeeded', 1, 0, '', first_event FROM ledger LIMIT 1"""
+BODIES: dict[bytes, Reading] = {}
+"""What each body says, for a reader that needs no provider."""
+
+
+def reread(_provider: str, hook: Hook) -> Reading | None:
+    return BODIES.get(hook.body)
+
+
+def told(fact: Fact | None, payment: str = "pay_1", **fields: Any) -> Event:
+    made = event(fact=fact, payment_id=payment, occurred_at=NOW_MS, body=f"{len(BODIES)}".encode(), **fields)
+    BODIES[made.body] = Reading(made.provider_event_id, made.type, NOW_MS, payment, fact)
+    return made
+
+
+def captured(payment: str = "pay_1", **fields: Any) -> Event:
+    return told(Fact("payment", payment, "captured", money=USD, reference="order 7"), payment, **fields)
+
+
+def refunded(number: int, payment: str = "pay_1") -> Event:
+    return told(Fact("refund", f"re_{number}", "succeeded", money=Money(100, "USD", 2)), payment)
+
+
+def path_of(store: SqliteStore) -> Path:
+    return store._path
+
+
+async def broken(store: SqliteStore, *statements: str) -> list[Finding]:
+    """What is found once somebody with a grudge has been at the database."""
+
+    def harm(connection: Any) -> None:
+        for statement in statements:
+            connection.execute(statement)
+
+    await store._change(harm)
+    return list(audit(path_of(store), reread))
+
+
+@pytest.fixture
+async def shop(store: SqliteStore) -> SqliteStore:
+    """A captured payment with a refund, owed to one endpoint and delivered."""
+    await store.adopt([spec("shop")], NOW_MS - 1)
+    store.announce(lambda owed, _complete: found.extend(owed))
+    found: list[Any] = []
+    for each in (captured(), refunded(1)):
+        await store.append(each)
+    for due in found:
+        outcome = Outcome(NOW_MS, 5, 200)
+        await store.settle(settle(due, outcome, RetryPolicy((0,)), NOW_MS, 0))
+    return store
+
+
+async def test_a_sound_database_has_nothing_to_find(shop: SqliteStore):
+    assert list(audit(path_of(shop), reread)) == []
+
+
+@pytest.mark.parametrize(
+    ("statement", "check", "detail"),
+    [
+        ("UPDATE ledger SET status = 'failed' WHERE kind = 'payment'", "ledger", "is not as the log has it: status"),
+        ("UPDATE ledger SET amount = 1, refunded = 5 WHERE id = 're_1'", "ledger", "amount, refunded"),
+        ("UPDATE ledger SET counted_at = NULL WHERE id = 're_1'", "ledger", "counted_at"),
+        ("DELETE FROM ledger WHERE id = 're_1'", "ledger", "is missing in the ledger"),
+        (UNHEARD_OF, "ledger", "no event speaks of it"),
+        ("DELETE FROM reference", "ledger", "reference 'order 7' is missing"),
+        ("UPDATE event SET body = x'00' WHERE payment_id = 'pay_1' AND kind = 'refund'", "bodies", "not those"),
+        ("DELETE FROM attempt WHERE number = 1", "deliveries", "counts 1 attempts, and 0 are on record"),
+        ("UPDATE delivery SET state = 'dead'", "payments", "endpoint shop will not hear of it: dead"),
+        ("UPDATE delivery SET state = 'cancelled'", "payments", "endpoint shop will not hear of it: cancelled"),
+    ],
+)
+async def test_every_broken_promise_is_found_and_named(shop: SqliteStore, statement: str, check: str, detail: str):
+    findings = await broken(shop, statement)
+    assert [finding.check for finding in findings if detail in finding.detail][:1] == [check], findings
+
+
+async def test_a_delivery_that_is_gone_is_found_for_the_event_and_for_the_payment(shop: SqliteStore):
+    findings = await broken(shop, "DELETE FROM attempt", "DELETE FROM delivery")
+    details = [finding.detail for finding in findings]
+    assert details.count("endpoint shop asked for it and was never owed it") == 2
+    assert "was captured, and no endpoint was ever owed that" in details
+
+
+async def test_a_captured_payment_that_nobody_subscribed_to_is_found(store: SqliteStore):
+    await store.append(captured())
+    [finding] = audit(path_of(store), reread)
+    assert (finding.check, finding.subject) == ("payments", "stripe pay_1")
+
+
+async def test_a_pending_delivery_is_no_broken_promise(store: SqliteStore):
+    await store.adopt([spec("shop")], NOW_MS - 1)
+    await store.append(captured())
+    assert list(audit(path_of(store), reread)) == []
+
+
+async def test_a_second_event_of_the_capture_that_was_delivered_is_enough(store: SqliteStore):
+    await store.adopt([spec("shop")], NOW_MS - 1)
+    await store.append(first := captured())
+    await store.append(captured(type="charge.succeeded"))
+    assert await broken(store, f"UPDATE delivery SET state = 'dead', due_at = NULL WHERE event = {first.key}") == []
+
+
+async def test_what_an_endpoint_asked_for_later_was_not_owed_to_it_before(store: SqliteStore):
+    await store.adopt([spec("shop")], NOW_MS - 1)
+    await store.append(captured())
+    await store.adopt([spec("shop"), spec("late")], NOW_MS + 5)
+    await store.adopt([spec("shop", events=("charge.*",)), spec("late")], NOW_MS + 10)
+    assert list(audit(path_of(store), reread)) == []
+
+
+async def test_an_unchanged_wish_keeps_its_age_when_the_configuration_is_read_again(store: SqliteStore):
+    await store.adopt([spec("shop")], NOW_MS - 5)
+    await store.adopt([spec("shop", waits_ms=(7, 9))], NOW_MS + 5)
+    rows = await store._history_reader.read("SELECT added_at, first_wait_ms FROM route")
+    assert rows == [(NOW_MS - 5, 7)]
+
+
+async def test_a_strangers_database_is_refused(tmp_path: Path):
+    path = tmp_path / "other.db"
+    connection = driver.connect(path)
+    connection.execute("CREATE TABLE x (y)")
+    connection.close()
+    with pytest.raises(WrongDatabaseError):
+        list(audit(path, reread))
+
+
+async def test_a_copy_can_be_verified_where_nobody_runs(shop: SqliteStore, tmp_path: Path):
+    copy = tmp_path / "copy with a space?.db"
+    await shop._change(lambda _connection: None)
+    connection = driver.connect(path_of(shop))
+    connection.execute("VACUUM INTO ?", (str(copy),))
+    connection.close()
+    assert list(audit(copy, reread)) == []
+
+
+@pytest.mark.parametrize("name", sorted(AUDIT))
+async def test_every_query_of_the_audit_fits_the_schema(store: SqliteStore, name: str):
+    recount = Recount(path_of(store), reread)
+    recount.connection.execute("EXPLAIN " + AUDIT[name], {"begin": 0} if ":begin" in AUDIT[name] else ())
+    recount.close()
+
+
+async def ledger(store: SqliteStore) -> list[Any]:
+    return await store._history_reader.read("SELECT * FROM ledger ORDER BY provider, kind, id")
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        "DELETE FROM ledger",
+        "UPDATE ledger SET status = 'failed', major = 99",
+        "DELETE FROM reference",
+        UNHEARD_OF,
+    ],
+)
+async def test_a_rebuild_puts_the_ledger_right(shop: SqliteStore, harm: str):
+    before = await ledger(shop)
+    assert await broken(shop, harm) != []
+    told: list[tuple[int, int]] = []
+    assert await shop.rebuild_ledger(reread, lambda done, total: told.append((done, total))) > 0
+    assert await ledger(shop) == before
+    assert list(audit(path_of(shop), reread)) == []
+    assert told == [(2, 2)]
+    assert await shop.rebuild_ledger(reread, lambda _done, _total: None) == 0
+
+
+async def test_a_rebuild_reads_old_events_as_they_are_read_now(shop: SqliteStore):
+    body = b"once not understood"
+    await shop.append(event(body=body, type="payment.teleported", occurred_at=None))
+    BODIES[body] = Reading("x", "payment.teleported", NOW_MS, "pay_2", Fact("payment", "pay_2", "captured", money=USD))
+    assert any(finding.detail == "is missing in the ledger" for finding in audit(path_of(shop), reread))
+    await shop.rebuild_ledger(reread, lambda _done, _total: None)
+    [found] = await shop.ledger.payments(LedgerFilter(), 1)
+    assert (found.id, found.status) == ("pay_2", "captured")
+    assert len(await shop.ledger.events_of("stripe", "payment", "pay_2", 10)) == 1
+
+
+async def test_events_that_come_during_a_rebuild_are_in_the_ledger_after_it(
+    shop: SqliteStore, monkeypatch: pytest.MonkeyPatch
+):
+    await broken(shop, "UPDATE ledger SET status = 'failed' WHERE kind = 'payment'")
+    loop = asyncio.get_running_loop()
+    differences = Recount.differences
+
+    def differences_and_one_more(recount: Recount) -> Any:
+        found = list(differences(recount))
+        asyncio.run_coroutine_threadsafe(_append(shop, refunded(2)), loop).result()
+        return found
+
+    monkeypatch.setattr(Recount, "differences", differences_and_one_more)
+    await shop.rebuild_ledger(reread, lambda _done, _total: None)
+    monkeypatch.undo()
+    found = await shop.ledger.payment("stripe", "pay_1")
+    assert found is not None
+    assert (found.status, found.refunded) == ("partially_refunded", 200)
+    assert [each.check for each in audit(path_of(shop), reread) if each.check == "ledger"] == []
+
+
+async def _append(store: SqliteStore, each: Event) -> None:
+    await store.append(each)

@@ -1,0 +1,61 @@
+-- ledger_differences: rows that the two ledgers do not agree on, and in what
+SELECT m.provider, m.kind, m.id, iif(l.id IS NULL, 'missing', NULL),
+       m.status IS NOT l.status, m.detail IS NOT l.detail, m.major IS NOT l.major, m.minor IS NOT l.minor,
+       m.tie IS NOT l.tie, m.occurred_at IS NOT l.occurred_at, m.amount IS NOT l.amount, m.currency IS NOT l.currency,
+       m.exponent IS NOT l.exponent, m.payment_id IS NOT l.payment_id, m.reference IS NOT l.reference, m.refunded IS NOT l.refunded,
+       m.refunded_at IS NOT l.refunded_at, m.counted_at IS NOT l.counted_at, 0
+FROM main.ledger AS m LEFT JOIN log.ledger AS l ON l.provider = m.provider AND l.kind = m.kind AND l.id = m.id
+WHERE (l.id IS NULL OR l.first_event >= :begin) AND (l.id IS NULL OR
+       m.status IS NOT l.status OR m.detail IS NOT l.detail OR m.major IS NOT l.major OR m.minor IS NOT l.minor OR
+       m.tie IS NOT l.tie OR m.occurred_at IS NOT l.occurred_at OR m.amount IS NOT l.amount OR m.currency IS NOT l.currency OR
+       m.exponent IS NOT l.exponent OR m.payment_id IS NOT l.payment_id OR m.reference IS NOT l.reference OR m.refunded IS NOT l.refunded OR
+       m.refunded_at IS NOT l.refunded_at OR m.counted_at IS NOT l.counted_at)
+UNION ALL
+SELECT l.provider, l.kind, l.id, 'extra', 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0
+FROM log.ledger AS l
+WHERE l.first_event >= :begin
+  AND NOT EXISTS (SELECT 1 FROM main.ledger AS m WHERE m.provider = l.provider AND m.kind = l.kind AND m.id = l.id);
+
+-- reference_differences: names that payments have in one of the two only
+SELECT m.name, m.provider, m.payment_id, 'missing' FROM main.reference AS m
+WHERE NOT EXISTS (SELECT 1 FROM log.reference AS l
+                  WHERE l.name = m.name AND l.provider = m.provider AND l.payment_id = m.payment_id)
+UNION ALL
+SELECT l.name, l.provider, l.payment_id, 'extra' FROM log.reference AS l
+WHERE NOT EXISTS (SELECT 1 FROM main.reference AS m
+                  WHERE m.name = l.name AND m.provider = l.provider AND m.payment_id = l.payment_id)
+  AND NOT EXISTS (SELECT 1 FROM log.ledger AS p WHERE p.provider = l.provider AND p.kind = 'payment'
+                  AND p.id = l.payment_id AND p.first_event < :begin);
+
+-- not_owed: events that an endpoint asked for by then and that were never owed to it
+SELECT DISTINCT e.key, e.salt, n.name FROM log.event AS e JOIN log.route AS r JOIN log.endpoint AS n ON n.number = r.endpoint
+WHERE e.state <> 'quarantined' AND e.received_at > r.added_at AND r.source IN (e.source, '*')
+  AND CASE r.is_glob WHEN 1 THEN e.type GLOB r.pattern ELSE e.type = r.pattern END
+  AND NOT EXISTS (SELECT 1 FROM log.delivery AS d WHERE d.event = e.key AND d.endpoint = r.endpoint);
+
+-- owed_to_nobody: events that pass for routed and are owed to nobody
+SELECT key, salt FROM log.event
+WHERE state = 'accepted' AND NOT EXISTS (SELECT 1 FROM log.delivery AS d WHERE d.event = key);
+
+-- owed_twice: more than one delivery of an event to an endpoint; only a damaged index lets that be
+SELECT event, endpoint FROM log.delivery NOT INDEXED GROUP BY event, endpoint HAVING count(*) > 1;
+
+-- attempts_unlike: deliveries whose attempts on record are not those they count
+SELECT d.event, d.endpoint, d.attempts, (SELECT count(*) FROM log.attempt AS a WHERE a.event = d.event AND a.endpoint = d.endpoint)
+FROM log.delivery AS d
+WHERE d.attempts <> (SELECT count(*) FROM log.attempt AS a WHERE a.event = d.event AND a.endpoint = d.endpoint);
+
+-- captured_untold: captured payments, and an endpoint that is owed their capture and that none of it has reached or may
+-- yet reach; no endpoint when nobody was ever owed it
+SELECT p.provider, p.id, n.name, group_concat(DISTINCT d.state)
+FROM log.ledger AS p
+JOIN log.event AS e ON e.payment_id = p.id AND e.provider = p.provider AND e.kind = 'payment' AND e.counts = 1
+JOIN log.delivery AS d ON d.event = e.key JOIN log.endpoint AS n ON n.number = d.endpoint
+WHERE p.kind = 'payment' AND p.counted_at IS NOT NULL
+GROUP BY p.provider, p.id, d.endpoint HAVING sum(d.state IN ('delivered', 'pending')) = 0
+UNION ALL
+SELECT p.provider, p.id, NULL, NULL
+FROM log.ledger AS p
+WHERE p.kind = 'payment' AND p.counted_at IS NOT NULL AND p.first_event >= :begin
+  AND NOT EXISTS (SELECT 1 FROM log.event AS e JOIN log.delivery AS d ON d.event = e.key
+                  WHERE e.payment_id = p.id AND e.provider = p.provider AND e.kind = 'payment' AND e.counts = 1);
