@@ -16,6 +16,7 @@ class Certified:
 
     name = "certified"
     kept_headers = ("certified-signature",)
+    event_types = frozenset({"payment.made"})
 
     def verify(self, hook: Hook, now_s: int, evidence: Evidence) -> Verdict:
         if CERTIFICATE not in evidence:
