@@ -4,11 +4,19 @@ from collections.abc import Mapping
 
 from webhookd.core.event import Hook, Reading
 from webhookd.providers.flutterwave import Flutterwave
+from webhookd.providers.paystack import Paystack
 from webhookd.providers.provider import NotUnderstoodError, Provider
+from webhookd.providers.razorpay import Razorpay
 from webhookd.providers.standard import Standard
 from webhookd.providers.stripe import Stripe
 
-PROVIDERS: Mapping[str, type[Provider]] = {"stripe": Stripe, "standard": Standard, "flutterwave": Flutterwave}
+PROVIDERS: Mapping[str, type[Provider]] = {
+    "stripe": Stripe,
+    "standard": Standard,
+    "flutterwave": Flutterwave,
+    "paystack": Paystack,
+    "razorpay": Razorpay,
+}
 """Every provider by name."""
 
 
