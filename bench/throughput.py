@@ -1,10 +1,11 @@
-"""Events per second: a bare aiohttp echo, receiving alone, and hook to merchant, in turn in one run, and their ratios.
+"""Events per second: a bare aiohttp echo, receiving without and with the ledger, and hook to merchant; their ratios.
 
     python bench/throughput.py [--events 10000] [--rounds 3] [--json]
 
-Every hook is a signed Stripe event of about 1 KiB with an id of its own; 200 means verified, committed and fsynced.
-End to end is measured from the first hook sent to the last event that reached the merchant. Nothing else may run on
-the machine meanwhile. The ratios are what to compare: they hold when the machine's speed drifts.
+All in turn, in one run. Every hook is a signed Stripe event of about 1 KiB with an id of its own, of a payment of its
+own; 200 means verified, committed and fsynced. End to end is measured from the first hook sent to the last event that
+reached the merchant. Nothing else may run on the machine meanwhile. The ratios are what to compare: they hold when the
+machine's speed drifts.
 """
 
 import argparse
@@ -29,8 +30,11 @@ from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from bench.load import Load, Sink
+from webhookd.store.connection import open_writer
 
 SECRET = "whsec_bench"
+ECHO, NO_LEDGER = "bare aiohttp echo", "receive, no ledger"
+LEDGER_TRIGGERS = ("event_moves_ledger", "event_names_payment", "event_gives_references")
 CONNECTIONS = 64
 ENOUGH = 0.999
 """The share of hooks that must have been answered 200, or the run is refused."""
@@ -40,7 +44,7 @@ def requests(count: int, run: str) -> list[bytes]:
     """Signed hooks, made before the clock starts."""
     made = []
     now_s = int(time.time())
-    filler = "x" * 700
+    filler = "x" * 600
     for number in range(count):
         body = json.dumps(
             {
@@ -50,10 +54,14 @@ def requests(count: int, run: str) -> list[bytes]:
                 "created": now_s,
                 "data": {
                     "object": {
-                        "id": f"pi_{number}",
+                        "id": f"pi_{run}_{number:08}",
                         "object": "payment_intent",
                         "amount": 4200,
-                        "metadata": {"note": filler},
+                        "amount_received": 4200,
+                        "currency": "usd",
+                        "latest_charge": f"ch_{run}_{number:08}",
+                        "metadata": {"order_id": str(number), "note": filler},
+                        "status": "succeeded",
                     }
                 },
             }
@@ -80,10 +88,21 @@ def echo_server() -> Iterator[int]:
         process.wait()
 
 
+async def without_ledger(database: Path) -> None:
+    """Make the database before the daemon does, and take the ledger's triggers out of it."""
+    database.parent.mkdir(mode=0o700)
+    writer = await open_writer(database)
+    for trigger in LEDGER_TRIGGERS:
+        await writer.run(lambda connection, name=trigger: connection.execute(f"DROP TRIGGER {name}"))  # type: ignore[misc]
+    await writer.close()
+
+
 @asynccontextmanager
-async def daemon(endpoints: str) -> AsyncIterator[int]:
+async def daemon(endpoints: str, *, ledger: bool = True) -> AsyncIterator[int]:
     """A real daemon on a fresh data directory; its port for hooks."""
     with tempfile.TemporaryDirectory(prefix="webhookd-bench-") as directory:
+        if not ledger:
+            await without_ledger(Path(directory) / "data" / "webhookd.db")
         config = Path(directory) / "webhookd.toml"
         config.write_text(
             f"""
@@ -130,6 +149,11 @@ async def receive_rate(count: int, run: str) -> float:
         return await _rate(Load(requests(count, run), CONNECTIONS), port)
 
 
+async def no_ledger_rate(count: int, run: str) -> float:
+    async with daemon("", ledger=False) as port:
+        return await _rate(Load(requests(count, run), CONNECTIONS), port)
+
+
 async def end_to_end_rate(count: int, run: str) -> float:
     Sink.expect(count)
     loop = asyncio.get_running_loop()
@@ -156,7 +180,7 @@ async def _rate(load: Load, port: int) -> float:
 
 
 async def measure(count: int, rounds: int) -> dict[str, list[float]]:
-    kinds = {"bare aiohttp echo": echo_rate, "receive only": receive_rate, "end to end": end_to_end_rate}
+    kinds = {ECHO: echo_rate, NO_LEDGER: no_ledger_rate, "receive only": receive_rate, "end to end": end_to_end_rate}
     rates: dict[str, list[float]] = {name: [] for name in kinds}
     console = Console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
@@ -170,25 +194,30 @@ async def measure(count: int, rounds: int) -> dict[str, list[float]]:
 
 
 class Figure(msgspec.Struct):
-    """Medians over the rounds; `of_echo` is the median of the ratios within each round."""
+    """Medians over the rounds; `of_…` are medians of the ratios within each round."""
 
     events_per_s: int
     of_echo: float
+    of_no_ledger: float
     rounds: list[int]
+
+
+def _share(rates: list[float], of: list[float]) -> float:
+    return round(statistics.median(rate / base for rate, base in zip(rates, of, strict=True)), 3)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--events", type=int, default=10_000, help="hooks in each measurement")
-    parser.add_argument("--rounds", type=int, default=3, help="how often all three are measured, in turn")
+    parser.add_argument("--rounds", type=int, default=3, help="how often all are measured, in turn")
     parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
     arguments = parser.parse_args()
     rates = uvloop.run(measure(arguments.events, arguments.rounds))
-    echo = rates["bare aiohttp echo"]
     figures = {
         name: Figure(
             events_per_s=round(statistics.median(each)),
-            of_echo=round(statistics.median(rate / base for rate, base in zip(each, echo, strict=True)), 3),
+            of_echo=_share(each, rates[ECHO]),
+            of_no_ledger=_share(each, rates[NO_LEDGER]),
             rounds=[round(rate) for rate in each],
         )
         for name, each in rates.items()
@@ -196,9 +225,10 @@ def main() -> None:
     if arguments.json:
         print(msgspec.json.encode(figures).decode())
         return
-    table = Table("", "events/s", "of bare echo", "rounds")
+    table = Table("", "events/s", "of bare echo", "of no ledger", "rounds")
     for name, figure in figures.items():
-        table.add_row(name, str(figure.events_per_s), f"{figure.of_echo:.2f}", " ".join(map(str, figure.rounds)))
+        shares = f"{figure.of_echo:.2f}", f"{figure.of_no_ledger:.2f}"
+        table.add_row(name, str(figure.events_per_s), *shares, " ".join(map(str, figure.rounds)))
     Console().print(table)
 
 
