@@ -140,7 +140,11 @@ class Daemon:
         sockets = listen_sockets()
         admin = Admin(store, self._clock, self._metrics, self._health, dispatcher)
         admin_runner = web.AppRunner(
-            admin_app(admin, ensure_token(data_dir.path)), access_log=None, keepalive_timeout=15, shutdown_timeout=2
+            admin_app(ensure_token(data_dir.path), admin),
+            access_log=None,
+            keepalive_timeout=15,
+            shutdown_timeout=2,
+            handler_cancellation=True,
         )
         hooks_runner = web.ServerRunner(
             HookServer(routes.handle, body_bytes_max=config.server.max_body), shutdown_timeout=RECEIVE_GRACE_S

@@ -1,14 +1,15 @@
 """The API on the admin listener, as far as the commands need it, and /metrics."""
 
+import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
-import msgspec
 import structlog
 from aiohttp import web
 
 from webhookd import __version__
+from webhookd.admin.answers import BusyError, NotFoundError, RefusedError, json_answer, problem_answer
 from webhookd.admin.list_query import QueryError, list_filter
 from webhookd.admin.token import is_bearer
 from webhookd.admin.views import (
@@ -25,12 +26,10 @@ from webhookd.core.delivery import DELIVERY_STATES
 from webhookd.core.endpoint import EndpointState
 from webhookd.core.event import EVENT_STATES
 from webhookd.core.identifier import UnknownIdError, parse_delivery_id, parse_event_id
-from webhookd.core.problem import PROBLEM_JSON, problem_body
 from webhookd.store.protocol import Backlog, Endpoints, History, StoreUnavailableError
 
 RATE_WINDOW_S = 60.0
 _CSP = "default-src 'none'; frame-ancestors 'none'"
-_encode = msgspec.json.Encoder().encode
 _log = structlog.get_logger("webhookd.admin")
 
 
@@ -91,6 +90,7 @@ class Admin:
             web.get("/api/v1/deliveries/{id}", self.delivery),
             web.post("/api/v1/endpoints/{name}/pause", self.pause),
             web.post("/api/v1/endpoints/{name}/resume", self.resume),
+            web.get("/metrics", self.metrics),
         ]
 
     def sample(self) -> None:
@@ -107,7 +107,7 @@ class Admin:
         (first_at, accepted, delivered), (last_at, accepted_now, delivered_now) = self._samples[0], self._samples[-1]
         seconds = max(last_at - first_at, 1.0)
         why = self._readiness.unready()
-        return _json(
+        return json_answer(
             Status(
                 version=__version__,
                 ready=why is None,
@@ -145,24 +145,24 @@ class Admin:
         narrowed, limit = list_filter(request.query, {"after"}, EVENT_STATES, cursor_numbers=1)
         rows = await self._store.events(narrowed, limit)
         more = len(rows) == limit and narrowed.after is None
-        return _json(Page([event_view(row) for row in rows], cursor_text(rows[-1].key) if more else None))
+        return json_answer(Page([event_view(row) for row in rows], cursor_text(rows[-1].key) if more else None))
 
     async def event(self, request: web.Request) -> web.Response:
         key, salt = parse_event_id(request.match_info["id"])
         row = await self._store.event(key, salt)
         if row is None:
-            raise _NotFoundError
+            raise NotFoundError
         deliveries = [
             delivery_view(each, await self._store.attempts(each.event, each.endpoint))
             for each in await self._store.deliveries_of(key)
         ]
-        return _json(event_view(row, deliveries))
+        return json_answer(event_view(row, deliveries))
 
     async def body(self, request: web.Request) -> web.Response:
         key, salt = parse_event_id(request.match_info["id"])
         body = await self._store.body(key) if await self._store.event(key, salt) is not None else None
         if body is None:
-            raise _NotFoundError
+            raise NotFoundError
         # Hostile bytes: a download, never a page.
         return web.Response(
             body=body,
@@ -177,14 +177,14 @@ class Admin:
         narrowed, limit = list_filter(request.query, {"endpoint"}, DELIVERY_STATES, cursor_numbers=2)
         rows = await self._store.deliveries(narrowed, limit)
         cursor = cursor_text(rows[-1].event, rows[-1].endpoint) if len(rows) == limit else None
-        return _json(Page([delivery_view(row) for row in rows], cursor))
+        return json_answer(Page([delivery_view(row) for row in rows], cursor))
 
     async def delivery(self, request: web.Request) -> web.Response:
         event, endpoint = parse_delivery_id(request.match_info["id"])
         row = await self._store.delivery(event, endpoint)
         if row is None:
-            raise _NotFoundError
-        return _json(delivery_view(row, await self._store.attempts(event, endpoint)))
+            raise NotFoundError
+        return json_answer(delivery_view(row, await self._store.attempts(event, endpoint)))
 
     async def pause(self, request: web.Request) -> web.Response:
         return await self._set_state(request.match_info["name"], "paused")
@@ -194,62 +194,63 @@ class Admin:
 
     async def _set_state(self, name: str, state: Any) -> web.Response:
         if not await self._store.set_endpoint_state(name, state):
-            raise _NotFoundError
+            raise NotFoundError
         self._traffic.set_state(name, state)
         row = next(row for row in await self._store.backlog() if row.endpoint == name)
-        return _json(self._endpoint(row))
+        return json_answer(self._endpoint(row))
 
     async def metrics(self, _request: web.Request) -> web.Response:
         self._numbers.backlog(await self._store.backlog(), self._clock.now_ms())
         return web.Response(body=self._numbers.text(), headers={"Content-Type": "text/plain; version=0.0.4"})
 
 
-def admin_app(admin: Admin, token: str) -> web.Application:
+class Part(Protocol):
+    """What answers a part of the API."""
+
+    def routes(self) -> list[web.RouteDef]: ...
+
+
+def admin_app(token: str, *parts: Part) -> web.Application:
+    """Its runner may cancel what only reads when the client leaves; what changes something goes on to its end."""
+    changes: set[asyncio.Future[web.StreamResponse]] = set()
+
+    async def to_its_end(handling: Awaitable[web.StreamResponse]) -> web.StreamResponse:
+        change = asyncio.ensure_future(handling)
+        changes.add(change)
+        change.add_done_callback(changes.discard)
+        return await asyncio.shield(change)
+
     @web.middleware
     async def guard(request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> Any:
         try:
             if request.path.startswith("/api/") and not is_bearer(request.headers.get("Authorization"), token):
-                raise _RefusedError(401, "Send Authorization: Bearer with the token in DATA_DIR/admin.token.")
-            response = await handler(request)
-        except _RefusedError as refused:
-            response = _problem(refused.status, str(refused))
+                raise RefusedError(401, "Send Authorization: Bearer with the token in DATA_DIR/admin.token.")
+            handling = handler(request)
+            response = await (handling if request.method in ("GET", "HEAD") else to_its_end(handling))
+        except RefusedError as refused:
+            response = problem_answer(refused.status, str(refused))
             response.headers["WWW-Authenticate"] = "Bearer"
-        except (_NotFoundError, UnknownIdError):
-            response = _problem(404, "There is nothing with this name or id.")
+        except (NotFoundError, UnknownIdError):
+            response = problem_answer(404, "There is nothing with this name or id.")
         except QueryError as error:
-            response = _problem(422, str(error))
+            response = problem_answer(422, str(error))
         except StoreUnavailableError:
-            response = _problem(503, "The store did not answer in time; narrow the list by time, or try again.")
+            response = problem_answer(503, "The store did not answer in time; narrow the list by time, or try again.")
+        except BusyError as error:
+            response = problem_answer(503, str(error))
+            response.headers["Retry-After"] = "1"
         except web.HTTPException as answer:
-            response = _problem(answer.status, answer.reason)
+            response = problem_answer(answer.status, answer.reason)
             if allow := answer.headers.get("Allow"):
                 response.headers["Allow"] = allow
         except Exception as error:  # noqa: BLE001 - told as a problem, logged without what was sent
             _log.error("admin_request_failed", kind=type(error).__name__, reason=str(error)[:200])
-            response = _problem(500, "Something went wrong here; the log says what.")
+            response = problem_answer(500, "Something went wrong here; the log says what.")
         response.headers["X-Content-Type-Options"] = "nosniff"
         response.headers["Cache-Control"] = "no-store"
         response.headers.setdefault("Content-Security-Policy", _CSP)
         return response
 
     app = web.Application(middlewares=[guard], client_max_size=2**20)
-    app.router.add_routes([*admin.routes(), web.get("/metrics", admin.metrics)])
+    app.router.add_routes([route for part in parts for route in part.routes()])
     return app
-
-
-class _RefusedError(Exception):
-    def __init__(self, status: int, detail: str) -> None:
-        super().__init__(detail)
-        self.status = status
-
-
-class _NotFoundError(Exception):
-    pass
-
-
-def _json(value: object) -> web.Response:
-    return web.Response(body=_encode(value), content_type="application/json")
-
-
-def _problem(status: int, detail: str) -> web.Response:
-    return web.Response(status=status, body=problem_body(status, detail), headers={"Content-Type": PROBLEM_JSON})
