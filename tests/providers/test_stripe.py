@@ -228,14 +228,18 @@ def test_an_event_is_known_by_its_id_type_time_and_payment() -> None:
         ({"id": "re_1", "object": "refund", "charge": "ch_1", "payment_intent": "pi_7"}, "pi_7"),
         ({"id": "dp_1", "object": "dispute", "charge": {"id": "ch_1"}, "payment_intent": "pi_7"}, "pi_7"),
         ({"id": "cs_1", "object": "checkout.session", "payment_intent": "pi_7"}, "pi_7"),
-        ({"id": "ch_1", "object": "charge", "payment_intent": None}, None),
+        ({"id": "ch_1", "object": "charge", "payment_intent": None}, "ch_1"),
+        ({"id": "re_1", "object": "refund", "charge": "ch_1", "payment_intent": None}, "ch_1"),
+        ({"id": "fee_1", "object": "application_fee", "charge": "ch_1"}, None),
         ({"id": "in_1", "object": "invoice"}, None),
         ({"id": "ch_1", "object": "charge", "payment_intent": ""}, None),
         ({"id": "ch_1", "object": "charge", "payment_intent": "pi\x00"}, None),
         ({"id": "ch_1", "object": "charge", "payment_intent": "p" * 256}, None),
     ],
 )
-def test_the_payment_is_the_intent_that_the_events_object_is_or_points_to(subject: Any, payment_id: str | None) -> None:
+def test_the_payment_is_the_intent_that_the_events_object_is_or_points_to_or_the_charge_without_one(
+    subject: Any, payment_id: str | None
+) -> None:
     assert read(event(subject)).payment_id == payment_id
 
 
@@ -374,6 +378,8 @@ def test_stripes_own_objects_and_recorded_events_are_read_with_their_payment() -
         intent = subject["id"] if subject["object"] == "payment_intent" else subject.get("payment_intent")
         assert (ours.provider_event_id, ours.type) == (theirs.id, theirs.type), path.name
         assert ours.occurred_at == theirs.created * 1_000, path.name
+        if intent is None and "payment_intent" in subject:
+            intent = subject["id"] if subject["object"] == "charge" else subject.get("charge")
         assert ours.payment_id == (intent["id"] if isinstance(intent, dict) else intent), path.name
     assert read_events >= 2
 

@@ -1,20 +1,23 @@
-"""What a Stripe event says: its envelope, and the facts about money in `data.object`."""
+"""What a Stripe event says: its envelope. What it says about money is read in `facts`."""
 
-from webhookd.core.event import Hook, Reading
+from webhookd.core.event import Hook, Reading, occurred_ms
 from webhookd.providers.provider import NotUnderstoodError
-from webhookd.providers.tree import at, expandable, moment, parse, seconds, text
+from webhookd.providers.stripe.facts import said
+from webhookd.providers.tree import moment, name, parse
 
 
 def read(hook: Hook) -> Reading:
-    """Raises NotUnderstoodError."""
+    """Raises NotUnderstoodError.
+
+    The event's own id tells repetitions apart. Its `created` is when it occurred; the `t` of the signature is not: it
+    is that of this delivery.
+    """
     event = parse(hook.body)
-    event_id, event_type = text(event, "id"), text(event, "type")
+    event_id, event_type = name(event.get("id")), name(event.get("type"))
     if event_id is None or event_type is None:
         raise NotUnderstoodError("id or type is missing, empty, too long or unprintable")
+    created = event.get("created")
     # Seconds, or the time as text in Stripe's v2 events.
-    occurred_at = seconds(event, "created") or moment(event, "created")
-    subject = at(event, "data", "object")
-    payment_id = (
-        text(subject, "id") if at(subject, "object") == "payment_intent" else expandable(subject, "payment_intent")
-    )
-    return Reading(event_id, event_type, occurred_at, payment_id)
+    occurred_at = occurred_ms(created) if type(created) is int else moment(event, "created")
+    payment_id, fact = said(event)
+    return Reading(event_id, event_type, occurred_at, payment_id, fact)
