@@ -28,6 +28,8 @@ Kind = Literal[
     "downtime",
 ]
 KINDS: Sequence[Kind] = get_args(Kind)
+LISTS: Mapping[str, Kind] = {f"{kind.replace('_', '-')}s": kind for kind in KINDS if kind != "payment"}
+"""What a list of each kind beside payments is called, in paths and commands: `payment-links`."""
 TIME_FIRST: frozenset[Kind] = frozenset({"dispute", "subscription", "transfer", "account", "fund_account"})
 
 RANKS: Mapping[Kind, Mapping[str, int]] = {
