@@ -7,6 +7,8 @@ from typing import Any
 from tests.crash.parties import Merchants, Provider
 from webhookd.core.delivery import DeliveryKey
 from webhookd.core.identifier import event_id
+from webhookd.providers import reread
+from webhookd.store.audit import audit as verify
 from webhookd.store.connection import driver
 
 
@@ -19,6 +21,8 @@ def audit(database: Path, provider: Provider, merchants: Merchants, attempts_max
             *_log(connection, provider),
             *_outbox(connection, merchants, attempts_max),
             *_requests(connection, provider, merchants),
+            *_ledger(connection, provider),
+            *(f"verify: {finding}" for finding in verify(database, reread)),
         ]
     finally:
         connection.close()
@@ -74,6 +78,17 @@ def _outbox(connection: Any, merchants: Merchants, attempts_max: int) -> list[st
         if numbers[key] != list(range(1, attempts + 1)) or not 1 <= attempts <= attempts_max:
             broken.append(f"{key.id} has attempts {numbers[key]}, and counts {attempts}")
     return broken
+
+
+def _ledger(connection: Any, provider: Provider) -> list[str]:
+    """Each payment that was acked stands in the ledger once, captured, with its amount."""
+    amounts = dict(connection.execute("SELECT id, amount FROM payment WHERE status = 'captured'"))
+    broken = [f"not in the ledger: {payment}" for payment in provider.paid.keys() - amounts.keys()]
+    return broken + [
+        f"{payment} stands with {amounts[payment]} instead of {amount}"
+        for payment, amount in provider.paid.items()
+        if amounts.get(payment, amount) != amount
+    ]
 
 
 def _requests(connection: Any, provider: Provider, merchants: Merchants) -> list[str]:

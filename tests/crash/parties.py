@@ -41,6 +41,12 @@ class Provider:
         self.acked = 0
         self.refused: Counter[int] = Counter()
 
+    @property
+    def paid(self) -> dict[str, int]:
+        """The payments that were acked, with their amounts."""
+        numbers = [int(name.rpartition("_")[2]) for name, hook in self.hooks.items() if hook.acks]
+        return {f"pi_{number}": number for number in numbers}
+
     def reachable_at(self, url: str) -> None:
         self._url = url
         self._up.set()
@@ -152,7 +158,15 @@ class Merchants:
 
 def _event(number: int) -> tuple[str, bytes]:
     event_id = f"evt_crash_{number:08}"
-    subject = {"id": f"pi_{number}", "object": "payment_intent", "amount": number, "metadata": {"note": "x" * 300}}
+    subject = {
+        "id": f"pi_{number}",
+        "object": "payment_intent",
+        "amount": number,
+        "amount_received": number,
+        "currency": "usd",
+        "metadata": {"order_id": str(number), "note": "x" * 300},
+        "status": "succeeded",
+    }
     event = {
         "id": event_id,
         "object": "event",
