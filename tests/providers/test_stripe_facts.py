@@ -320,6 +320,7 @@ def test_an_amount_is_whole_smallest_units_whatever_the_currency(currency: str, 
         ("async_payment_failed", "complete", "unpaid", "cancelled"),
         ("expired", "expired", "unpaid", "expired"),
         ("expired", None, "unpaid", "expired"),
+        ("expired", "expired", "paid", "paid"),  # money is money, whatever else is said
         ("completed", "open", "unpaid", "created"),
         ("completed", "open", "no_payment_required", "created"),
     ],
