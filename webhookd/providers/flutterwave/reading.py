@@ -16,7 +16,7 @@ import hashlib
 from decimal import Decimal
 from typing import Any
 
-from webhookd.core.event import NAME_CHARS_MAX, SECONDS_MAX, Hook, Reading
+from webhookd.core.event import NAME_CHARS_MAX, SECONDS_MAX, Hook, Reading, occurred_ms
 from webhookd.providers.flutterwave.facts import REFUND_MARK, Json, said
 from webhookd.providers.provider import NotUnderstoodError
 from webhookd.providers.tree import ident, moment, parse, text, word
@@ -82,9 +82,8 @@ def _occurred_at(event: Json, subject: Json) -> int | None:
 def _time(subject: Json, key: str) -> int | None:
     """ISO 8601, up to nanoseconds, or Unix seconds with a fraction."""
     found: Any = subject.get(key)
-    if type(found) is int or isinstance(found, Decimal):
-        return int(found * 1_000) or None if 0 < found < SECONDS_MAX else None
-    return moment(subject, key)
+    is_number = type(found) is int or isinstance(found, Decimal)
+    return occurred_ms(found) or None if is_number else moment(subject, key)
 
 
 def _sha256(content: bytes) -> str:
