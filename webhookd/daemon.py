@@ -16,6 +16,7 @@ from aiohttp import web
 
 from webhookd import __version__
 from webhookd.admin.app import Admin, admin_app
+from webhookd.admin.rebuild import LedgerRebuild
 from webhookd.admin.token import ensure_token
 from webhookd.clock import Clock, SystemClock
 from webhookd.config.mistake import ConfigError
@@ -32,7 +33,7 @@ from webhookd.observe.health import FREE_CHECK_S, Health
 from webhookd.observe.metrics import Metrics
 from webhookd.observe.sd_notify import listen_sockets, notify, watchdog_interval_s
 from webhookd.observe.whereabouts import Whereabouts, forget, note
-from webhookd.providers import PROVIDERS
+from webhookd.providers import PROVIDERS, reread
 from webhookd.providers.provider import Request
 from webhookd.receive.intake import EvidenceUnavailableError, Intake, Source
 from webhookd.receive.routes import Routes
@@ -139,8 +140,9 @@ class Daemon:
 
         sockets = listen_sockets()
         admin = Admin(store, self._clock, self._metrics, self._health, dispatcher)
+        rebuild = LedgerRebuild(partial(store.rebuild_ledger, reread))
         admin_runner = web.AppRunner(
-            admin_app(ensure_token(data_dir.path), admin),
+            admin_app(ensure_token(data_dir.path), admin, rebuild),
             access_log=None,
             keepalive_timeout=15,
             shutdown_timeout=2,
@@ -188,6 +190,7 @@ class Daemon:
             # What a broken store cannot record is sent again after the restart in any case: the sooner, the better.
             await dispatcher.stop(0 if self._health.store_broken else DELIVER_GRACE_S)
             await admin_runner.cleanup()
+            await rebuild.stop()
             for service in watch:
                 await service.stop()
             await transport.close()

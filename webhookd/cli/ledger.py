@@ -1,16 +1,43 @@
 """`webhookd ledger`: what the events say about money, beside the payments."""
 
+import asyncio
+import time
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import msgspec
 import typer
+from rich.progress import Progress
 
 from webhookd.cli.amounts import money_text
 from webhookd.cli.client import Client, find_daemon, page
 from webhookd.cli.given import given
-from webhookd.cli.options import Exit, Json, fail, listing, marked, show, write_json
+from webhookd.cli.options import (
+    ConfigFile,
+    DataDirOption,
+    Exit,
+    Json,
+    TokenFile,
+    Url,
+    config_errors,
+    fail,
+    listing,
+    marked,
+    messages,
+    output,
+    read_config,
+    show,
+    write_json,
+)
+from webhookd.config import Config
 from webhookd.core.ledger import LISTS
+from webhookd.observe.whereabouts import running_at
+from webhookd.providers import reread
+from webhookd.store.data_dir import DataDir
+from webhookd.store.protocol import StoreError
+from webhookd.store.sqlite import SqliteStore
 
+POLL_S = 0.2
 app = typer.Typer(help="What the events say about money: refunds, disputes, invoices, …", no_args_is_help=True)
 
 
@@ -47,3 +74,69 @@ def list_objects(
         shown = (each["occurred_at"], each["provider"], each["id"], each["status"], money_text(each["amount"]))
         table.add_row(*map(marked, (*shown, of_payment, each["reference"])))
     show(table, f"no {kind}")
+
+
+@app.command("rebuild")
+def rebuild(
+    config_file: ConfigFile = None,
+    data_dir: DataDirOption = None,
+    url: Url = None,
+    token_file: TokenFile = None,
+    as_json: Json = False,
+) -> None:
+    """Count the event log again and put right what the ledger has otherwise: in the running daemon, or without one.
+
+    After an update that understands more events than the last one, or when `webhookd verify` found the ledger wrong.
+    """
+    config = read_config(config_file, {"data_dir": data_dir}, ("server", "store"))
+    with Progress(console=messages, transient=True, disable=not messages.is_terminal) as progress:
+        bar = progress.add_task("counting the log again", total=None)
+
+        def told(events: int, total: int) -> None:
+            progress.update(bar, completed=events, total=total or None)
+
+        if url is None and running_at(config.data_dir) is None:
+            done = _rebuild_here(config, told)
+        else:
+            done = _rebuild_there(Client(config_file, data_dir, url, token_file), told)
+    if as_json:
+        write_json(msgspec.json.encode(done))
+    else:
+        output.print(f"{done['events']} events counted, {done['put_right']} objects of the ledger put right")
+
+
+def _rebuild_there(client: Client, told: Callable[[int, int], None]) -> dict[str, Any]:
+    status: dict[str, Any] = client.post("/api/v1/ledger/rebuild")
+    while status["state"] == "running":
+        told(status["events"], status["total"])
+        time.sleep(POLL_S)
+        status = client.get("/api/v1/ledger/rebuild")
+    if status["state"] != "done":
+        fail(Exit.FOUND_WRONG, "the ledger was not rebuilt to its end; the daemon's log says why")
+    return status
+
+
+def _rebuild_here(config: Config, told: Callable[[int, int], None]) -> dict[str, Any]:
+    counted = 0
+
+    def count(events: int, total: int) -> None:
+        nonlocal counted
+        counted = events
+        told(events, total)
+
+    async def run() -> int:
+        store = SqliteStore(config.database)
+        await store.open()
+        try:
+            return await store.rebuild_ledger(reread, count)
+        finally:
+            await store.close()
+
+    if not config.database.is_file():
+        fail(Exit.USAGE, f"{config.database}: there is no such database (see --data-dir)")
+    try:
+        with config_errors(), DataDir(config.data_dir):
+            put_right = asyncio.run(run())
+    except StoreError as error:
+        fail(Exit.FOUND_WRONG, str(error))
+    return {"state": "done", "events": counted, "total": counted, "put_right": put_right}

@@ -1,4 +1,4 @@
-"""Long work on the store, begun by a person and watched from outside: rebuilding the ledger."""
+"""`/api/v1/ledger/rebuild`: long work on the store, begun with POST, one at a time, and watched with GET."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -6,6 +6,9 @@ from typing import Literal
 
 import msgspec
 import structlog
+from aiohttp import web
+
+from webhookd.admin.answers import json_answer, problem_answer
 
 Told = Callable[[int, int], None]
 _log = structlog.get_logger("webhookd.admin")
@@ -17,11 +20,11 @@ class RebuildStatus(msgspec.Struct):
     """Counted so far."""
     total: int = 0
     put_right: int | None = None
-    """Objects of the ledger that were otherwise; known when it is done."""
+    """Objects of the ledger that were otherwise; known once it is done."""
 
 
 class LedgerRebuild:
-    """One at a time. `rebuild` is the store's."""
+    """`rebuild` is the store's; it is told where to report how far it is."""
 
     def __init__(self, rebuild: Callable[[Told], Awaitable[int]]) -> None:
         self._rebuild = rebuild
@@ -29,13 +32,21 @@ class LedgerRebuild:
         self._stopping = False
         self.status = RebuildStatus()
 
-    def start(self) -> bool:
-        """False when one is under way."""
+    def routes(self) -> list[web.RouteDef]:
+        path = "/api/v1/ledger/rebuild"
+        return [web.get(path, self.show), web.post(path, self.start)]
+
+    async def show(self, _request: web.Request) -> web.Response:
+        return json_answer(self.status)
+
+    async def start(self, _request: web.Request) -> web.Response:
         if self._task is not None and not self._task.done():
-            return False
+            return problem_answer(409, "The ledger is being rebuilt already.")
         self.status = RebuildStatus("running")
         self._task = asyncio.create_task(self._run(), name="ledger-rebuild")
-        return True
+        answer = json_answer(self.status)
+        answer.set_status(202)
+        return answer
 
     async def stop(self) -> None:
         """At the next step. What was put right stays so; the rest is for the next one."""
