@@ -2,6 +2,7 @@
 
 from webhookd.core.event import Hook, Reading
 from webhookd.providers.provider import NotUnderstoodError
+from webhookd.providers.standard.facts import said
 from webhookd.providers.standard.signature import message_headers
 from webhookd.providers.tree import moment, parse, text
 
@@ -13,4 +14,5 @@ def read(hook: Hook) -> Reading:
     event_type = text(event, "type")
     if event_type is None or message_id is None:
         raise NotUnderstoodError("type is missing, empty, too long or unprintable")
-    return Reading(message_id, event_type, moment(event, "timestamp"), text(event, "data", "payment_id"))
+    payment_id, fact = said(event_type, event)
+    return Reading(message_id, event_type, moment(event, "timestamp"), payment_id, fact)
