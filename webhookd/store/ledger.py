@@ -13,7 +13,10 @@ from webhookd.store.queries import SQL
 
 SCANNED_MAX = 50_000
 """Rows of one read for the revenue, so that other reads get their turn in between."""
+LOOKED_UP_MAX = 1_000
+"""Payments that may bear a name for them to be looked up one by one."""
 _KEY_MAX = 2**63 - 1
+_keys = msgspec.json.Decoder(list[tuple[int, int]])
 _PROVIDERS = msgspec.json.encode(sorted(EXPONENTS)).decode()
 Read = Callable[[str, Any], Awaitable[list[Any]]]
 
@@ -26,16 +29,19 @@ class LedgerReader:
 
     async def payment(self, provider: str, payment_id: str) -> PaymentRow | None:
         rows = await self._read(SQL["payment"], (provider, payment_id))
-        return PaymentRow(*rows[0]) if rows else None
+        return _payment(rows[0]) if rows else None
 
     async def payments(self, narrowed: LedgerFilter, limit: int) -> Sequence[PaymentRow]:
-        query = "payments" if narrowed.reference is None else "payments_by_reference"
-        return [PaymentRow(*row) for row in await self._read(SQL[query], _parameters(narrowed, limit))]
+        query = "payments"
+        if narrowed.reference is not None:
+            [(bearers,)] = await self._read(SQL["bearers"], (narrowed.reference, LOOKED_UP_MAX + 1))
+            query = "payments_by_reference" if bearers <= LOOKED_UP_MAX else "payments_by_shared_reference"
+        return [_payment(row) for row in await self._read(SQL[query], _parameters(narrowed, limit))]
 
     async def objects(self, kind: Kind, narrowed: LedgerFilter, limit: int) -> Sequence[ObjectRow]:
-        query = "objects" if narrowed.payment is None else "objects_of_payment"
+        query = "objects" if narrowed.payment is None and narrowed.reference is None else "objects_looked_up"
         rows = await self._read(SQL[query], {**_parameters(narrowed, limit), "kind": kind})
-        return [ObjectRow(*row) for row in rows]
+        return [ObjectRow(*row[:-1], _event_ids(row[-1])) for row in rows]
 
     async def events_of(self, provider: str, kind: Kind, object_id: str, limit: int) -> Sequence[str]:
         if kind == "payment":
@@ -78,6 +84,14 @@ class _Sums:
 
     def rows(self) -> list[RevenueRow]:
         return [RevenueRow(*key, **sums) for key, sums in self._sums.items()]
+
+
+def _payment(row: Sequence[Any]) -> PaymentRow:
+    return PaymentRow(*row[:-1], _event_ids(row[-1]))
+
+
+def _event_ids(keys: str) -> list[str]:
+    return [event_id(key, salt) for key, salt in sorted(_keys.decode(keys))]
 
 
 def _parameters(narrowed: LedgerFilter, limit: int) -> dict[str, Any]:

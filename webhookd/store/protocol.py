@@ -188,6 +188,8 @@ class PaymentRow(msgspec.Struct, frozen=True):
     reference: str | None
     occurred_at: int | None
     first_event: int
+    events: Sequence[str] = ()
+    """The ids of the events that spoke of it, in log order; no more than the first hundred."""
 
 
 class ObjectRow(msgspec.Struct, frozen=True):
@@ -205,6 +207,8 @@ class ObjectRow(msgspec.Struct, frozen=True):
     reference: str | None
     occurred_at: int | None
     first_event: int
+    events: Sequence[str] = ()
+    """As of a payment."""
 
 
 class LedgerFilter(msgspec.Struct, frozen=True):
