@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test crash check lint types wheel-smoke lock bench clean
+.PHONY: help run test crash check lint types wheel-smoke docs lock bench clean
 
 help: ## say what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -32,6 +32,9 @@ wheel-smoke: .venv/test.done ## build the wheel and try it in an empty environme
 
 bench: .venv/test.done ## events per second, as shares of a bare aiohttp echo
 	@$(BIN)/python bench/throughput.py
+
+docs: .venv/test.done ## make the tables in docs/ from those of the code
+	@$(BIN)/python docs/render.py
 
 lock: .venv/test.done ## refresh the lock files from pyproject.toml
 	@$(BIN)/uv pip compile -q --universal --generate-hashes --no-annotate --no-header --python-version 3.11 \
