@@ -29,19 +29,19 @@ class LedgerReader:
 
     async def payment(self, provider: str, payment_id: str) -> PaymentRow | None:
         rows = await self._read(SQL["payment"], (provider, payment_id))
-        return _payment(rows[0]) if rows else None
+        return PaymentRow(*_with_ids(rows[0])) if rows else None
 
     async def payments(self, narrowed: LedgerFilter, limit: int) -> Sequence[PaymentRow]:
         query = "payments"
         if narrowed.reference is not None:
             [(bearers,)] = await self._read(SQL["bearers"], (narrowed.reference, LOOKED_UP_MAX + 1))
             query = "payments_by_reference" if bearers <= LOOKED_UP_MAX else "payments_by_shared_reference"
-        return [_payment(row) for row in await self._read(SQL[query], _parameters(narrowed, limit))]
+        return [PaymentRow(*_with_ids(row)) for row in await self._read(SQL[query], _parameters(narrowed, limit))]
 
     async def objects(self, kind: Kind, narrowed: LedgerFilter, limit: int) -> Sequence[ObjectRow]:
         query = "objects" if narrowed.payment is None and narrowed.reference is None else "objects_looked_up"
         rows = await self._read(SQL[query], {**_parameters(narrowed, limit), "kind": kind})
-        return [ObjectRow(*row[:-1], _event_ids(row[-1])) for row in rows]
+        return [ObjectRow(*_with_ids(row)) for row in rows]
 
     async def events_of(self, provider: str, kind: Kind, object_id: str, limit: int) -> Sequence[str]:
         if kind == "payment":
@@ -86,12 +86,9 @@ class _Sums:
         return [RevenueRow(*key, **sums) for key, sums in self._sums.items()]
 
 
-def _payment(row: Sequence[Any]) -> PaymentRow:
-    return PaymentRow(*row[:-1], _event_ids(row[-1]))
-
-
-def _event_ids(keys: str) -> list[str]:
-    return [event_id(key, salt) for key, salt in sorted(_keys.decode(keys))]
+def _with_ids(row: Sequence[Any]) -> list[Any]:
+    """The row with the ids of its events, whose keys are its last column."""
+    return [*row[:-1], [event_id(key, salt) for key, salt in sorted(_keys.decode(row[-1]))]]
 
 
 def _parameters(narrowed: LedgerFilter, limit: int) -> dict[str, Any]:
