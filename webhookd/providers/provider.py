@@ -55,6 +55,8 @@ class Request(msgspec.Struct, frozen=True):
     headers: tuple[tuple[str, str], ...] = ()
     body: bytes | None = None
     answer_bytes_max: int = 64 * 2**10
+    holds: bytes = b""
+    """What an answer must hold to be one at all: an error page with status 200 is as good as no answer."""
     kept: Literal["no", "memory", "disk"] = "no"
     """Where the answer may be kept, for as long as the sender of it allows."""
 
