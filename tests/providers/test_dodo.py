@@ -309,7 +309,7 @@ def test_a_payment_that_did_not_succeed_has_nothing_refunded() -> None:
 
 
 def test_an_odd_word_about_refunds_leaves_the_payment_as_it_is() -> None:
-    for word in ("weird", 5, [], "p" * 65):
+    for word in ("weird", "failed", 5, [], "p" * 65):
         fact = read(event("payment.succeeded", PAYMENT, refund_status=word)).fact
         assert fact is not None
         assert (fact.status, fact.detail) == ("captured", "succeeded")

@@ -45,7 +45,7 @@ def _fact(kind: Kind, subject: str, event_type: str, data: Json) -> Fact | None:
     refunded = None
     if kind == "payment" and status == "captured":
         refund_state = word(data, "refund_status")
-        if refund_state is not None and refund_state in STATES["payment"]:
+        if refund_state in ("partial", "full"):
             state, status = refund_state, STATES["payment"][refund_state]
         refunded = _refunded(data.get("refunds"), money)
     metadata = data.get("metadata")
