@@ -195,6 +195,7 @@ def test_a_payment_has_the_state_it_says_or_else_that_of_the_events_name(status:
         ('{"a":' * 5_000, "T1", ()),
         ('{"a":' * 40, "T1", ('{"a":' * 40,)),
         ("x" * 100_000, "T1", ()),
+        ('{"order_id": "1042", "basket": "%s"}' % ("x" * 20_000), "T1", ()),  # longer than is looked into
         ('{"order_id": "\\ud800"}', "T1", ('{"order_id": "\\ud800"}',)),
         ({"order_id": 10**40}, "T1", ()),
     ],

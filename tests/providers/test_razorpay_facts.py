@@ -218,6 +218,7 @@ def test_each_subject_and_each_of_our_states_is_one_the_ledger_knows() -> None:
         ("refund.speed_changed", None, ("1042",)),
         ("payout.processed", "seller-77-march", ()),
         ("subscription.charged", None, ("A-204",)),
+        ("transfer.processed", None, ("Bengaluru South",)),
     ],
 )
 def test_a_payment_can_be_found_by_the_merchants_own_names(
@@ -237,6 +238,14 @@ def test_of_the_names_in_the_notes_the_usual_ones_are_the_merchants_reference() 
     assert fact is not None
     assert fact.reference == "77"
     assert fact.references == ("order_1", "B", "77", "a gift")
+
+
+def test_a_field_of_another_meaning_is_no_name() -> None:
+    found, reading = sampled("subscription.charged")
+    assert found["payload"]["subscription"]["entity"]["source"] == "api"
+    assert "api" not in reading.fact.references
+    found, reading = sampled("transfer.processed")
+    assert found["payload"]["transfer"]["entity"]["source"] in reading.fact.references
 
 
 def test_a_product_says_which_account_it_belongs_to() -> None:

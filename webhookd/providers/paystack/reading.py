@@ -13,7 +13,6 @@ from webhookd.providers.tree import moment, parse, text
 
 TIMES: Mapping[str, tuple[str, ...]] = {
     "charge": ("paid_at", "paidAt"),
-    "charge.dispute.create": (),
     "charge.dispute.remind": ("updated_at", "updatedAt"),
     "charge.dispute.resolve": ("resolvedAt", "resolved_at", "updated_at", "updatedAt"),
     "invoice": ("paid_at",),

@@ -40,7 +40,8 @@ def said(event_type: str, event: Json) -> tuple[str | None, Fact | None]:
         return payment_id, None
     order = _entity(payload, "order")
     names = references(
-        *(object_id if subject.kind != "payment" else None, text(entity, "source")),
+        object_id if subject.kind != "payment" else None,
+        text(entity, "source") if subject.kind == "transfer" else None,
         *(text(each, key) for key in ("order_id", "invoice_id") for each in (entity, payment)),
         *(ident(entity, key) for key in ("receipt", "invoice_number", "reference_id")),
         ident(order, "receipt"),
