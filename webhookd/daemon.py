@@ -16,6 +16,7 @@ from aiohttp import web
 
 from webhookd import __version__
 from webhookd.admin.app import Admin, admin_app
+from webhookd.admin.ledger import LedgerApi
 from webhookd.admin.rebuild import LedgerRebuild
 from webhookd.admin.token import ensure_token
 from webhookd.clock import Clock, SystemClock
@@ -141,8 +142,9 @@ class Daemon:
         sockets = listen_sockets()
         admin = Admin(store, self._clock, self._metrics, self._health, dispatcher)
         rebuild = LedgerRebuild(partial(store.rebuild_ledger, reread))
+        ledger = LedgerApi(store.ledger, store, self._clock)
         admin_runner = web.AppRunner(
-            admin_app(ensure_token(data_dir.path), admin, rebuild),
+            admin_app(ensure_token(data_dir.path), admin, ledger, rebuild),
             access_log=None,
             keepalive_timeout=15,
             shutdown_timeout=2,
@@ -187,6 +189,7 @@ class Daemon:
             self._health.stopping = True
             notify("STOPPING=1", "STATUS=finishing what is under way")
             await hooks_runner.cleanup()
+            ledger.close()
             # What a broken store cannot record is sent again after the restart in any case: the sooner, the better.
             await dispatcher.stop(0 if self._health.store_broken else DELIVER_GRACE_S)
             await admin_runner.cleanup()

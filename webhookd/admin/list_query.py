@@ -1,13 +1,15 @@
 """What a list is asked for: its filters, its limit and its cursor, from the query of a URL."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
+from typing import TypeVar
 
 from webhookd.admin.views import parse_cursor
 from webhookd.core.identifier import UnknownIdError, parse_event_id
-from webhookd.store.protocol import Filter
+from webhookd.store.protocol import Filter, LedgerFilter
 
+Word = TypeVar("Word", bound=str)
 LIMIT_DEFAULT, LIMIT_MAX = 50, 500
 _FILTERS = frozenset({"source", "provider", "type", "state", "since", "until", "limit", "cursor"})
 _RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
@@ -18,17 +20,12 @@ class QueryError(ValueError):
 
 
 def list_filter(
-    query: Mapping[str, str], own: set[str], states: tuple[str, ...], *, cursor_numbers: int
+    query: Mapping[str, str], own: set[str], states: Collection[str], *, cursor_numbers: int
 ) -> tuple[Filter, int]:
     """Raises QueryError, with a message that names the parameter."""
-    if unknown := query.keys() - _FILTERS - own:
-        raise QueryError(f"there is no parameter {min(unknown)[:64]!r}; known are {', '.join(sorted(_FILTERS | own))}")
-    state = query.get("state")
-    if state is not None and state not in states:
-        raise QueryError(f"state must be one of {', '.join(states)}")
-    limit = query.get("limit", str(LIMIT_DEFAULT))
-    if not (limit.isascii() and limit.isdigit() and len(limit) < 10 and 1 <= int(limit) <= LIMIT_MAX):
-        raise QueryError(f"limit must be a whole number from 1 to {LIMIT_MAX}")
+    refuse_unknown(query, _FILTERS | own)
+    state = one_of(query, "state", states)
+    limit = _limit(query)
     before = None
     if "cursor" in query:
         numbers = _cursor(query["cursor"], cursor_numbers)
@@ -39,12 +36,50 @@ def list_filter(
         type=query.get("type"),
         state=state,
         endpoint=query.get("endpoint"),
-        since_ms=_time_ms(query, "since"),
-        until_ms=_time_ms(query, "until"),
+        since_ms=time_ms(query, "since"),
+        until_ms=time_ms(query, "until"),
         before=before,
         after=_event_key(query, "after"),
     )
-    return narrowed, int(limit)
+    return narrowed, limit
+
+
+def ledger_filter(query: Mapping[str, str], own: Collection[str], states: Collection[str]) -> tuple[LedgerFilter, int]:
+    """The same for lists of the ledger. Raises QueryError."""
+    refuse_unknown(query, {"provider", "status", "reference", "since", "until", "limit", "cursor", *own})
+    narrowed = LedgerFilter(
+        provider=query.get("provider"),
+        status=one_of(query, "status", states),
+        reference=query.get("reference"),
+        payment=query.get("payment"),
+        since_ms=time_ms(query, "since"),
+        until_ms=time_ms(query, "until"),
+        before=_cursor(query["cursor"], 1)[0] if "cursor" in query else None,
+    )
+    return narrowed, _limit(query)
+
+
+def refuse_unknown(query: Mapping[str, str], known: Collection[str]) -> None:
+    """Raises QueryError."""
+    if unknown := query.keys() - known:
+        raise QueryError(f"there is no parameter {min(unknown)[:64]!r}; known are {', '.join(sorted(known))}")
+
+
+def one_of(query: Mapping[str, str], name: str, words: Collection[Word]) -> Word | None:
+    """Raises QueryError."""
+    if name not in query:
+        return None
+    for word in words:
+        if word == query[name]:
+            return word
+    raise QueryError(f"{name} must be one of {', '.join(words)}")
+
+
+def _limit(query: Mapping[str, str]) -> int:
+    limit = query.get("limit", str(LIMIT_DEFAULT))
+    if not (limit.isascii() and limit.isdigit() and len(limit) < 10 and 1 <= int(limit) <= LIMIT_MAX):
+        raise QueryError(f"limit must be a whole number from 1 to {LIMIT_MAX}")
+    return int(limit)
 
 
 def _cursor(text: str, count: int) -> tuple[int, ...]:
@@ -61,7 +96,8 @@ def _event_key(query: Mapping[str, str], name: str) -> int | None:
         raise QueryError(f"{name} must be the id of an event, evt_…") from None
 
 
-def _time_ms(query: Mapping[str, str], name: str) -> int | None:
+def time_ms(query: Mapping[str, str], name: str) -> int | None:
+    """Unix milliseconds. Raises QueryError."""
     if name not in query:
         return None
     try:
