@@ -13,7 +13,7 @@ import aiohttp
 from tests.running import PATIENCE_S, RunningDaemon, daemon
 from webhookd.core.secret import Secret
 from webhookd.providers import PROVIDERS
-from webhookd.providers.provider import Credentials
+from webhookd.sandbox.dev import dev_credentials
 
 
 class DevDaemon:
@@ -31,7 +31,7 @@ class DevDaemon:
     async def send(self, body: bytes | dict[str, Any], provider: str = "stripe", message_id: str = "msg_1") -> str:
         """The id of the event that a signed hook became."""
         raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-        headers = PROVIDERS[provider](Credentials([Secret(self.secret(provider))])).sign(
+        headers = PROVIDERS[provider](dev_credentials(provider, Secret(self.secret(provider)))).sign(
             raw, int(time.time()), message_id
         )
         headers["Content-Type"] = "application/json"
@@ -58,11 +58,12 @@ class DevDaemon:
 
 
 @asynccontextmanager
-async def dev_daemon(directory: Path) -> AsyncIterator[DevDaemon]:
+async def dev_daemon(directory: Path, config: str = "") -> AsyncIterator[DevDaemon]:
+    """`config` is what is configured beside what --dev makes."""
     command = [sys.executable, "-m", "webhookd", "serve", "--dev"]
     free_ports = ["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--data-dir", str(directory / "data")]
     async with (
-        daemon(directory, '[server]\nmin_free = "1MiB"\n', *free_ports, command=command) as running,
+        daemon(directory, f'{config}\n[server]\nmin_free = "1MiB"\n', *free_ports, command=command) as running,
         aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=PATIENCE_S)) as session,
     ):
         yield DevDaemon(running, session)

@@ -9,6 +9,7 @@ from rich.panel import Panel
 from webhookd.cli.options import marked, output
 from webhookd.core.secret import Secret
 from webhookd.daemon import Daemon
+from webhookd.providers import PROVIDERS
 from webhookd.providers.provider import Credentials
 from webhookd.providers.stripe import Stripe
 from webhookd.sandbox.merchant import Visit
@@ -50,14 +51,17 @@ async def show_sample(daemon: Daemon, kept: dict[str, Secret], visits: "asyncio.
         )
     output.print(
         Panel(
-            f"hooks      POST {hooks}/webhooks/{{stripe,standard}}\n"
+            f"hooks      POST {hooks}/webhooks/{{{','.join(PROVIDERS)}}}\n"
             f"merchant   http://127.0.0.1:{port}/   (prints what it gets)\n"
             f"metrics    {admin}/metrics\n"
             f"API        {admin}/api/v1/status   (token: {daemon.data_dir}/admin.token)\n\n"
             "Try next, in another terminal:\n"
             "  .venv/bin/webhookd trigger stripe charge.refunded -n 100 --duplicates 0.1\n"
+            "  .venv/bin/webhookd trigger paypal PAYMENT.CAPTURE.COMPLETED\n"
             "  .venv/bin/webhookd events tail --follow\n"
-            "  .venv/bin/webhookd deliveries list\n"
+            "  .venv/bin/webhookd payments list\n"
+            "  .venv/bin/webhookd revenue --by provider\n"
+            "  .venv/bin/webhookd verify\n"
             "  kill -9 this process in the middle of it, start it again, and count",
             title="webhookd is up",
             expand=False,
