@@ -54,26 +54,34 @@ def test_the_shipped_file_names_every_setting_there_is() -> None:
     for section in ("server", "store", "delivery", "retention"):
         assert table[section].keys() == defaults[section].keys()
     examples = tomllib.loads(_uncommented())
-    (source,), (endpoint,) = examples["sources"].values(), examples["endpoints"].values()
-    assert source.keys() == set(SourceSettings.__struct_fields__)
+    examples["sources"]["paypal"]["authorities"] = "a file"
+    sources, (endpoint,) = examples["sources"].values(), examples["endpoints"].values()
+    assert {name for source in sources for name in source} == set(SourceSettings.__struct_fields__)
     assert endpoint.keys() == set(EndpointSettings.__struct_fields__)
 
 
+EXAMPLES_ENVIRONMENT = {
+    **{"STRIPE_WEBHOOK_SECRET": "whsec_1", "FULFILLMENT_SECRET": STANDARD_SECRET, "FLW_SECRET_HASH": "x"},
+    **{"PAYPAL_WEBHOOK_ID": "4JH86294D6297924G", "PAYPAL_CLIENT_ID": "x", "PAYPAL_CLIENT_SECRET": "x"},
+}
+
+
 def _uncommented() -> str:
-    """The commented tables, as somebody would have them who takes the `# ` away."""
+    """The commented tables, as somebody would have them who takes the `# ` away. Nobody has the file of authorities."""
     lines = SHIPPED.read_text(encoding="utf-8").splitlines()
-    return "\n".join(line.removeprefix("# ") for line in lines if re.match(r"# (\[[a-z-]|[a-z_]+ = )", line))
+    shown = [line.removeprefix("# ") for line in lines if re.match(r"# (\[[a-z-]|[a-z_]+ = )", line)]
+    return "\n".join(line for line in shown if not line.startswith("authorities ="))
 
 
 def test_the_commented_examples_of_the_shipped_file_are_right(file: Path) -> None:
     text = SHIPPED.read_text(encoding="utf-8") + _uncommented()
-    config = read(file, text, {"STRIPE_WEBHOOK_SECRET": "whsec_1", "FULFILLMENT_SECRET": STANDARD_SECRET})
-    assert list(config.sources) == ["stripe-live"]
+    config = read(file, text, EXAMPLES_ENVIRONMENT)
+    assert list(config.sources) == ["stripe-live", "flw", "paypal"]
     assert list(config.endpoints) == ["fulfillment"]
 
 
 def test_the_commented_examples_show_the_defaults_where_they_say_so(file: Path) -> None:
-    config = read(file, _uncommented(), {"STRIPE_WEBHOOK_SECRET": "whsec_1", "FULFILLMENT_SECRET": STANDARD_SECRET})
+    config = read(file, _uncommented(), EXAMPLES_ENVIRONMENT)
     endpoint, defaults = config.endpoints["fulfillment"], EndpointSettings("https://shop.example/")
     assert (endpoint.max_in_flight, endpoint.allow_http) == (defaults.max_in_flight, defaults.allow_http)
 
