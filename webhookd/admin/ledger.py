@@ -1,5 +1,6 @@
 """The ledger's part of the API: payments, one of them waited for, all else the ledger knows, and the revenue."""
 
+import resource
 from collections.abc import Awaitable, Callable, Mapping
 
 from aiohttp import web
@@ -8,7 +9,7 @@ from webhookd.admin.answers import NotFoundError, json_answer
 from webhookd.admin.ledger_views import BY, object_view, payment_view, revenue_view
 from webhookd.admin.list_query import QueryError, ledger_filter, one_of, refuse_unknown, time_ms
 from webhookd.admin.views import Page, cursor_text
-from webhookd.admin.waiting import Lookout
+from webhookd.admin.waiting import WAITING_MAX, Lookout
 from webhookd.clock import Clock
 from webhookd.core.event import is_name
 from webhookd.core.ledger import LISTS, RANKS, Kind
@@ -24,7 +25,9 @@ class LedgerApi:
     def __init__(self, ledger: Ledger, payments: Payments, clock: Clock) -> None:
         self._ledger = ledger
         self._clock = clock
-        self._lookout = Lookout(ledger, payments, clock)
+        # A connection each; the rest of the descriptors is for hooks and deliveries.
+        files_max, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self._lookout = Lookout(ledger, payments, clock, min(WAITING_MAX, files_max // 3))
 
     def routes(self) -> list[web.RouteDef]:
         return [

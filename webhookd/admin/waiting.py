@@ -1,7 +1,6 @@
 """Who waits for a payment to settle. Told by the store's commits, so that waiting asks the store for nothing."""
 
 import asyncio
-import resource
 from functools import partial
 
 from webhookd.admin.answers import BusyError
@@ -10,7 +9,7 @@ from webhookd.core.ledger import SETTLED
 from webhookd.store.protocol import Ledger, PaymentRow, Payments
 
 WAITING_MAX = 20_000
-"""Requests that wait at once, and no more than a third of the descriptors: the rest is for hooks and deliveries."""
+"""Requests that wait at once."""
 READS_MAX = 16
 """Reads under way for those that moved, so that other reads get their turn in between."""
 _Waiting = asyncio.Future[PaymentRow | None]
@@ -21,12 +20,11 @@ class _Watched:
 
     def __init__(self) -> None:
         self.row: PaymentRow | None = None
-        self.known = False
         self.outdated = True
         """Set by a commit. A read clears it before it begins: what is announced from then on makes another follow."""
         self.waiting: set[_Waiting] = set()
         self.late: set[_Waiting] = set()
-        """Whose time was over before the first read was."""
+        """Whose time was over while a read was under way: it is for them as well."""
         self.reader: asyncio.Task[None] | None = None
 
 
@@ -34,14 +32,13 @@ class Lookout:
     """One read for each payment somebody asks for, and one for each commit that moves it, however many wait."""
 
     def __init__(self, ledger: Ledger, payments: Payments, clock: Clock, waiting_max: int = WAITING_MAX) -> None:
-        files_max, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         self._ledger = ledger
         self._clock = clock
         self._watched: dict[tuple[str, str], _Watched] = {}
         self._turns = asyncio.Semaphore(READS_MAX)
         self._closed = False
         self.waiting = 0
-        self.waiting_max = min(waiting_max, files_max // 3)
+        self._waiting_max = waiting_max
         payments.watch_payments(self._moved)
 
     async def settled(self, provider: str, payment_id: str, wait_s: float) -> PaymentRow | None:
@@ -51,7 +48,7 @@ class Lookout:
         """
         if self._closed:
             raise BusyError("The daemon is stopping.")
-        if self.waiting >= self.waiting_max:
+        if self.waiting >= self._waiting_max:
             raise BusyError("Too many requests wait for a payment already; ask without wait, or again.")
         key = provider, payment_id
         watched = self._watched.get(key)
@@ -100,13 +97,12 @@ class Lookout:
                 async with self._turns:
                     watched.outdated = False
                     watched.row = await self._ledger.payment(*key)
-                watched.known = True
-                if not watched.outdated and watched.row is not None and watched.row.status in SETTLED:
-                    self._forget(key, watched)
-                    _answer(watched.waiting, watched.row)
-                else:
-                    _answer(watched.late, watched.row)
             watched.reader = None
+            if watched.row is not None and watched.row.status in SETTLED:
+                self._forget(key, watched)
+                _answer(watched.waiting, watched.row)
+            else:
+                _answer(watched.late, watched.row)
         except Exception as error:  # noqa: BLE001 - it is for those who wait
             self._forget(key, watched)
             for waiting in watched.waiting:
@@ -122,7 +118,7 @@ class Lookout:
 
 
 def _time_over(watched: _Watched, waiting: _Waiting) -> None:
-    if watched.known:
+    if watched.reader is None:
         _answer({waiting}, watched.row)
     else:
         watched.late.add(waiting)
