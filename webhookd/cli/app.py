@@ -5,8 +5,9 @@ from typing import Annotated
 import typer
 
 from webhookd import __version__
-from webhookd.cli import configuration, deliveries, endpoints, events, ledger
+from webhookd.cli import configuration, deliveries, endpoints, events, ledger, payments
 from webhookd.cli.listen import listen
+from webhookd.cli.revenue import revenue
 from webhookd.cli.serve import serve
 from webhookd.cli.status import status
 from webhookd.cli.trigger import trigger
@@ -27,6 +28,8 @@ app.command()(verify)
 app.add_typer(events.app, name="events")
 app.add_typer(deliveries.app, name="deliveries")
 app.add_typer(endpoints.app, name="endpoints")
+app.add_typer(payments.app, name="payments")
+app.command()(revenue)
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(configuration.app, name="config")
 

@@ -37,12 +37,19 @@ class Client:
         return self._decoded(self.get_raw(path, **query))
 
     def get_raw(self, path: str, **query: Any) -> bytes:
-        return self._send("GET", path, query)
+        return self._send("GET", path, query) or b""
+
+    def wait_for(self, path: str, wait_ms: int) -> bytes | None:
+        """What the daemon answers after at most so long; None when there is nothing of that name until then."""
+        wait = {"wait": f"{wait_ms}ms"}
+        return self._send("GET", path, wait, patience_s=TIMEOUT_S + wait_ms / 1_000, missing_ok=True)
 
     def post(self, path: str) -> Any:
-        return self._decoded(self._send("POST", path, {}))
+        return self._decoded(self._send("POST", path, {}) or b"")
 
-    def _send(self, method: str, path: str, query: dict[str, Any]) -> bytes:
+    def _send(
+        self, method: str, path: str, query: dict[str, Any], patience_s: float = TIMEOUT_S, *, missing_ok: bool = False
+    ) -> bytes | None:
         given = {name: value for name, value in query.items() if value is not None}
         url = f"{self.url}{path}" + (f"?{urllib.parse.urlencode(given)}" if given else "")
         if not url.startswith(("http://", "https://")):
@@ -51,9 +58,11 @@ class Client:
         try:
             # A proxy of the environment has no business between a command and its daemon.
             opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-            with opener.open(request, timeout=TIMEOUT_S) as response:
+            with opener.open(request, timeout=patience_s) as response:
                 return bytes(response.read())
         except urllib.error.HTTPError as error:
+            if error.code == 404 and missing_ok:
+                return None
             detail = _detail(error.read())
             if error.code == 401:
                 fail(Exit.UNREACHABLE, f"the daemon at {self.url} does not know the token in {self._token_file}")
