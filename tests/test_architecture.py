@@ -9,13 +9,17 @@ from webhookd.core.delivery import DELIVERY_STATES, TRANSITIONS, state_diagram
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "webhookd"
-ROOMS = ("core", "providers", "receive", "store", "dispatch", "deliver", "admin", "observe", "cli", "sandbox", "config")
+ROOMS = (
+    *("core", "providers", "receive", "evidence", "store", "dispatch", "deliver", "admin", "observe"),
+    *("cli", "sandbox", "config"),
+)
 MAY_IMPORT = {
     "core": set(),
     "providers": {"core"},
     "store": {"core"},
     "deliver": {"core", "clock"},
     "receive": {"core", "clock", "providers.provider", "store.protocol"},
+    "evidence": {"core", "clock", "providers.provider"},
     "dispatch": {"core", "clock", "store.protocol"},
     "admin": {"core", "clock", "store.protocol"},
     "observe": {"store.protocol"},

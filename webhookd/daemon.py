@@ -26,10 +26,13 @@ from webhookd.core.delivery import Due, Outcome
 from webhookd.core.endpoint import Endpoint
 from webhookd.core.fault import place
 from webhookd.core.identifier import SALT_BITS, KeyMint
-from webhookd.deliver.aiohttp_transport import AiohttpTransport
+from webhookd.deliver.aiohttp_transport import AiohttpTransport, guarded_socket
 from webhookd.deliver.courier import Courier
 from webhookd.deliver.guard import Guard
 from webhookd.dispatch.dispatcher import Dispatcher
+from webhookd.evidence.fetcher import Fetcher
+from webhookd.evidence.keeper import Keeper, UnavailableError
+from webhookd.evidence.shelf import Shelf
 from webhookd.observe.health import FREE_CHECK_S, Health
 from webhookd.observe.metrics import Metrics
 from webhookd.observe.sd_notify import listen_sockets, notify, watchdog_interval_s
@@ -128,7 +131,11 @@ class Daemon:
         )
         store.announce(dispatcher.offer)
         mint = KeyMint(await store.last_key())
-        intake = Intake(log, mint, partial(random.getrandbits, SALT_BITS), _no_evidence, self._metrics.unknown_type)
+        fetcher = Fetcher(partial(guarded_socket, Guard().check))
+        keeper = Keeper(fetcher.fetch, self._clock, Shelf(data_dir.path))
+        await keeper.open()
+        fetch = partial(_evidence, keeper)
+        intake = Intake(log, mint, partial(random.getrandbits, SALT_BITS), fetch, self._metrics.unknown_type)
         routes = Routes(
             intake,
             self._clock,
@@ -189,6 +196,8 @@ class Daemon:
             self._health.stopping = True
             notify("STOPPING=1", "STATUS=finishing what is under way")
             await hooks_runner.cleanup()
+            await keeper.close()
+            await fetcher.close()
             ledger.close()
             # What a broken store cannot record is sent again after the restart in any case: the sooner, the better.
             await dispatcher.stop(0 if self._health.store_broken else DELIVER_GRACE_S)
@@ -321,8 +330,11 @@ async def _feed_watchdog() -> None:
     notify("WATCHDOG=1")
 
 
-async def _no_evidence(_request: Request) -> bytes:
-    raise EvidenceUnavailableError("nothing is fetched for any provider yet")
+async def _evidence(keeper: Keeper, request: Request) -> bytes:
+    try:
+        return await keeper.get(request)
+    except UnavailableError as error:
+        raise EvidenceUnavailableError(str(error)) from None
 
 
 async def _listen(runner: web.BaseRunner, inherited: Sequence[socket.socket], address: Address) -> Address:

@@ -52,7 +52,7 @@ class AiohttpTransport:
     def _session(self, guard: Guard, *, plain_http: bool) -> aiohttp.ClientSession:
         return aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
-                socket_factory=partial(_guarded, partial(guard.check, plain_http=plain_http)),
+                socket_factory=partial(guarded_socket, partial(guard.check, plain_http=plain_http)),
                 ttl_dns_cache=30,
                 limit=0,  # the dispatcher's caps are the limit
                 keepalive_timeout=30,
@@ -66,7 +66,7 @@ class AiohttpTransport:
         )
 
 
-def _guarded(check: Callable[[str], None], addr_info: tuple[object, ...]) -> socket.socket:
+def guarded_socket(check: Callable[[str], None], addr_info: tuple[object, ...]) -> socket.socket:
     """Called by aiohttp for every address that is about to be dialled."""
     family, kind, protocol, _, address = addr_info
     check(address[0])  # type: ignore[index]
