@@ -4,6 +4,8 @@ import asyncio
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import timedelta
+from pathlib import Path
 from typing import Annotated
 
 import structlog
@@ -16,10 +18,14 @@ from webhookd.cli.listen import print_visit
 from webhookd.cli.options import ConfigFile, DataDirOption, Exit, fail, no_daemon, read_config
 from webhookd.clock import SystemClock
 from webhookd.config import Config, ConfigError, load
+from webhookd.core.secret import Secret
 from webhookd.daemon import Daemon, DaemonFailedError
+from webhookd.evidence.shelf import Kept, Shelf
 from webhookd.observe import logs
-from webhookd.sandbox.dev import LOCAL, dev_secrets, with_dev
+from webhookd.providers.paypal.signature import HOME_CERT_URL
+from webhookd.sandbox.dev import LOCAL, PAYPAL, dev_secrets, with_dev
 from webhookd.sandbox.merchant import Merchant, Visit
+from webhookd.sandbox.paypal_keys import VALID_FOR, certificate
 from webhookd.store.connection import WrongDatabaseError
 from webhookd.store.data_dir import DataDirError
 from webhookd.store.protocol import StoreError
@@ -83,6 +89,7 @@ def serve(
 
 async def _serve_dev(config: Config, load_config: Callable[[], Config], *, sample: bool) -> None:
     kept = dev_secrets(config.data_dir, create=True)
+    _keep_paypal_certificate(config.data_dir, kept[PAYPAL])
     visits: asyncio.Queue[Visit] = asyncio.Queue(1_000)
 
     def told(visit: Visit) -> None:
@@ -101,6 +108,12 @@ async def _serve_dev(config: Config, load_config: Callable[[], Config], *, sampl
         await daemon.run(lambda running: show_sample(running, kept, visits, port) if sample else _say_dev(port))
     finally:
         await merchant.stop()
+
+
+def _keep_paypal_certificate(data_dir: Path, signing_key: Secret) -> None:
+    """Where the daemon looks before it asks PayPal, who has none of that name."""
+    until_ms = SystemClock().now_ms() + VALID_FOR // timedelta(milliseconds=1)
+    Shelf(data_dir).put(Kept(HOME_CERT_URL, until_ms, certificate(signing_key.reveal())))
 
 
 async def _say_dev(port: int) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from webhookd.core.event import Hook, Reading
 from webhookd.providers.flutterwave import Flutterwave
+from webhookd.providers.paypal import PayPal
 from webhookd.providers.paystack import Paystack
 from webhookd.providers.provider import NotUnderstoodError, Provider
 from webhookd.providers.razorpay import Razorpay
@@ -13,6 +14,7 @@ from webhookd.providers.stripe import Stripe
 PROVIDERS: Mapping[str, type[Provider]] = {
     "stripe": Stripe,
     "standard": Standard,
+    "paypal": PayPal,
     "flutterwave": Flutterwave,
     "paystack": Paystack,
     "razorpay": Razorpay,
