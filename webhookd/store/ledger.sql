@@ -80,19 +80,20 @@ SELECT counted_at FROM ledger WHERE counted_at >= ? AND counted_at < ? ORDER BY 
 -- gross: captured payments by day, provider and currency; sums in two parts, for each alone fits 64 bits
 SELECT counted_at / 86400000, provider, currency, exponent, sum(amount / 1000000000), sum(amount % 1000000000),
        sum(amount IS NULL)
-FROM ledger WHERE counted_at >= ? AND counted_at < ? AND kind = 'payment'
+FROM ledger INDEXED BY ledger_counted WHERE counted_at >= ? AND counted_at < ? AND kind = 'payment'
 GROUP BY 1, 2, 3, 4;
 
 -- disputed: disputes by the day they came up
 SELECT counted_at / 86400000, provider, currency, exponent, sum(amount / 1000000000), sum(amount % 1000000000),
        sum(amount IS NULL)
-FROM ledger WHERE counted_at >= ? AND counted_at < ? AND kind = 'dispute'
+FROM ledger INDEXED BY ledger_counted WHERE counted_at >= ? AND counted_at < ? AND kind = 'dispute'
 GROUP BY 1, 2, 3, 4;
 
 -- refunded: refunds that stand, of payments that were captured, by the day they succeeded
 SELECT r.counted_at / 86400000, r.provider, r.currency, r.exponent, sum(r.amount / 1000000000),
        sum(r.amount % 1000000000), sum(r.amount IS NULL)
-FROM ledger AS r JOIN ledger AS p ON p.provider = r.provider AND p.kind = 'payment' AND p.id = r.payment_id
+FROM ledger AS r INDEXED BY ledger_counted
+  CROSS JOIN ledger AS p ON p.provider = r.provider AND p.kind = 'payment' AND p.id = r.payment_id
 WHERE r.counted_at >= ? AND r.counted_at < ? AND r.kind = 'refund' AND r.status = 'succeeded'
   AND p.counted_at IS NOT NULL
 GROUP BY 1, 2, 3, 4;
@@ -103,5 +104,8 @@ SELECT refunded_at FROM ledger WHERE refunded_at >= ? AND refunded_at < ? ORDER 
 -- unitemised: what payments report as refunded beyond the refunds that are known one by one
 SELECT refunded_at / 86400000, provider, currency, exponent, sum(unitemised / 1000000000),
        sum(unitemised % 1000000000), 0
-FROM payment WHERE refunded_at >= ? AND refunded_at < ? AND counted_at IS NOT NULL AND unitemised > 0
+FROM (SELECT provider AS its_provider, id AS its_id FROM ledger INDEXED BY ledger_refunded
+      WHERE refunded_at >= ? AND refunded_at < ? AND kind = 'payment')
+  CROSS JOIN payment ON provider = its_provider AND id = its_id
+WHERE counted_at IS NOT NULL AND unitemised > 0
 GROUP BY 1, 2, 3, 4;
