@@ -227,6 +227,12 @@ def test_odd_metadata_names_nothing(metadata: Any) -> None:
     assert (found.reference, found.references) == (None, ())
 
 
+@pytest.mark.parametrize("event_type", ["payment_intent.succeeded", "charge.succeeded"])
+def test_a_payment_of_an_older_version_is_found_by_its_invoice(event_type: str) -> None:
+    assert "in_1" in fact(of_sample(event_type, invoice="in_1")).references
+    assert "in_1" in fact(of_sample(event_type, invoice={"id": "in_1"})).references
+
+
 def test_a_checkout_session_gives_its_payment_its_names() -> None:
     reading = of_sample(
         "checkout.session.completed", id="cs_1", payment_intent="pi_1", invoice={"id": "in_1"}, payment_link="plink_1"

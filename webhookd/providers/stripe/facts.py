@@ -36,7 +36,9 @@ def _payment_intent(event: Json, intent: Json) -> Said:
     payment_id = name(intent.get("id"))
     state = "payment_failed" if event["type"] == "payment_intent.payment_failed" else word(intent, "status")
     amount = intent.get("amount_received" if state == "succeeded" else "amount")
-    names = expandable(intent, "latest_charge"), expandable(intent, "invoice")
+    # Versions from BASIL on have no invoice here, and this is the event there is most of.
+    invoice = expandable(intent, "invoice") if "invoice" in intent else None
+    names = expandable(intent, "latest_charge"), invoice
     return payment_id, _fact("payment", payment_id, state, intent, amount, names)
 
 
