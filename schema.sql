@@ -160,7 +160,7 @@ CREATE TABLE ledger (
   detail      TEXT,
   major       INTEGER NOT NULL,  -- -1: only heard of, by a refund or an order of it
   minor       INTEGER NOT NULL,
-  tie         TEXT    NOT NULL,
+  tie         TEXT    NOT NULL,  -- the event's id at its source, and the source: two may tell one event differently
   occurred_at INTEGER,           -- of the fact that stands
   amount      INTEGER,
   currency    TEXT,
@@ -221,7 +221,8 @@ CREATE TRIGGER event_moves_ledger AFTER INSERT ON event WHEN NEW.kind IS NOT NUL
 BEGIN
   INSERT INTO fact (provider, kind, id, status, detail, major, minor, tie, occurred_at, amount, currency, exponent,
                     payment_id, reference, refunded, refunded_at, counted_at, first_event)
-    VALUES (NEW.provider, NEW.kind, NEW.object_id, NEW.status, NEW.detail, NEW.major, NEW.minor, NEW.provider_event_id,
+    VALUES (NEW.provider, NEW.kind, NEW.object_id, NEW.status, NEW.detail, NEW.major, NEW.minor,
+            NEW.provider_event_id || char(31) || NEW.source,
             NEW.occurred_at, NEW.amount, NEW.currency, NEW.exponent,
             iif(NEW.kind = 'payment', NULL, NEW.payment_id), NEW.reference,
             iif(NEW.kind = 'payment', NEW.refunded, NULL),
@@ -233,8 +234,9 @@ END;
 CREATE TRIGGER event_names_payment AFTER INSERT ON event WHEN NEW.kind <> 'payment' AND NEW.payment_id IS NOT NULL
 BEGIN
   INSERT INTO fact (provider, kind, id, status, major, minor, tie, currency, exponent, refunded, refunded_at, first_event)
-    VALUES (NEW.provider, 'payment', NEW.payment_id, 'pending', -1, 0, NEW.provider_event_id, NEW.currency,
-            NEW.exponent, NEW.refunded, iif(NEW.refunded > 0, coalesce(NEW.occurred_at, NEW.received_at), NULL), NEW.key);
+    VALUES (NEW.provider, 'payment', NEW.payment_id, 'pending', -1, 0,
+            NEW.provider_event_id || char(31) || NEW.source, NEW.currency, NEW.exponent, NEW.refunded,
+            iif(NEW.refunded > 0, coalesce(NEW.occurred_at, NEW.received_at), NULL), NEW.key);
 END;
 
 CREATE TRIGGER event_gives_references AFTER INSERT ON event WHEN NEW.names IS NOT NULL AND NEW.payment_id IS NOT NULL
@@ -244,7 +246,7 @@ BEGIN
 END;
 
 -- A payment with what was refunded of it: the greater of what is reported and of the sum of its refunds, for either may
--- be told without the other. A refund that failed after it had succeeded is taken back from what is reported.
+-- be told without the other. What is reported may have refunds in it that are under way; one that failed is taken back.
 CREATE VIEW payment AS
   SELECT provider, id, amount, currency, exponent, reference, first_event, counted_at, refunded_at, detail,
          coalesce(counted_at, occurred_at) AS occurred_at,
@@ -260,8 +262,8 @@ CREATE VIEW payment AS
               AND r.currency IS p.currency) AS itemised,
            coalesce(p.refunded, 0) -
            (SELECT coalesce(sum(r.amount), 0) FROM ledger AS r
-            WHERE r.provider = p.provider AND r.payment_id = p.id AND r.kind = 'refund' AND r.status <> 'succeeded'
-              AND r.counted_at IS NOT NULL AND r.currency IS p.currency) AS reported
+            WHERE r.provider = p.provider AND r.payment_id = p.id AND r.kind = 'refund'
+              AND r.status IN ('failed', 'cancelled') AND r.currency IS p.currency) AS reported
     FROM ledger AS p WHERE p.kind = 'payment'
   );
 CREATE VIEW refund AS SELECT * FROM ledger WHERE kind = 'refund';

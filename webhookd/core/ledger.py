@@ -124,7 +124,7 @@ class Fact(msgspec.Struct, frozen=True, gc=False):
 
 
 def standing(fact: Fact, occurred_at: int | None) -> tuple[int, int]:
-    """Compared as a pair; of equals the greater provider event id stands."""
+    """Compared as a pair; of equals the greater provider event id stands, and of one event the greater source's."""
     rank, at = RANKS[fact.kind][fact.status], occurred_at or 0
     return (at, rank) if fact.kind in TIME_FIRST else (rank, at)
 
