@@ -98,6 +98,18 @@ def test_a_refund_that_the_bank_sent_back_was_none() -> None:
     assert in_the_end(*bodies) == ("captured", 4200, 0)
 
 
+def test_a_refund_under_way_that_comes_to_nothing_was_none_though_it_was_in_the_sum() -> None:
+    bodies = (
+        told("charge.succeeded", 0),
+        told("refund.created", 5, id="re_1", amount=200, status="pending"),
+        told("charge.refunded", 5, amount_refunded=200),
+    )
+    assert in_the_end(*bodies) == ("partially_refunded", 4200, 200)
+    for end in ("failed", "canceled"):
+        over = told("refund.updated", 900_000, id="re_1", amount=200, status=end)
+        assert in_the_end(*bodies, over) == ("captured", 4200, 0)
+
+
 @pytest.mark.parametrize("api_version", [ACACIA, "2026-10-28.endive"])
 def test_a_hold_that_was_let_go_is_a_payment_cancelled_and_nothing_refunded(api_version: str) -> None:
     bodies = (
