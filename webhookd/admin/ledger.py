@@ -32,7 +32,7 @@ class LedgerApi:
     def routes(self) -> list[web.RouteDef]:
         return [
             web.get("/api/v1/payments", self.payments),
-            web.get("/api/v1/payments/{provider}/{id}", self.payment),
+            web.get("/api/v1/payments/{provider:[^/]+}/{id:[^/]+}", self.payment),
             web.get("/api/v1/revenue", self.revenue),
             *(web.get(f"/api/v1/{name}", self._objects(kind)) for name, kind in LISTS.items()),
         ]
