@@ -1,4 +1,4 @@
-"""Signed hooks of Dodo Payments and Flutterwave, in any order and some of them twice: what the ledger says in the end."""
+"""Signed hooks of Dodo Payments and Flutterwave, in any order, some of them twice: what the ledger says in the end."""
 
 import hashlib
 import itertools
