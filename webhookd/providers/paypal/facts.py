@@ -49,7 +49,8 @@ def _capture(rest: str, capture: Json) -> Said:
         return _refund(rest, capture)
     payment_id = text(capture, "id")
     state = rest if rest == "REVERSED" else state_of(capture, rest)
-    amount = positive(amount)
+    if state == "REVERSED":
+        amount = positive(amount)
     wholly = state is not None and state.upper() in ("REFUNDED", "REVERSED")
     found = fact(
         "payment",

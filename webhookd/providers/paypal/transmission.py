@@ -22,7 +22,7 @@ ALGORITHM = "SHA256withRSA"
 CERTIFICATE_PATH = "/v1/notifications/certs/"
 
 # Neither may hold a |, which is what the fields of the message are joined with.
-_ID = re.compile(r"[!-{}~]{1,100}", re.ASCII)
+_ID = re.compile(r"[0-9A-Za-z_.:-]{1,100}", re.ASCII)
 _TIME = re.compile(r"[0-9A-Za-z:.+-]{1,64}", re.ASCII)
 _SIG_CHARS_MAX = 1024
 # One pattern instead of a parser of URLs: nothing is left over that two programs could read in two ways.
