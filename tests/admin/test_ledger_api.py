@@ -16,6 +16,7 @@ import yarl
 
 from tests.dev_daemon import DevDaemon, dev_daemon
 from tests.running import PATIENCE_S, daemon
+from tests.shop import CREATED, Shop
 from webhookd.admin.ledger_views import revenue_view
 from webhookd.core.ledger import LISTS, RANKS, SETTLED
 from webhookd.sandbox.samples import sample
@@ -24,7 +25,6 @@ from webhookd.store.protocol import RevenueRow
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 PAYMENTS, REVENUE = "/api/v1/payments", "/api/v1/revenue"
-CREATED = 1_763_683_200  # 2025-11-21T00:00:00Z
 OBJECT_FIELDS = {"provider", "id", "status", "detail", "amount", "payment", "reference", "occurred_at", "events"}
 SAMPLES = {
     "refunds": ("stripe", "refund.created"),
@@ -62,27 +62,6 @@ def refused(answer: Answer, status: int) -> str:
     assert answer.status == status, answer.json
     assert answer.headers["Content-Type"] == "application/problem+json"
     return str(answer.json["detail"])
-
-
-class Shop:
-    """What Stripe says of the payments of one shop; each shop of its own names and times."""
-
-    def __init__(self, dev: DevDaemon, name: str) -> None:
-        self.dev, self.name, self.number = dev, name, 0
-
-    async def says(self, event_type: str, subject: dict[str, Any], at: int = CREATED) -> str:
-        self.number += 1
-        event = {"id": f"evt_{self.name}_{self.number}", "type": event_type, "created": at, "object": "event"}
-        return await self.dev.send({**event, "data": {"object": subject}})
-
-    async def intent(self, payment: str, status: str = "succeeded", at: int = CREATED, **more: Any) -> str:
-        amounts = {"amount": 1050, "amount_received": 1050 if status == "succeeded" else 0, "currency": "usd"}
-        subject = {"id": payment, "object": "payment_intent", "status": status, **amounts, **more}
-        return await self.says(f"payment_intent.{status}", subject, at)
-
-    async def refund(self, refund: str, payment: str, amount: int = 250, at: int = CREATED, **more: Any) -> str:
-        subject = {"id": refund, "object": "refund", "status": "succeeded", "amount": amount, "currency": "usd"}
-        return await self.says("refund.created", {**subject, "payment_intent": payment, "charge": None, **more}, at)
 
 
 @pytest.fixture

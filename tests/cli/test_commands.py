@@ -31,10 +31,11 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 ROOT = Path(__file__).parents[2]
 NO_EVENT, NO_DELIVERY = event_id(5, 5), delivery_id(5, 5)
-GROUPS = ["events", "deliveries", "endpoints", "config"]
+GROUPS = ["events", "deliveries", "endpoints", "payments", "ledger", "config"]
 VERBS = [
     *("serve", "listen", "trigger", "status", "events list", "events show", "events tail"),
     *("deliveries list", "deliveries show", "endpoints list", "endpoints pause", "endpoints resume"),
+    *("payments list", "payments show", "payments wait", "revenue", "ledger list", "ledger rebuild", "verify"),
     *("config check", "config show"),
 ]
 EVENT_FIELDS = {
@@ -114,6 +115,20 @@ async def test_the_version_can_be_asked_for(tmp_path: Path) -> None:
         "events list --until 5parsecs",
         "deliveries list --state accepted",
         "events list --url ftp://127.0.0.1/",
+        "payments list --status accepted",
+        "payments list --since 2026-01-31",
+        "payments show stripe",
+        "payments wait stripe",
+        "payments wait stripe pi_1 --timeout 5parsecs",
+        "payments wait stripe pi_1 --timeout 30",
+        "revenue --by year",
+        "revenue --currency dollars",
+        "revenue --since yesterday",
+        "revenue --since 2026-02-30",
+        "revenue --since 2026-01-31 --until 2026-01-30",
+        "ledger list",
+        "ledger list payments",
+        "ledger list refunds --status captured",
         "trigger",
         "trigger stripe",
         "trigger nobody charge.refunded",
@@ -160,6 +175,11 @@ ASKING = [
     ("endpoints", "list"),
     ("endpoints", "pause", "local"),
     ("endpoints", "resume", "local"),
+    ("payments", "list"),
+    ("payments", "show", "stripe", "pi_1"),
+    ("payments", "wait", "stripe", "pi_1"),
+    ("revenue",),
+    ("ledger", "list", "refunds"),
 ]
 
 
@@ -419,6 +439,9 @@ async def test_what_a_verb_prints_for_programs_is_one_json_document(shell: Shell
         ("deliveries", "list"): {"data", "next_cursor"},
         ("deliveries", "show", delivery): DELIVERY_FIELDS | {"history"},
         ("endpoints", "list"): {"data", "next_cursor"},
+        ("payments", "list"): {"data", "next_cursor"},
+        ("ledger", "list", "refunds"): {"data", "next_cursor"},
+        ("revenue",): {"data"},
         ("endpoints", "pause", "local"): ENDPOINT_FIELDS,
         ("endpoints", "resume", "local"): ENDPOINT_FIELDS,
         ("trigger", "stripe", "charge.refunded"): {"status", "result", "event_id"},
