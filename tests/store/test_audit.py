@@ -163,6 +163,23 @@ async def test_every_query_of_the_audit_fits_the_schema(store: SqliteStore, name
     recount.close()
 
 
+async def test_what_is_counted_again_is_on_disk_and_leaves_no_file_behind(shop: SqliteStore):
+    recount = Recount(path_of(shop), reread)
+    [file] = [row[2] for row in recount.connection.execute("PRAGMA database_list") if row[1] == "main"]
+    assert file
+    assert not Path(file).exists()
+    recount.close()
+
+
+async def test_who_was_given_up_on_is_looked_for_among_what_was_given_up(shop: SqliteStore):
+    recount = Recount(path_of(shop), reread)
+    query = f"EXPLAIN QUERY PLAN {AUDIT['captured_untold']}"
+    steps = [row[3] for row in recount.connection.execute(query, {"begin": 0})]
+    recount.close()
+    assert any("delivery_given_up" in step for step in steps)
+    assert not any("ledger_recent (kind=?)" in step for step in steps)
+
+
 async def ledger(store: SqliteStore) -> list[Any]:
     return await store._history_reader.read("SELECT * FROM ledger ORDER BY provider, kind, id")
 

@@ -48,11 +48,15 @@ WHERE d.attempts <> (SELECT count(*) FROM log.attempt AS a WHERE a.event = d.eve
 -- captured_untold: captured payments, and an endpoint that is owed their capture and that none of it has reached or may
 -- yet reach; no endpoint when nobody was ever owed it
 SELECT p.provider, p.id, n.name, group_concat(DISTINCT d.state)
-FROM log.ledger AS p
-JOIN log.event AS e ON e.payment_id = p.id AND e.provider = p.provider AND e.kind = 'payment' AND e.counts = 1
-JOIN log.delivery AS d ON d.event = e.key JOIN log.endpoint AS n ON n.number = d.endpoint
-WHERE p.kind = 'payment' AND p.counted_at IS NOT NULL
-GROUP BY p.provider, p.id, d.endpoint HAVING sum(d.state IN ('delivered', 'pending')) = 0
+FROM log.delivery AS d INDEXED BY delivery_given_up
+CROSS JOIN log.event AS e ON e.key = d.event AND e.kind = 'payment' AND e.counts = 1
+CROSS JOIN log.ledger AS p ON p.provider = e.provider AND p.kind = 'payment' AND p.id = e.payment_id
+JOIN log.endpoint AS n ON n.number = d.endpoint
+WHERE d.state IN ('dead', 'cancelled') AND p.counted_at IS NOT NULL
+  AND NOT EXISTS (SELECT 1 FROM log.event AS o JOIN log.delivery AS t ON t.event = o.key AND t.endpoint = d.endpoint
+                  WHERE o.payment_id = p.id AND o.provider = p.provider AND o.kind = 'payment' AND o.counts = 1
+                    AND t.state IN ('delivered', 'pending'))
+GROUP BY p.provider, p.id, d.endpoint
 UNION ALL
 SELECT p.provider, p.id, NULL, NULL
 FROM log.ledger AS p

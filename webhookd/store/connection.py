@@ -5,7 +5,9 @@ Nothing but this file opens the database, for the same reason (2.2).
 """
 
 import asyncio
+import os
 import sqlite3
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -30,6 +32,7 @@ SCHEMA_VERSION = 1
 READ_SECONDS_MAX = 2.0
 _BUSY_TIMEOUT_MS = 5_000
 _PROGRESS_INSTRUCTIONS = 10_000
+_BESIDE_CACHE_KIB = 64 * 2**10
 _WRITER_PRAGMAS = {
     "journal_mode": "wal",
     "synchronous": 2,  # FULL: one fsync of the WAL in every commit
@@ -114,13 +117,22 @@ async def open_reader(path: Path) -> SerialConnection:
 
 
 def open_beside(path: Path) -> sqlite3.Connection:
-    """An empty database of its own (in memory, or in a temporary file as it grows) with the log attached as `log`.
+    """An empty database of its own, in a file without a name, with the log attached as `log`.
 
-    The log is read only here, whoever else has it open; without a daemon, too. Raises WrongDatabaseError, StoreError.
+    The log is read only here, whoever else has it open; without a daemon, too. Raises WrongDatabaseError, StoreError,
+    OSError.
     """
-    connection = driver.connect("", isolation_level=None, check_same_thread=False, uri=True)
+    # SQLite's own temporary databases are in memory alone where it was built so, as the wheel is.
+    with tempfile.NamedTemporaryFile(prefix="webhookd-", dir=_roomy_dir()) as file:
+        connection = driver.connect(file.name, isolation_level=None, check_same_thread=False, uri=True)
+        try:
+            connection.execute("PRAGMA main.journal_mode = MEMORY")
+            connection.execute(f"PRAGMA main.cache_size = -{_BESIDE_CACHE_KIB}")
+            connection.executescript(schema())
+        except Exception as error:
+            connection.close()
+            raise sorted_error(error) from error
     try:
-        connection.executescript(schema())
         connection.execute("DROP TRIGGER event_is_owed")  # there is nobody to owe it to
         connection.execute("ATTACH ? AS log", (f"{path.resolve().as_uri()}?mode=ro",))
         if _is_empty(connection, "log."):
@@ -131,6 +143,12 @@ def open_beside(path: Path) -> sqlite3.Connection:
         connection.close()
         raise sorted_error(error) from error
     return connection
+
+
+def _roomy_dir() -> str | None:
+    """Where a file may grow: /tmp is memory on many a machine. None for the default."""
+    roomy = "/var/tmp"  # noqa: S108 - the file is made by tempfile
+    return roomy if "TMPDIR" not in os.environ and os.access(roomy, os.W_OK) else None
 
 
 async def _open(path: Path, *steps: Callable[[sqlite3.Connection], None]) -> SerialConnection:

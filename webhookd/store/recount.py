@@ -83,20 +83,25 @@ class Recount:
         self, log: sqlite3.Connection, table: str, told: Callable[[Event, bytes | None], None]
     ) -> Iterator[int]:
         query = f"SELECT {', '.join(_READ)} FROM {table} WHERE key > ? ORDER BY key LIMIT {CHUNK_EVENTS}"  # noqa: S608
-        while rows := log.execute(query, (self._last_key,)).fetchall():
+        while True:
             values: list[Any] = []
             self.outdated = []
-            for row in rows:
+            count = 0
+            for row in log.execute(query, (self._last_key,)):  # one body at a time
                 event, body = self._read(row)
                 told(event, body)
                 again = self._again(event, body)
                 if again != event:
                     self.outdated.append(again)
                 values += event_values(again)
-            self._connection.execute(insert_events(len(rows)), values)
+                count += 1
+                last_key = event.key
+            if not count:
+                return
+            self._connection.execute(insert_events(count), values)
             self._connection.execute("DELETE FROM main.event")
-            self._last_key = rows[-1][0]
-            self.events += len(rows)
+            self._last_key = last_key
+            self.events += count
             yield self.events
 
     def put_facts_right(self, writer: sqlite3.Connection, outdated: Sequence[Event]) -> None:
