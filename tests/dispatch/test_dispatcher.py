@@ -305,6 +305,8 @@ async def test_an_endpoint_that_is_paused_starts_nothing_more_and_goes_on_when_i
     await world.serve(spec("shop", max_in_flight=1), spec("other"))
     world.hold = asyncio.Event()
     await world.append(4)
+    while not world.in_flight["shop"]:
+        await asyncio.sleep(0)
     world.dispatcher.set_state("shop", "paused")
     world.hold.set()
     await world.run_dry()

@@ -13,6 +13,9 @@ def said(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, object]]:
         def warning(self, event: str, **fields: object) -> None:
             lines.append({"event": event, **fields})
 
+        def error(self, event: str, **fields: object) -> None:
+            lines.append({"event": event, "level": "error", **fields})
+
     monkeypatch.setattr("webhookd.receive.complaints._log", Log())
     return lines
 
@@ -32,3 +35,14 @@ def test_each_source_and_reason_has_a_line_of_its_own(said: list[dict[str, objec
         complaints.refused(source, "stale_timestamp", 0)
         complaints.odd(source, "quarantined", "evt_1", 0)
     assert len(said) == 6
+
+
+def test_a_forgery_is_an_error_that_names_the_genuine_event(said: list[dict[str, object]]):
+    complaints = Complaints()
+    for number in range(3):
+        complaints.forged("paypal", "evt_genuine", number)
+    complaints.forged("paypal", "evt_genuine", SILENCE_S)
+    assert [(line["event"], line["level"], line["genuine_event_id"], line["hooks"]) for line in said] == [
+        ("hooks_forged", "error", "evt_genuine", 1),
+        ("hooks_forged", "error", "evt_genuine", 3),
+    ]
