@@ -5,6 +5,7 @@ import re
 import socket
 import ssl
 from collections.abc import Callable
+from functools import partial
 
 import aiohttp
 import msgspec
@@ -16,6 +17,9 @@ FETCH_S = 5.0
 CONNECTIONS_MAX = 32
 HEAD_BYTES_MAX = 8190
 _MAX_AGE = re.compile(r"(?:^|,)\s*max-age=(\d{1,9})\s*(?:,|$)", re.ASCII | re.IGNORECASE)
+
+
+Dial = Callable[[aiohttp.AddrInfoType], socket.socket]
 
 
 class FetchError(Exception):
@@ -34,11 +38,11 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 class Fetcher:
-    """`dial` makes the socket for an address, or raises where that may not be reached."""
+    """`dial` makes the socket for an address, or raises something that is no OSError where that may not be reached."""
 
     def __init__(
         self,
-        dial: Callable[[aiohttp.AddrInfoType], socket.socket],
+        dial: Dial,
         *,
         timeout_s: float = FETCH_S,
         tls: ssl.SSLContext | None = None,
@@ -46,7 +50,7 @@ class Fetcher:
         self._timeout_s = timeout_s
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
-                socket_factory=dial,
+                socket_factory=partial(_dialled, dial),
                 ssl=tls or True,
                 limit=CONNECTIONS_MAX,
                 ttl_dns_cache=30,
@@ -101,6 +105,15 @@ class Fetcher:
                 response.release()
             else:
                 response.close()
+
+
+def _dialled(dial: Dial, address: aiohttp.AddrInfoType) -> socket.socket:
+    try:
+        return dial(address)
+    except OSError:
+        raise
+    except Exception as error:
+        raise FetchError("blocked") from error
 
 
 def _max_age_s(cache_control: str) -> int | None:
