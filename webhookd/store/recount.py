@@ -74,6 +74,11 @@ class Recount:
         """
         return self._follow(self._connection, "log.event", told)
 
+    def catch_up(self) -> None:
+        """Count what has come since, so that little is left for the writer to wait for."""
+        for _ in self.follow():
+            pass
+
     def follow_within(self, writer: sqlite3.Connection) -> None:
         """The same from a connection that is about to write: then nothing can be missing."""
         for _ in self._follow(writer, "event", lambda _event, _body: None):
@@ -123,8 +128,7 @@ class Recount:
         connection = self._connection
         connection.execute("BEGIN")
         try:
-            for _ in self.follow():
-                pass
+            self.catch_up()
             (begin,) = connection.execute("SELECT coalesce(min(key), 0) FROM log.event").fetchone()
             for provider, kind, object_id, *found in connection.execute(AUDIT["ledger_differences"], {"begin": begin}):
                 differing = [name for name, differs in zip(LEDGER_COLUMNS[3:], found[1:], strict=True) if differs]

@@ -215,7 +215,13 @@ class SqliteStore:
                 lambda: list(dict.fromkeys(each.object for each in recount.differences()))
             )
             for first in range(0, len(objects), REBUILT_TOGETHER):
-                await self._change(partial(recount.put_right, objects=objects[first : first + REBUILT_TOGETHER]))
+                told(recount.events, total)
+                await asyncio.to_thread(recount.catch_up)
+                together = objects[first : first + REBUILT_TOGETHER]
+                await self._change(partial(recount.put_right, objects=together))
+                if self._payment_listener is not None:
+                    for each in (each for each in together if each.kind == "payment"):
+                        self._payment_listener(each.provider, each.id)
             return len(objects)
         finally:
             await asyncio.to_thread(recount.close)
