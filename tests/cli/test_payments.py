@@ -7,7 +7,6 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -114,9 +113,33 @@ async def test_a_payment_that_nobody_spoke_of_is_exit_1(shell: Shell, payment: t
 # --- Waiting
 
 
+class Terminal:
+    """What a verb says there."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor, self._said, self._more = descriptor, b"", asyncio.Event()
+        asyncio.get_running_loop().add_reader(descriptor, self._read)
+
+    def _read(self) -> None:
+        try:
+            self._said += os.read(self._descriptor, 65536)
+        except OSError:  # the other side is closed
+            asyncio.get_running_loop().remove_reader(self._descriptor)
+        self._more.set()
+
+    async def says(self, words: str) -> None:
+        while words.encode() not in self._said:
+            self._more.clear()
+            await self._more.wait()
+
+    def close(self) -> None:
+        asyncio.get_running_loop().remove_reader(self._descriptor)
+        os.close(self._descriptor)
+
+
 @asynccontextmanager
-async def at_a_terminal(shell: Shell, *arguments: str) -> AsyncIterator[tuple[asyncio.subprocess.Process, Any]]:
-    """A verb whose messages go to a terminal, and what to call for all it has said there so far and from now on."""
+async def at_a_terminal(shell: Shell, *arguments: str) -> AsyncIterator[tuple[asyncio.subprocess.Process, Terminal]]:
+    """A verb whose messages go to a terminal."""
     ours, theirs = os.openpty()
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "webhookd", *arguments, "--data-dir", str(shell.dev.data_dir)),
@@ -127,19 +150,12 @@ async def at_a_terminal(shell: Shell, *arguments: str) -> AsyncIterator[tuple[as
         stderr=theirs,
     )
     os.close(theirs)
-    said = asyncio.StreamReader()
-    transport, _ = await asyncio.get_running_loop().connect_read_pipe(
-        lambda: asyncio.StreamReaderProtocol(said), os.fdopen(ours, "rb", buffering=0)
-    )
-
-    async def until_it_says(words: str) -> None:
-        await said.readuntil(words.encode())
-
+    terminal = Terminal(ours)
     try:
         async with asyncio.timeout(PATIENCE_S):
-            yield process, until_it_says
+            yield process, terminal
     finally:
-        transport.close()
+        terminal.close()
         if process.returncode is None:
             process.kill()
             await process.wait()
@@ -150,8 +166,8 @@ async def test_who_waits_at_a_terminal_sees_so_and_goes_on_the_moment_the_paymen
 ) -> None:
     await shop.intent("pi_waited", "processing")
     arguments = ("payments", "wait", "stripe", "pi_waited", "--timeout", "10m", "--json")
-    async with at_a_terminal(shell, *arguments) as (process, until_it_says):
-        await until_it_says("waiting for pi_waited")
+    async with at_a_terminal(shell, *arguments) as (process, terminal):
+        await terminal.says("waiting for pi_waited")
         await shop.intent("pi_waited")
         assert process.stdout is not None
         found = json.loads(await process.stdout.read())
@@ -161,8 +177,8 @@ async def test_who_waits_at_a_terminal_sees_so_and_goes_on_the_moment_the_paymen
 
 
 async def test_a_payment_that_is_not_heard_of_yet_is_waited_for(shell: Shell, shop: Shop) -> None:
-    async with at_a_terminal(shell, "payments", "wait", "stripe", "pi_to_come") as (process, until_it_says):
-        await until_it_says("waiting for pi_to_come")
+    async with at_a_terminal(shell, "payments", "wait", "stripe", "pi_to_come") as (process, terminal):
+        await terminal.says("waiting for pi_to_come")
         await shop.intent("pi_to_come", "canceled")
         assert process.stdout is not None
         assert b"cancelled" in await process.stdout.read()
@@ -210,13 +226,11 @@ async def test_who_waits_for_longer_than_one_request_may_asks_again(
 async def test_a_daemon_that_stops_while_somebody_waits_is_exit_69(tmp_path: Path) -> None:
     async with dev_daemon(tmp_path) as dev:
         await Shop(dev, "stops").intent("pi_1", "processing")
-        async with at_a_terminal(Shell(dev, tmp_path), "payments", "wait", "stripe", "pi_1") as (
-            process,
-            until_it_says,
-        ):
-            await until_it_says("waiting for pi_1")
+        verb = "payments", "wait", "stripe", "pi_1"
+        async with at_a_terminal(Shell(dev, tmp_path), *verb) as (process, terminal):
+            await terminal.says("waiting for pi_1")
             assert await dev.running.stop() == 0
-            await until_it_says("no daemon answers")
+            await terminal.says("no daemon answers")
             assert await process.wait() == 69
 
 
