@@ -1,6 +1,7 @@
 """Waiting for a payment costs the store one read for each payment that moves, however many wait."""
 
 import asyncio
+import itertools
 import random
 from collections import Counter
 from collections.abc import Callable
@@ -11,7 +12,7 @@ import pytest
 from tests.fake_clock import FakeClock
 from tests.running import PATIENCE_S
 from webhookd.admin.answers import BusyError
-from webhookd.admin.waiting import READS_MAX, Lookout
+from webhookd.admin.waiting import ANSWERED_MAX, READS_MAX, Lookout
 from webhookd.core.ledger import RANKS, SETTLED
 from webhookd.store.protocol import Ledger, PaymentRow, StoreUnavailableError
 
@@ -210,6 +211,19 @@ async def test_ten_thousand_who_wait_cost_as_many_reads_as_payments_move(books: 
     assert {await status(task) for task in waiting[40:100]} == {"pending"}
     await asyncio.wait(waiting)
     assert lookout.waiting == 0
+
+
+async def test_many_who_are_answered_leave_turns_to_everything_else(books: Books, lookout: Lookout):
+    waiting = [waits(lookout) for _ in range(1_000)]
+    await idle(books)
+    books.commit("captured")
+    answered = [0]
+    async with asyncio.timeout(PATIENCE_S):
+        while answered[-1] < len(waiting):
+            await asyncio.sleep(0)
+            answered.append(sum(task.done() for task in waiting))
+    assert max(after - before for before, after in itertools.pairwise(answered)) <= ANSWERED_MAX
+    assert {await status(task) for task in waiting} == {"captured"}
 
 
 async def test_ten_thousand_payments_that_move_at_once_leave_turns_to_other_reads(books: Books, lookout: Lookout):

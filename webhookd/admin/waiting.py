@@ -1,6 +1,7 @@
 """Who waits for a payment to settle. Told by the store's commits, so that waiting asks the store for nothing."""
 
 import asyncio
+from collections.abc import Sequence
 from functools import partial
 
 from webhookd.admin.answers import BusyError
@@ -12,6 +13,8 @@ WAITING_MAX = 20_000
 """Requests that wait at once."""
 READS_MAX = 16
 """Reads under way for those that moved, so that other reads get their turn in between."""
+ANSWERED_MAX = 100
+"""Answers in one turn of the event loop, so that hooks get theirs in between."""
 _Waiting = asyncio.Future[PaymentRow | None]
 
 
@@ -100,9 +103,9 @@ class Lookout:
             watched.reader = None
             if watched.row is not None and watched.row.status in SETTLED:
                 self._forget(key, watched)
-                _answer(watched.waiting, watched.row)
+                await _answer([*watched.waiting], watched.row)
             else:
-                _answer(watched.late, watched.row)
+                await _answer([*watched.late], watched.row)
         except Exception as error:  # noqa: BLE001 - it is for those who wait
             self._forget(key, watched)
             for waiting in watched.waiting:
@@ -118,13 +121,15 @@ class Lookout:
 
 
 def _time_over(watched: _Watched, waiting: _Waiting) -> None:
-    if watched.reader is None:
-        _answer({waiting}, watched.row)
-    else:
+    if watched.reader is not None:
         watched.late.add(waiting)
+    elif not waiting.done():
+        waiting.set_result(watched.row)
 
 
-def _answer(all_waiting: set[_Waiting], row: PaymentRow | None) -> None:
-    for waiting in all_waiting:
+async def _answer(all_waiting: Sequence[_Waiting], row: PaymentRow | None) -> None:
+    for number, waiting in enumerate(all_waiting, 1):
         if not waiting.done():
             waiting.set_result(row)
+        if number % ANSWERED_MAX == 0:
+            await asyncio.sleep(0)
