@@ -5,7 +5,7 @@
 -- milliseconds, amounts whole numbers of the smallest unit.
 
 PRAGMA application_id = 0x57484B44;  -- "WHKD"
-PRAGMA user_version = 1;
+PRAGMA user_version = 2;
 
 CREATE TABLE event (
   key               INTEGER PRIMARY KEY,  -- milliseconds << 21 | counter: ascending is log order

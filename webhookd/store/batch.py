@@ -93,32 +93,31 @@ def _append_with_aliases(connection: sqlite3.Connection, events: Sequence[Event]
     appended = _insert(connection, fresh) if fresh else {}
     for event in fresh:
         if event.alias is not None and appended[event.key].status == "duplicate":
-            _bind_to_known(connection, event)
-    left = []
+            appended[event.key] = _repeat(connection, event, appended[event.key])
     for event in repeated:
         key, salt, sha256 = _bound(connection, event)
-        if key is None:
-            left.append(event)
-            continue
         status: Literal["duplicate", "forged"] = "duplicate" if sha256 == event.sha256 else "forged"
         appended[event.key] = Appended(event_id(key, salt), status)
-    return appended | (_append(connection, left) if left else {})
+    return appended
 
 
-def _bound(connection: sqlite3.Connection, event: Event) -> tuple[int | None, int, bytes]:
-    row = connection.execute(SQL["event_of_alias"], (event.source, event.alias)).fetchone()
-    return row or (None, 0, b"")
+def _bound(connection: sqlite3.Connection, event: Event) -> tuple[int, int, bytes]:
+    row: tuple[int, int, bytes] = connection.execute(SQL["event_of_alias"], (event.source, event.alias)).fetchone()
+    return row
 
 
-def _bind_to_known(connection: sqlite3.Connection, event: Event) -> None:
-    """A known event came again: its alias is that event's too, unless it is the hash of another body."""
-    key, _salt, sha256, _state = connection.execute(
-        SQL["known_event"], (event.source, event.provider_event_id)
-    ).fetchone()
-    if sha256 != event.sha256 and event.alias == f"sha256:{event.sha256.hex()}":
-        connection.execute(SQL["unbind_alias"], (event.source, event.alias))
-    else:
-        connection.execute(SQL["rebind_alias"], (key, event.source, event.alias))
+def _repeat(connection: sqlite3.Connection, event: Event, known: Appended) -> Appended:
+    """A known id came with an alias that is new: the known event's from now on.
+
+    But where the alias is the hash of the body, the id is not signed, and another body under it is another event: it
+    is kept under its hash, or a stranger who foresees an id could have the genuine event taken for a copy.
+    """
+    if known.conflict and event.alias == f"sha256:{event.sha256.hex()}":
+        _insert(connection, [msgspec.structs.replace(event, provider_event_id=event.alias)])
+        return Appended(event.id, _status(event.state), conflict=True)
+    [key, *_] = connection.execute(SQL["known_event"], (event.source, event.provider_event_id)).fetchone()
+    connection.execute(SQL["rebind_alias"], (key, event.source, event.alias))
+    return known
 
 
 def _insert(connection: sqlite3.Connection, events: Sequence[Event]) -> dict[int, Appended]:

@@ -28,7 +28,7 @@ else:
 
 T = TypeVar("T")
 APPLICATION_ID = 0x57484B44
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 READ_SECONDS_MAX = 2.0
 _BUSY_TIMEOUT_MS = 5_000
 _PROGRESS_INSTRUCTIONS = 10_000
@@ -98,6 +98,16 @@ class SerialConnection(aiosqlite.Connection):
                 connection.set_progress_handler(None, 0)
 
         return await self.run(fetch)
+
+
+async def to_its_end(function: Callable[[], T]) -> T:
+    """Run it on a thread of its own; when the caller is cancelled, that waits until the function has ended."""
+    running = asyncio.ensure_future(asyncio.to_thread(function))
+    try:
+        return await asyncio.shield(running)
+    except asyncio.CancelledError:
+        await asyncio.wait([running])
+        raise
 
 
 async def open_writer(path: Path) -> SerialConnection:

@@ -1,6 +1,5 @@
 """The event log and its outbox in SQLite: one connection writes, group-committed; two others only read."""
 
-import asyncio
 import secrets
 import sqlite3
 import time
@@ -17,7 +16,7 @@ from webhookd.core.event import Appended, Event
 from webhookd.core.identifier import COUNTER_BITS, key_floor
 from webhookd.core.signature import new_secret, symmetric_key
 from webhookd.store.batch import Change, Write, apply
-from webhookd.store.connection import SerialConnection, open_reader, open_writer
+from webhookd.store.connection import SerialConnection, open_reader, open_writer, to_its_end
 from webhookd.store.group_commit import GroupCommit
 from webhookd.store.ledger import LedgerReader
 from webhookd.store.protocol import (
@@ -203,20 +202,18 @@ class SqliteStore:
         Goes on beside everything else, in steps that each are one transaction: a crash leaves some put right, and
         nothing worse. `told` hears how many events of how many are counted.
         """
-        recount = await asyncio.to_thread(Recount, self._path, reread)
+        recount = await to_its_end(lambda: Recount(self._path, reread))
         try:
-            total = await asyncio.to_thread(recount.total)
+            total = await to_its_end(recount.total)
             counting = recount.follow()
-            while (done := await asyncio.to_thread(next, counting, None)) is not None:
+            while (done := await to_its_end(lambda: next(counting, None))) is not None:
                 if outdated := recount.outdated:
                     await self._change(partial(recount.put_facts_right, outdated=outdated))
                 told(done, total)
-            objects = await asyncio.to_thread(
-                lambda: list(dict.fromkeys(each.object for each in recount.differences()))
-            )
+            objects = await to_its_end(lambda: list(dict.fromkeys(each.object for each in recount.differences())))
             for first in range(0, len(objects), REBUILT_TOGETHER):
                 told(recount.events, total)
-                await asyncio.to_thread(recount.catch_up)
+                await to_its_end(recount.catch_up)
                 together = objects[first : first + REBUILT_TOGETHER]
                 await self._change(partial(recount.put_right, objects=together))
                 if self._payment_listener is not None:
@@ -224,7 +221,8 @@ class SqliteStore:
                         self._payment_listener(each.provider, each.id)
             return len(objects)
         finally:
-            await asyncio.to_thread(recount.close)
+            # After what the writer may still do with it, if nobody waited for that to its end.
+            await self._writer.run(lambda _connection: recount.close())
 
     # --- The one writer
 

@@ -11,9 +11,6 @@ WHERE a.source = ? AND a.name = ?;
 -- rebind_alias: the hook that brought it repeats an event in the log
 UPDATE alias SET event = ? WHERE source = ? AND name = ?;
 
--- unbind_alias: it is the hash of a body that is not the event's
-DELETE FROM alias WHERE source = ? AND name = ?;
-
 -- note_conflict: a known id came with another body
 INSERT INTO conflict (event, sha256, first_at, last_at) VALUES (?, ?, ?, ?)
   ON CONFLICT DO UPDATE SET last_at = excluded.last_at, times = times + 1;
