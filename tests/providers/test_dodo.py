@@ -157,8 +157,8 @@ MONEY: dict[str, tuple[Any, Effect | None]] = {
         ("payment", "pay_1", "partially_refunded", 4200, "USD", "1042"),
     ),
     "payment refunded": (
-        event("payment.succeeded", PAYMENT, refund_status="full"),
-        ("payment", "pay_1", "refunded", 4200, "USD", "1042"),
+        event("payment.succeeded", PAYMENT, refund_status="full"),  # by the sum, which a refund that fails lowers again
+        ("payment", "pay_1", "captured", 4200, "USD", "1042"),
     ),
     "refund": (event("refund.succeeded", REFUND, status="succeeded"), ASKED),
     "refund without a state": (event("refund.succeeded", REFUND), ASKED),
@@ -420,10 +420,24 @@ def test_the_words_are_those_of_dodos_library() -> None:
         given = found[data]["properties"][field]
         return set(given.get("enum") or given["anyOf"][0]["enum"])
 
-    by_name = {"subscription": {"renewed", "unpaused"}, "transfer": {"created"}, "payment": {"partial", "full"}}
+    by_name = {"subscription": {"renewed", "unpaused"}, "transfer": {"created"}, "payment": {"partial"}}
     for subject, kind in SUBJECTS.items():
         field = "dispute_status" if subject == "dispute" else "status"
         event_type = {"dispute": "dispute.won", "subscription": "subscription.active", "payout": "payout.failed"}
         theirs = words(subject, field, event_type.get(subject, f"{subject}.failed"))
         assert set(STATES[kind]) == theirs | by_name.get(kind, set())
-    assert words("payment", "refund_status", "payment.failed") == by_name["payment"]
+    # The other one is told as a sum.
+    assert words("payment", "refund_status", "payment.failed") == {*by_name["payment"], "full"}
+
+
+def test_a_full_refund_is_told_as_a_sum():
+    fact = read(event("payment.succeeded", PAYMENT, refund_status="full")).fact
+    assert fact is not None
+    assert (fact.status, fact.refunded) == ("captured", 4200)
+
+
+@pytest.mark.parametrize("status", ["partially_captured", "partially_captured_and_capturable"])
+def test_of_a_payment_captured_in_part_the_amount_is_not_guessed(status: str):
+    fact = read(event("payment.succeeded", PAYMENT, status=status)).fact
+    assert fact is not None
+    assert (fact.status, fact.money.amount, fact.money.currency) == ("captured", None, "USD")

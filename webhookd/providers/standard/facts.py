@@ -22,6 +22,10 @@ _AMOUNT_KEYS: Mapping[Kind, str] = {"payment": "total_amount", "subscription": "
 Json = Mapping[str, Any]
 
 
+PARTS = frozenset({"partially_captured", "partially_captured_and_capturable"})
+"""The states of a payment that was captured in part: how much of it, the event does not say."""
+
+
 def said(event_type: str, event: Json) -> tuple[str | None, Fact | None]:
     """The payment that the event is about, and the fact. Neither where the sender is not Dodo Payments."""
     data = event.get("data")
@@ -45,9 +49,13 @@ def _fact(kind: Kind, subject: str, event_type: str, data: Json) -> Fact | None:
     refunded = None
     if kind == "payment" and status == "captured":
         refund_state = word(data, "refund_status")
-        if refund_state in ("partial", "full"):
-            state, status = refund_state, STATES["payment"][refund_state]
         refunded = _refunded(data.get("refunds"), money)
+        if refund_state == "full":
+            refunded = money.amount  # no state of its own: the refund may fail yet, and then the payment stands again
+        elif refund_state == "partial":
+            state, status = refund_state, STATES["payment"][refund_state]
+        if state in PARTS:
+            money, refunded = Money(None, money.currency, money.exponent), None
     metadata = data.get("metadata")
     reference = next((found for key in REFERENCE_KEYS if (found := ident(metadata, key)) is not None), None)
     names = [*values(metadata), *(text(data, key) for key in NAME_KEYS)]

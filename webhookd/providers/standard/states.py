@@ -21,7 +21,6 @@ STATES: Mapping[Kind, Mapping[str, str]] = {
         "partially_captured_and_capturable": "captured",
         "succeeded": "captured",
         "partial": "partially_refunded",  # the refund_status of a payment that succeeded
-        "full": "refunded",
     },
     "refund": {"pending": "pending", "review": "pending", "succeeded": "succeeded", "failed": "failed"},
     "dispute": {
