@@ -174,7 +174,7 @@ async def test_a_file_under_the_name_of_another_url_is_not_taken_for_its(desk: D
     (other,) = [each for each in desk.files if each != path]
     other.rename(path)
     await desk.start()
-    assert await desk.get(certificate(1)) == b"answer"
+    assert [await desk.get(certificate(number)) for number in (1, 2)] == [b"answer"] * 2
 
 
 async def test_a_disk_that_takes_nothing_hinders_nobody(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:

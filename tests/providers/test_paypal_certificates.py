@@ -162,6 +162,7 @@ NOT_FOR_THIS: dict[str, Sequence[Made]] = {
     "a name that only looks like it": [made(["messageverificationcerts.xpaypal.com"], ISSUER), ISSUER],
     "upper case": [made([LIVE.upper()], ISSUER), ISSUER],
     "two names": [made(["evil.example", LIVE], ISSUER), ISSUER],
+    "two names, its own first": [made([LIVE, "evil.example"], ISSUER), ISSUER],
     "no name": [made([], ISSUER, alternative=[LIVE]), ISSUER],
     "no alternative name": [made([LIVE], ISSUER, alternative=[]), ISSUER],
     "an alternative name for all": [made([LIVE], ISSUER, alternative=["*.paypal.com"]), ISSUER],

@@ -90,8 +90,6 @@ class Fetcher:
                 raise FetchError("status", response.status)
             if response.headers.get("Content-Encoding", "identity").lower() != "identity":
                 raise FetchError("encoding")
-            if (response.content_length or 0) > request.answer_bytes_max:
-                raise FetchError("size")
             body = b""
             async for chunk in response.content.iter_any():
                 body += chunk
