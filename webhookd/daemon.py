@@ -193,9 +193,9 @@ class Daemon:
             await self._stop.wait()
         finally:
             # In reverse: no new hooks, then the ones under way, then no new attempts, then those under way.
-            self._health.stopping = True
             notify("STOPPING=1", "STATUS=finishing what is under way")
             await hooks_runner.cleanup()
+            self._health.stopping = True  # not before: whoever has been let in is served
             await keeper.close()
             await fetcher.close()
             ledger.close()
@@ -222,7 +222,7 @@ class Daemon:
         self._config = config
 
     async def _reload(self) -> None:
-        if self._health.starting or self._health.stopping:
+        if self._health.starting or self._stop.is_set():
             return
         notify("RELOADING=1", f"MONOTONIC_USEC={round(self._clock.monotonic() * 1_000_000)}")
         try:

@@ -1,5 +1,6 @@
 """aiohttp's server with its gaps closed: idle limits, a bound on connections, and errors that quote nothing."""
 
+import asyncio
 import logging
 import resource
 from collections.abc import Mapping
@@ -21,6 +22,8 @@ FILES_KEPT = 512
 """Descriptors that connections of strangers leave to deliveries and to the store."""
 UNREAD_BYTES_MAX = 64 * 2**10
 """Answers that one peer may leave unread before its connection is cut."""
+SILENT_S = 0.3
+"""What a connection that has said nothing yet has for its request when the server stops."""
 BACKLOG = 1024
 _PHRASES = {status.value: status.phrase for status in HTTPStatus}
 _log = logging.getLogger("webhookd.receive")
@@ -79,7 +82,12 @@ def problem(status: int, detail: str, *, close: bool = False, headers: Mapping[s
 class HookProtocol(RequestHandler):
     """One connection. What is not HTTP gets a bare 400; neither it nor a fault of ours reaches the log as bytes."""
 
-    __slots__ = ()
+    __slots__ = ("spoke",)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.spoke = False
+        """Whether anything has come yet."""
 
     def connection_made(self, transport: Any) -> None:
         server = cast(HookServer, self._manager)
@@ -89,6 +97,7 @@ class HookProtocol(RequestHandler):
         super().connection_made(transport)
 
     def data_received(self, data: bytes) -> None:
+        self.spoke = True
         super().data_received(data)
         messages = self._messages
         if messages and isinstance(messages[-1][0], _ErrInfo):
@@ -143,6 +152,17 @@ class HookServer(web.Server):
 
     def __call__(self) -> RequestHandler:
         return HookProtocol(self, loop=self._loop, **self._kwargs)
+
+    def pre_shutdown(self) -> None:
+        """Who was let in just before the end, and whose request is still on its way, keeps his connection for now."""
+        for connection in self._connections:
+            if cast(HookProtocol, connection).spoke:
+                connection.close()
+
+    async def shutdown(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 - aiohttp's own
+        if not all(cast(HookProtocol, connection).spoke for connection in self._connections):
+            await asyncio.sleep(SILENT_S)
+        await super().shutdown(timeout)
 
     def _make_request(
         self, message: RawRequestMessage, payload: Any, protocol: RequestHandler, writer: Any, task: Any
