@@ -94,6 +94,19 @@ async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
     await made.keeper.close()
 
 
+@pytest.fixture
+def said(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, object]]:
+    """What the operator is told."""
+    lines: list[dict[str, object]] = []
+
+    class Log:
+        def warning(self, event: str, **fields: object) -> None:
+            lines.append({"event": event, **fields})
+
+    monkeypatch.setattr("webhookd.evidence.keeper._log", Log())
+    return lines
+
+
 @asynccontextmanager
 async def held(desk: Desk) -> AsyncIterator[None]:
     desk.outside.free.clear()
@@ -177,12 +190,12 @@ async def test_a_file_under_the_name_of_another_url_is_not_taken_for_its(desk: D
     assert [await desk.get(certificate(number)) for number in (1, 2)] == [b"answer"] * 2
 
 
-async def test_a_disk_that_takes_nothing_hinders_nobody(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_a_disk_that_takes_nothing_hinders_nobody(desk: Desk, said: list[dict[str, object]]) -> None:
     (desk.directory / "evidence").write_bytes(b"a file where the directory should be")
     assert await desk.get(certificate()) == b"answer"
     assert await desk.get(certificate()) == b"answer"
     assert len(desk.outside.asked) == 1
-    assert "evidence_not_written" in capsys.readouterr().out
+    assert [line["event"] for line in said] == ["evidence_not_written"]
 
 
 async def test_of_many_the_ones_not_used_are_given_up_first(desk: Desk) -> None:
@@ -224,14 +237,15 @@ async def test_what_failed_is_not_tried_again_at_once(desk: Desk) -> None:
     assert await desk.get(certificate()) == b"answer"
 
 
-async def test_the_operator_hears_of_it_and_no_secret_is_told(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_the_operator_hears_of_it_and_no_secret_is_told(desk: Desk, said: list[dict[str, object]]) -> None:
     desk.outside.answer = FetchError("status", 401)
     assert await desk.get(TOKEN) is None
     assert await desk.get(certificate()) is None
-    told = capsys.readouterr().out
-    assert told.count("evidence_unavailable") == 2
-    assert "status 401" in told
-    assert "c2VjcmV0" not in told
+    assert [(line["event"], line["url"], line["why"]) for line in said] == [
+        ("evidence_unavailable", TOKEN.url, "status 401"),
+        ("evidence_unavailable", certificate().url, "status 401"),
+    ]
+    assert "c2VjcmV0" not in str(said)
 
 
 # --- Tokens: in memory only
