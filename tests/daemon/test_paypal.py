@@ -202,6 +202,8 @@ async def test_a_forgery_with_the_crc_of_the_genuine_body_is_refused_and_raises_
         forged = crc_restored(changed, 1, zlib.crc32(BODY))
         assert json.loads(forged)["resource"]["amount"]["value"] == "99999.00"
         assert (await send(running, forged, headers)).status == 401
+        # Nor is it kept as something that nobody understands: one transmission would fill the disk.
+        assert (await send(running, crc_restored(b'["no event"]', 1, zlib.crc32(BODY)), headers)).status == 401
         assert (await send(running, BODY, headers)).json()["status"] == "duplicate"
         alarm = await running.logged("hooks_forged")
         assert alarm["genuine_event_id"] == genuine.json()["event_id"]

@@ -91,6 +91,9 @@ VERIFIED = Verified()
 class NotUnderstoodError(Exception):
     """Authentic, but its envelope (a JSON object with an id and a type) cannot be read: to be quarantined."""
 
+    alias: str | None = None
+    """As in a Reading, where there is one all the same."""
+
 
 class Provider(Protocol):
     """One source's provider, holding that source's credentials."""

@@ -67,9 +67,9 @@ class Intake:
         state: EventState = "accepted"
         try:
             reading = source.provider.read(hook)
-        except NotUnderstoodError:
+        except NotUnderstoodError as error:
             state = "quarantined"
-            reading = Reading(f"sha256:{sha256.hexdigest()}", QUARANTINED_TYPE)
+            reading = Reading(f"sha256:{sha256.hexdigest()}", QUARANTINED_TYPE, alias=error.alias)
         return Event(
             key=self._mint.next(hook.received_at),
             salt=self._dice(),

@@ -13,17 +13,15 @@ def read(hook: Hook) -> Reading:
     The event's own id is the same however often it is sent. The transmission's id is an alias: the signature is bound
     to it, but to no more of the body than a CRC-32. So another body under a transmission that is known is a forgery.
     """
-    event = parse(hook.body)
-    event_id, event_type = text(event, "id"), text(event, "event_type")
-    if event_id is None or event_type is None:
-        raise NotUnderstoodError("id or event_type is missing, empty, too long or unprintable")
     sent_as = transmission_id(hook.headers)
+    alias = None if sent_as is None else f"transmission:{sent_as}"
+    try:
+        event = parse(hook.body)
+        event_id, event_type = text(event, "id"), text(event, "event_type")
+        if event_id is None or event_type is None:
+            raise NotUnderstoodError("id or event_type is missing, empty, too long or unprintable")
+    except NotUnderstoodError as error:
+        error.alias = alias
+        raise
     payment_id, fact = said(event_type, event)
-    return Reading(
-        event_id,
-        event_type,
-        moment(event, "create_time"),
-        payment_id,
-        fact,
-        None if sent_as is None else f"transmission:{sent_as}",
-    )
+    return Reading(event_id, event_type, moment(event, "create_time"), payment_id, fact, alias)
