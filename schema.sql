@@ -263,7 +263,9 @@ CREATE VIEW payment AS
            coalesce(p.refunded, 0) -
            (SELECT coalesce(sum(r.amount), 0) FROM ledger AS r
             WHERE r.provider = p.provider AND r.payment_id = p.id AND r.kind = 'refund'
-              AND r.status IN ('failed', 'cancelled') AND r.currency IS p.currency) AS reported
+              AND r.status IN ('failed', 'cancelled') AND r.currency IS p.currency
+              -- What was reported after it had failed is without it.
+              AND coalesce(r.occurred_at, 9223372036854775807) >= coalesce(p.refunded_at, 0)) AS reported
     FROM ledger AS p WHERE p.kind = 'payment'
   );
 CREATE VIEW refund AS SELECT * FROM ledger WHERE kind = 'refund';

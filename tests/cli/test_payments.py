@@ -182,7 +182,7 @@ async def test_a_payment_that_is_not_heard_of_yet_is_waited_for(shell: Shell, sh
         await shop.intent("pi_to_come", "canceled")
         assert process.stdout is not None
         assert b"cancelled" in await process.stdout.read()
-        assert await process.wait() == 0
+        assert await process.wait() == 1
 
 
 async def test_nothing_is_said_of_waiting_where_there_is_no_terminal(shell: Shell, shop: Shop) -> None:
@@ -190,6 +190,17 @@ async def test_nothing_is_said_of_waiting_where_there_is_no_terminal(shell: Shel
     found = await shell.process("payments", "wait", "stripe", "pi_quiet")
     assert (found.code, found.err) == (0, "")
     assert "captured" in found.out
+
+
+@pytest.mark.parametrize(("state", "said"), [("canceled", "cancelled"), ("requires_payment_method", None)])
+async def test_what_is_settled_without_money_is_exit_1_so_that_nothing_is_shipped(
+    shell: Shell, shop: Shop, state: str, said: str | None
+) -> None:
+    await shop.intent(f"pi_{state}", state)
+    found = await shell.process("payments", "wait", "stripe", f"pi_{state}", "--timeout", "100ms")
+    assert found.code == 1
+    expected = f"is settled, and not captured: {said}" if said else "is pending after 100ms"
+    assert found.err == f"webhookd: pi_{state} {expected}\n"
 
 
 async def test_a_time_that_is_over_is_exit_1_and_shows_the_payment_as_it_is(shell: Shell, shop: Shop) -> None:

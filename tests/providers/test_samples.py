@@ -15,9 +15,9 @@ from tests.paypal_desk import at_home, judged, paypal
 from webhookd.core.event import Hook
 from webhookd.core.secret import Secret
 from webhookd.core.signature import new_secret
-from webhookd.providers import PROVIDERS
+from webhookd.providers import PROVIDERS, reread
 from webhookd.providers.provider import Credentials, Provider, Verified
-from webhookd.sandbox.samples import sample, types
+from webhookd.sandbox.samples import Typed, sample, types
 
 SECRET = new_secret(b"\x05" * 32)
 NOW_S = 1_772_366_400
@@ -139,3 +139,33 @@ def test_a_sample_is_never_changed_by_the_one_before_it() -> None:
     first = sample("stripe", "charge.refunded", NOW_S, Random(1))
     sample("stripe", "charge.refunded", NOW_S, Random(2), {"data.object.metadata.more": 1, "request.id": None})
     assert sample("stripe", "charge.refunded", NOW_S, Random(1)) == first
+
+
+def test_an_id_that_is_set_is_the_same_wherever_the_sample_has_it():
+    body = sample("paypal", "PAYMENT.CAPTURE.COMPLETED", 1, Random(1), {"resource.id": Typed("CAP1")})
+    reading = reread("paypal", Hook({}, body, 0))
+    assert reading is not None
+    assert reading.fact is not None
+    assert (reading.fact.kind, reading.payment_id) == ("payment", "CAP1")
+    assert b"payments/captures/CAP1" in body
+    event = json.loads(
+        sample("razorpay", "refund.processed", 1, Random(1), {"payload.payment.entity.id": Typed("pay_1")})
+    )
+    assert event["payload"]["refund"]["entity"]["payment_id"] == "pay_1"
+
+
+@pytest.mark.parametrize(
+    ("path", "typed", "found"),
+    [
+        ("resource.amount.value", "100.00", "100.00"),
+        ("resource.final_capture", "false", False),
+        ("resource.seller_protection.dispute_categories.1", "NOTHING", "NOTHING"),
+        ("resource.new", "7", 7),
+        ("resource.custom_id", "null", "null"),
+    ],
+)
+def test_what_is_typed_is_text_where_the_sample_has_text(path: str, typed: str, found: object):
+    node = json.loads(sample("paypal", "PAYMENT.CAPTURE.COMPLETED", 1, Random(1), {path: Typed(typed)}))
+    for name in path.split("."):
+        node = node[int(name)] if isinstance(node, list) else node[name]
+    assert node == found

@@ -161,6 +161,12 @@ async def payment(store: SqliteStore, *events: Event) -> PaymentRow:
         # It never succeeded, and what was reported holds without it.
         ([paid(), paid(refunded=400), refund(1, 400), refund(2, 600, "failed")], "partially_refunded", 400),
         ([paid(), refund(1, 400, refunded=400)], "partially_refunded", 400),
+        # What is reported after a refund has failed is without it.
+        (
+            [paid(), paid(refunded=400), refund(1, 400, "failed", NOW_MS + 1), paid(refunded=1000, at=NOW_MS + 2)],
+            "refunded",
+            1000,
+        ),
         ([paid("refunded")], "refunded", 1000),
         ([paid("authorized"), refund(1, 1000)], "refunded", 1000),
         ([paid("failed"), refund(1, 1000)], "failed", 1000),

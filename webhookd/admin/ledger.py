@@ -73,6 +73,7 @@ class LedgerApi:
     async def revenue(self, request: web.Request) -> web.Response:
         query = request.query
         refuse_unknown(query, {"since", "until", "by", "currency", "provider"})
+        provider = one_of(query, "provider", EXPONENTS)
         by = one_of(query, "by", BY)
         since_ms, until_ms = time_ms(query, "since") or 0, time_ms(query, "until")
         if until_ms is None:
@@ -85,7 +86,7 @@ class LedgerApi:
         rows = [
             row
             for row in await self._ledger.revenue(since_ms, until_ms)
-            if query.get("provider", row.provider) == row.provider and (currency or row.currency) == row.currency
+            if provider in (None, row.provider) and (currency or row.currency) == row.currency
         ]
         return json_answer({"data": revenue_view(rows, by)})
 

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from webhookd.admin.views import parse_cursor
 from webhookd.core.identifier import UnknownIdError, parse_event_id
+from webhookd.core.money import EXPONENTS
 from webhookd.store.protocol import Filter, LedgerFilter
 
 Word = TypeVar("Word", bound=str)
@@ -32,7 +33,7 @@ def list_filter(
         before = (numbers[0], numbers[-1] if cursor_numbers > 1 else 0)
     narrowed = Filter(
         source=query.get("source"),
-        provider=query.get("provider"),
+        provider=one_of(query, "provider", EXPONENTS),
         type=query.get("type"),
         state=state,
         endpoint=query.get("endpoint"),
@@ -48,7 +49,7 @@ def ledger_filter(query: Mapping[str, str], own: Collection[str], states: Collec
     """The same for lists of the ledger. Raises QueryError."""
     refuse_unknown(query, {"provider", "status", "reference", "since", "until", "limit", "cursor", *own})
     narrowed = LedgerFilter(
-        provider=query.get("provider"),
+        provider=one_of(query, "provider", EXPONENTS),
         status=one_of(query, "status", states),
         reference=query.get("reference"),
         payment=query.get("payment"),

@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import re
 import time
 import urllib.error
 import urllib.parse
@@ -16,6 +17,7 @@ from webhookd.cli.options import ConfigFile, DataDirOption, Exit, TokenFile, Url
 from webhookd.observe.whereabouts import running_at
 
 TIMEOUT_S = 30
+_DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 
 
 class Client:
@@ -66,7 +68,8 @@ class Client:
             detail = _detail(error.read())
             if error.code == 401:
                 fail(Exit.UNREACHABLE, f"the daemon at {self.url} does not know the token in {self._token_file}")
-            fail(Exit.USAGE if error.code == 422 else Exit.FOUND_WRONG, detail or f"the daemon answered {error.code}")
+            code = {422: Exit.USAGE, 503: Exit.UNREACHABLE}.get(error.code, Exit.FOUND_WRONG)
+            fail(code, detail or f"the daemon answered {error.code}")
         except (OSError, ValueError, http.client.HTTPException):
             self._nobody()
 
@@ -114,7 +117,8 @@ def narrowing(
 
 def page(
     since: Annotated[
-        str | None, typer.Option("--since", help='A time like 2026-01-31T12:00:00Z, or an age like "2h".')
+        str | None,
+        typer.Option("--since", help='A day like 2026-01-31, a time like 2026-01-31T12:00:00Z, or an age like "2h".'),
     ] = None,
     until: Annotated[str | None, typer.Option("--until", help="The same; up to here.")] = None,
     limit: Annotated[int, typer.Option("--limit", min=1, max=500, help="At most so many.")] = 50,
@@ -129,9 +133,15 @@ def segment(text: str) -> str:
 
 
 def moment(text: str | None, option: str) -> str | None:
-    """An RFC 3339 time, or an age like "2h" counted back from now."""
-    if text is None or "T" in text or "-" in text:
+    """A day, an RFC 3339 time, or an age like "2h" counted back from now."""
+    if text is None or "T" in text:
         return text
+    if _DAY.fullmatch(text):
+        return f"{text}T00:00:00Z"
+    if not text[:1].isdigit() or "." in text or "-" in text:
+        raise typer.BadParameter(
+            'must be a day like 2026-01-31, a time like 2026-01-31T12:00:00Z, or an age like "2h"', param_hint=option
+        )
     at_s = time.time() - parse_duration(text, option) / 1_000
     return datetime.fromtimestamp(at_s, UTC).isoformat(timespec="milliseconds")
 

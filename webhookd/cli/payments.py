@@ -91,7 +91,7 @@ def wait_for_payment(
 ) -> None:
     """Until the payment is settled: captured, refunded, failed or cancelled. Also for one nobody has heard of yet.
 
-    Exit code 0 when it is settled, whichever way; 1 when the time is over.
+    Exit code 0 when it is captured, 1 when it is settled in another way or the time is over.
 
     webhookd payments wait stripe pi_3MtwBwLkdIwHu7ix28a3tqPa --timeout 2m && ./ship
     """
@@ -105,6 +105,8 @@ def wait_for_payment(
         _print(payment)
     if not payment["settled"]:
         fail(Exit.FOUND_WRONG, f"{cell(payment_id)} is {payment['status']} after {timeout}")
+    if payment["status"] != "captured":
+        fail(Exit.FOUND_WRONG, f"{cell(payment_id)} is settled, and not captured: {payment['status']}")
 
 
 def _wait(client: Client, path: str, timeout_ms: int, payment_id: str) -> bytes | None:

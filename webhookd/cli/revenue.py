@@ -1,6 +1,5 @@
 """`webhookd revenue`: what came in, and what went back."""
 
-import re
 from typing import Annotated
 
 import msgspec
@@ -11,8 +10,6 @@ from webhookd.cli.client import Client, find_daemon, moment
 from webhookd.cli.given import given
 from webhookd.cli.options import Json, listing, marked, show, write_json
 
-_DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
-
 
 @given(client=find_daemon)
 def revenue(
@@ -21,7 +18,9 @@ def revenue(
         str | None,
         typer.Option("--since", help='A day like 2026-01-31, a time like 2026-01-31T12:00:00Z, or an age like "30d".'),
     ] = None,
-    until: Annotated[str | None, typer.Option("--until", help="The same; up to here, and not with it.")] = None,
+    until: Annotated[
+        str | None, typer.Option("--until", help="The same; up to here, and not with it. Default: now.")
+    ] = None,
     by: Annotated[str | None, typer.Option("--by", help="day, month or provider: a row for each.")] = None,
     currency: Annotated[str | None, typer.Option("--currency", help="Only this one.")] = None,
     provider: Annotated[str | None, typer.Option("--provider", help="Only this provider.")] = None,
@@ -30,7 +29,7 @@ def revenue(
     """Captured, refunded and disputed for each currency; days are those of UTC.
 
     Each counts on the day it occurred. Net is gross without refunds; a dispute changes it only when the money is
-    refunded. What was sent without an amount that can be read is counted as unreadable. --json has whole numbers of
+    refunded. What is in a currency whose unit is not known is counted as unreadable. --json has whole numbers of
     the smallest unit.
 
     webhookd revenue --by month --currency EUR
@@ -39,8 +38,8 @@ def revenue(
     """
     raw = client.get_raw(
         "/api/v1/revenue",
-        since=_moment(since, "--since"),
-        until=_moment(until, "--until"),
+        since=moment(since, "--since"),
+        until=moment(until, "--until"),
         by=by,
         currency=currency,
         provider=provider,
@@ -58,7 +57,3 @@ def revenue(
         amounts = [money_text({**money, "amount": row[each]}) for each in sums]
         table.add_row(*map(marked, (*group, *amounts, row["unreadable"] or None)))
     show(table, "no revenue")
-
-
-def _moment(text: str | None, option: str) -> str | None:
-    return f"{text}T00:00:00Z" if text and _DAY.fullmatch(text) else moment(text, option)

@@ -32,7 +32,7 @@ from webhookd.observe.whereabouts import running_at
 from webhookd.providers import PROVIDERS
 from webhookd.providers.provider import CannotSignError, Credentials
 from webhookd.sandbox.dev import dev_credentials, dev_secrets
-from webhookd.sandbox.samples import sample, types
+from webhookd.sandbox.samples import Typed, sample, types
 from webhookd.sandbox.sender import Sender, Sent
 
 COUNT_MAX = 1_000_000
@@ -53,7 +53,12 @@ def trigger(
         float, typer.Option("--duplicates", min=0, max=1, help="The share that is sent twice.")
     ] = 0.0,
     settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="PATH=VALUE", help="Set a field: data.object.amount=995")
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="PATH=VALUE",
+            help="Set a field, in JSON or as text: data.object.amount=995; an id is set wherever it is.",
+        ),
     ] = None,
     body_file: Annotated[
         Path | None, typer.Option("--body", exists=True, dir_okay=False, help="Send these bytes as they are.")
@@ -180,7 +185,4 @@ def _setting(text: str) -> tuple[str, Any]:
     path, equals, value = text.partition("=")
     if not equals or not path:
         raise typer.BadParameter("is PATH=VALUE, like data.object.amount=995", param_hint="--set")
-    try:
-        return path, msgspec.json.decode(value)
-    except msgspec.MsgspecError:
-        return path, value
+    return path, Typed(value)

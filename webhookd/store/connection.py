@@ -146,7 +146,9 @@ def open_beside(path: Path) -> sqlite3.Connection:
         connection.execute("DROP TRIGGER event_is_owed")  # there is nobody to owe it to
         connection.execute("ATTACH ? AS log", (f"{path.resolve().as_uri()}?mode=ro",))
         if _is_empty(connection, "log."):
-            raise WrongDatabaseError("the file holds no log")
+            raise WrongDatabaseError(
+                "the file holds no log; a copy of a database in use needs the file that ends in -wal beside it"
+            )
         _recognise(connection, "log.")
         connection.execute("PRAGMA synchronous = 0")
     except Exception as error:

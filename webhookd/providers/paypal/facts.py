@@ -27,6 +27,9 @@ from webhookd.providers.paypal.parts import (
 from webhookd.providers.paypal.states import NAMES, RESOURCES
 from webhookd.providers.tree import at, text, word
 
+GIVEN_BACK = ("REFUNDED", "REVERSED")
+"""What the names of events end with whose capture or sale may be what was given back of another."""
+
 
 def said(event_type: str, event: Json) -> Said:
     """The payment that the event is about, and the fact."""
@@ -45,7 +48,7 @@ def _capture(rest: str, capture: Json) -> Said:
     """A capture or a sale; or what was given back of one, which v1 calls a sale too."""
     amount = money(capture.get("amount"))
     given_back = rest == "REFUNDED" and amount.amount is not None and amount.amount < 0
-    if given_back or parent_payment(capture) is not None:
+    if given_back or (rest in GIVEN_BACK and parent_payment(capture) is not None):
         return _refund(rest, capture)
     payment_id = text(capture, "id")
     state = rest if rest == "REVERSED" else state_of(capture, rest)

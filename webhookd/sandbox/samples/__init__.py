@@ -37,6 +37,7 @@ def types(provider: str) -> list[str]:
 def sample(provider: str, event_type: str, now_s: int, dice: Random, settings: dict[str, Any] | None = None) -> bytes:
     """A fresh event of the type as the provider would serialise it. `settings` maps dotted paths to values.
 
+    An id that is set is the same wherever the sample has it. What is Typed is text where the sample has text.
     Raises KeyError for a type without a sample, ValueError for a path that leads nowhere.
     """
     samples = _samples(provider)
@@ -48,7 +49,10 @@ def sample(provider: str, event_type: str, now_s: int, dice: Random, settings: d
         for name in reversed(samples["object_at"].split(".")):
             placed = {name: placed}
         event = _merged(_merged(samples["envelope"], placed), kind.get("envelope", {}))
-    event = _Filler(samples["objects"], event_type, now_s, dice).filled(event)
+    filler = _Filler(samples["objects"], event_type, now_s, dice)
+    for path, value in (settings or {}).items():
+        filler.bind(event, path, value)
+    event = filler.filled(event)
     for path, value in (settings or {}).items():
         _set(event, path, value)
     return json.dumps(event, ensure_ascii=False, indent=2).encode()
@@ -65,6 +69,18 @@ def _merged(base: Any, over: Any) -> Any:
     return {name: _merged(base.get(name), over[name]) if name in over else base[name] for name in {**base, **over}}
 
 
+class Typed(str):
+    """A value as somebody typed it: JSON, else text."""
+
+    __slots__ = ()
+
+    def beside(self, example: Any) -> Any:
+        try:
+            return str(self) if isinstance(example, str) else json.loads(self)
+        except ValueError:
+            return str(self)
+
+
 class _Filler:
     def __init__(self, objects: dict[str, Any], event_type: str, now_s: int, dice: Random) -> None:
         self._objects = objects
@@ -72,6 +88,17 @@ class _Filler:
         self._now_s = now_s
         self._dice = dice
         self._ids: dict[str, Any] = {}
+
+    def bind(self, event: Any, path: str, value: Any) -> None:
+        """If what stands there is to become an id, have it be this one wherever it comes."""
+        node = event
+        for name in path.split("."):
+            node = _member(node, name)
+            if isinstance(node, str) and node.startswith("@object:"):
+                node = self._objects[node.removeprefix("@object:")]
+        if isinstance(node, str) and node.startswith(("@id:", "@ID:", "@int:")):
+            example = 0 if node.startswith("@int:") else ""
+            self._ids[node[1:]] = value.beside(example) if isinstance(value, Typed) else value
 
     def filled(self, value: Any) -> Any:
         if isinstance(value, dict):
@@ -112,11 +139,22 @@ class _Filler:
         raise ValueError(f"@{form}:{name} is no placeholder")
 
 
+def _at(node: Any, path: str) -> Any:
+    for name in path.split("."):
+        node = _member(node, name)
+    return node
+
+
+def _member(node: Any, name: str) -> Any:
+    if isinstance(node, list):
+        return node[int(name)] if name.isdecimal() and int(name) < len(node) else None
+    return node.get(name) if isinstance(node, dict) else None
+
+
 def _set(event: Any, path: str, value: Any) -> None:
-    *parents, last = path.split(".")
-    at = event
-    for name in parents:
-        at = at.get(name) if isinstance(at, dict) else None
-    if not isinstance(at, dict):
-        raise ValueError(f"{path}: the sample has no object there")  # noqa: TRY004
-    at[last] = value
+    parent, _, last = path.rpartition(".")
+    at = _at(event, parent) if parent else event
+    if not isinstance(at, dict) and (not isinstance(at, list) or _member(at, last) is None):
+        raise ValueError(f"{path}: the sample has no object there")
+    where: Any = int(last) if isinstance(at, list) else last
+    at[where] = value.beside(_member(at, last)) if isinstance(value, Typed) else value
