@@ -241,7 +241,7 @@ async def test_a_daemon_that_stops_while_somebody_waits_is_exit_69(tmp_path: Pat
         async with at_a_terminal(Shell(dev, tmp_path), *verb) as (process, terminal):
             await terminal.says("waiting for pi_1")
             assert await dev.running.stop() == 0
-            await terminal.says("no daemon answers")
+            # That it stops, or that nobody is there any more: it depends on when the verb asks again.
             assert await process.wait() == 69
 
 

@@ -1,6 +1,7 @@
 """`webhookd serve`: the daemon."""
 
 import asyncio
+import os
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -85,6 +86,17 @@ def serve(
         fail(Exit.CONFIG, str(error))
     except (DaemonFailedError, StoreError) as error:
         fail(Exit.FOUND_WRONG, f"stopped: {error}")
+    finally:
+        _let_go_of_standard_error()
+
+
+def _let_go_of_standard_error() -> None:
+    """What nobody reads any more must not turn the exit code into Python's 120."""
+    try:
+        sys.stderr.flush()
+    except (OSError, ValueError):
+        with suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
 
 
 async def _serve_dev(config: Config, load_config: Callable[[], Config], *, sample: bool) -> None:
