@@ -240,7 +240,7 @@ _NAMED = (
     "name",
     [
         *("due", "next_due_at", "known_event", "event", "attempts", "deliveries_of", "owed", "event_of_alias"),
-        *("payment", "events_of_payment", "events_of_object", "gross", "refunded", "unitemised", "counted_until"),
+        *("payment", "gross", "refunded", "unitemised", "counted_until"),
     ],
 )
 async def test_the_queries_of_every_event_look_things_up_and_never_scan_a_table(store: SqliteStore, name: str):

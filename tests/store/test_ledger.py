@@ -205,9 +205,11 @@ async def test_each_object_names_the_events_that_spoke_of_it_in_log_order(store:
     events = [paid("pending"), paid(), refund(1, 400)]
     for each in events:
         await store.append(each)
-    assert await store.ledger.events_of("stripe", "payment", "pay_1", 100) == [each.id for each in events]
-    assert await store.ledger.events_of("stripe", "refund", "re_1", 100) == [events[2].id]
-    assert await store.ledger.events_of("paypal", "refund", "re_1", 100) == []
+    found = await store.ledger.payment("stripe", "pay_1")
+    assert found is not None
+    assert list(found.events) == [each.id for each in events]
+    [refunded] = await store.ledger.objects("refund", LedgerFilter(), 10)
+    assert list(refunded.events) == [events[2].id]
 
 
 async def test_a_refused_event_moves_nothing(store: SqliteStore):

@@ -43,13 +43,6 @@ class LedgerReader:
         rows = await self._read(SQL[query], {**_parameters(narrowed, limit), "kind": kind})
         return [ObjectRow(*_with_ids(row)) for row in rows]
 
-    async def events_of(self, provider: str, kind: Kind, object_id: str, limit: int) -> Sequence[str]:
-        if kind == "payment":
-            rows = await self._read(SQL["events_of_payment"], (object_id, provider, limit))
-        else:
-            rows = await self._read(SQL["events_of_object"], (object_id, kind, provider, limit))
-        return [event_id(key, salt) for key, salt in rows]
-
     async def revenue(self, since_ms: int, until_ms: int) -> Sequence[RevenueRow]:
         sums = _Sums()
         async for begin, end in self._pieces("counted_until", since_ms, until_ms):

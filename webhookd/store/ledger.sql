@@ -42,12 +42,6 @@ WHERE EXISTS (SELECT 1 FROM reference WHERE name = :reference AND provider = +pa
   AND (:status IS NULL OR status = :status)
 ORDER BY first_event DESC LIMIT :limit;
 
--- events_of_payment: what spoke of it, in log order
-SELECT key, salt FROM event WHERE payment_id = ? AND provider = ? ORDER BY key LIMIT ?;
-
--- events_of_object: what spoke of an object that is no payment, in log order
-SELECT key, salt FROM event WHERE object_id = ? AND kind <> 'payment' AND kind = ? AND provider = ? ORDER BY key LIMIT ?;
-
 -- objects: a page of one kind, those heard of last first
 SELECT provider, kind, id, status, detail, amount, currency, exponent, payment_id, reference, occurred_at, first_event,
        (SELECT json_group_array(json_array(key, salt)) FROM (

@@ -248,10 +248,6 @@ class Ledger(Protocol):
 
     async def objects(self, kind: Kind, narrowed: LedgerFilter, limit: int) -> Sequence[ObjectRow]: ...
 
-    async def events_of(self, provider: str, kind: Kind, object_id: str, limit: int) -> Sequence[str]:
-        """The ids of the events that spoke of it, in log order."""
-        ...
-
     async def revenue(self, since_ms: int, until_ms: int) -> Sequence[RevenueRow]:
         """What counted in that time, by day, provider and currency; unsorted."""
         ...
