@@ -19,7 +19,6 @@ from webhookd.cli.options import (
     Json,
     TokenFile,
     Url,
-    config_errors,
     fail,
     listing,
     marked,
@@ -135,7 +134,7 @@ def _rebuild_here(config: Config, told: Callable[[int, int], None]) -> dict[str,
     if not config.database.is_file():
         fail(Exit.USAGE, f"{config.database}: there is no such database (see --data-dir)")
     try:
-        with config_errors(), DataDir(config.data_dir):
+        with DataDir(config.data_dir):
             put_right = asyncio.run(run())
     except StoreError as error:
         fail(Exit.FOUND_WRONG, str(error))
