@@ -5,7 +5,7 @@
 -- milliseconds, amounts whole numbers of the smallest unit.
 
 PRAGMA application_id = 0x57484B44;  -- "WHKD"
-PRAGMA user_version = 2;
+PRAGMA user_version = 3;
 
 CREATE TABLE event (
   key               INTEGER PRIMARY KEY,  -- milliseconds << 21 | counter: ascending is log order
@@ -62,22 +62,39 @@ CREATE TABLE conflict (
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE endpoint (
-  number     INTEGER PRIMARY KEY AUTOINCREMENT,  -- half of a delivery's identity: never reused
-  name       TEXT    NOT NULL UNIQUE,
-  url        TEXT    NOT NULL,
-  state      TEXT    NOT NULL DEFAULT 'active' CHECK (state IN ('active', 'paused', 'disabled')),
-  managed_by TEXT    NOT NULL CHECK (managed_by IN ('config', 'api')),
-  secret     TEXT    NOT NULL,                   -- generated; used where the configuration names none
-  created_at INTEGER NOT NULL
+  number        INTEGER PRIMARY KEY AUTOINCREMENT,  -- half of a delivery's identity: never reused
+  name          TEXT    NOT NULL UNIQUE,
+  url           TEXT    NOT NULL,
+  state         TEXT    NOT NULL DEFAULT 'active' CHECK (state IN ('active', 'paused', 'disabled')),
+  why           TEXT    CHECK (why IN ('operator', 'gone', 'failing', 'removed')),  -- of one that is not active
+  managed_by    TEXT    NOT NULL CHECK (managed_by IN ('config', 'api')),
+  settings      BLOB,                               -- of one that the API manages: what was asked for, sealed
+  breaker       TEXT    NOT NULL DEFAULT 'closed' CHECK (breaker IN ('closed', 'open')),
+  retry_at      INTEGER,                            -- of an open breaker: when the next probe may start
+  trips         INTEGER NOT NULL DEFAULT 0,         -- how often it has opened since the endpoint was last well
+  failing_since INTEGER,                            -- the first failure that no success has followed
+  created_at    INTEGER NOT NULL,
+  CHECK ((state = 'active') = (why IS NULL)),
+  CHECK ((breaker = 'open') = (retry_at IS NOT NULL))
 ) STRICT;
+
+-- What attempts are signed with where the configuration names no secret. Two while one is being replaced.
+CREATE TABLE secret (
+  endpoint   INTEGER NOT NULL REFERENCES endpoint,
+  created_at INTEGER NOT NULL,
+  expires_at INTEGER,            -- of one that was replaced
+  sealed     BLOB    NOT NULL,   -- see store/seal.py
+  PRIMARY KEY (endpoint, created_at)
+) STRICT, WITHOUT ROWID;
 
 -- The routing table: an event of this source whose type matches the pattern is owed to the endpoint.
 CREATE TABLE route (
-  source        TEXT    NOT NULL,  -- a source's name, or '*'
+  source        TEXT    NOT NULL,  -- a source's name, or '*' for all but 'webhookd', which is what webhookd itself says
   is_glob       INTEGER NOT NULL CHECK (is_glob IN (0, 1)),
   pattern       TEXT    NOT NULL,
   endpoint      INTEGER NOT NULL REFERENCES endpoint ON DELETE CASCADE,
   first_wait_ms INTEGER NOT NULL,
+  is_ordered    INTEGER NOT NULL CHECK (is_ordered IN (0, 1)),
   added_at      INTEGER NOT NULL,
   PRIMARY KEY (source, is_glob, pattern, endpoint)
 ) STRICT, WITHOUT ROWID;
@@ -97,11 +114,16 @@ CREATE TABLE delivery (
   last_error  TEXT,
   created_at  INTEGER NOT NULL,
   settled_at  INTEGER,
+  priority    INTEGER NOT NULL DEFAULT 2 CHECK (priority IN (0, 1, 2)),  -- least first
+  chain       TEXT,                        -- the payment whose deliveries go one at a time, where that is asked for
+  held        INTEGER NOT NULL DEFAULT 0 CHECK (held IN (0, 1)),  -- an earlier one of its chain is pending
   PRIMARY KEY (event, endpoint),           -- what makes an event be owed once
-  CHECK ((state = 'pending') = (due_at IS NOT NULL))
+  CHECK ((state = 'pending') = (due_at IS NOT NULL)),
+  CHECK (held = 0 OR (chain IS NOT NULL AND state = 'pending'))
 ) STRICT, WITHOUT ROWID;
 
-CREATE INDEX delivery_due ON delivery (endpoint, due_at) WHERE state = 'pending';
+CREATE INDEX delivery_due ON delivery (endpoint, priority, due_at) WHERE state = 'pending' AND held = 0;
+CREATE INDEX delivery_chain ON delivery (endpoint, chain, event) WHERE state = 'pending' AND chain IS NOT NULL;
 CREATE INDEX delivery_given_up ON delivery (state, event) WHERE state IN ('dead', 'cancelled');
 
 CREATE TABLE attempt (
@@ -121,23 +143,43 @@ CREATE TABLE attempt (
   FOREIGN KEY (event, endpoint) REFERENCES delivery
 ) STRICT, WITHOUT ROWID;
 
+-- What an event is owed to: the routing table, with what the outbox keeps of it.
 CREATE TRIGGER event_is_owed AFTER INSERT ON event WHEN NEW.state = 'accepted'
 BEGIN
-  INSERT OR IGNORE INTO delivery (event, endpoint, due_at, created_at)
-    SELECT NEW.key, endpoint, NEW.received_at + first_wait_ms, NEW.received_at FROM route
-    WHERE source IN (NEW.source, '*') AND is_glob = 0 AND pattern = NEW.type;
-  INSERT OR IGNORE INTO delivery (event, endpoint, due_at, created_at)
-    SELECT NEW.key, endpoint, NEW.received_at + first_wait_ms, NEW.received_at FROM route
-    WHERE source IN (NEW.source, '*') AND is_glob = 1 AND NEW.type GLOB pattern;
+  INSERT INTO delivery (event, endpoint, due_at, created_at, priority, chain, held)
+    SELECT NEW.key, r.endpoint, NEW.received_at + r.first_wait_ms, NEW.received_at,
+           CASE WHEN NEW.kind IN ('dispute', 'downtime') THEN 0 WHEN NEW.kind IN ('account', 'fund_account') THEN 1
+                ELSE 2 END,
+           iif(r.is_ordered, NEW.provider || ' ' || NEW.payment_id, NULL),
+           r.is_ordered AND NEW.payment_id IS NOT NULL AND EXISTS (
+             SELECT 1 FROM delivery AS d WHERE d.endpoint = r.endpoint AND d.state = 'pending'
+               AND d.chain = NEW.provider || ' ' || NEW.payment_id)
+    FROM (
+      SELECT endpoint, first_wait_ms, is_ordered FROM route
+        WHERE source IN (NEW.source, iif(NEW.source = 'webhookd', NULL, '*')) AND is_glob = 0 AND pattern = NEW.type
+      UNION
+      SELECT endpoint, first_wait_ms, is_ordered FROM route
+        WHERE source IN (NEW.source, iif(NEW.source = 'webhookd', NULL, '*')) AND is_glob = 1
+          AND NEW.type GLOB pattern
+    ) AS r;
   UPDATE event SET state = 'unrouted'
     WHERE key = NEW.key AND NOT EXISTS (SELECT 1 FROM delivery WHERE event = NEW.key);
+END;
+
+-- The next of a chain may go once none before it is pending: after success, and after it was given up, too.
+CREATE TRIGGER chain_goes_on AFTER UPDATE OF state ON delivery
+WHEN OLD.state = 'pending' AND NEW.state <> 'pending' AND NEW.chain IS NOT NULL
+BEGIN
+  UPDATE delivery SET held = 0
+    WHERE endpoint = NEW.endpoint AND held = 1 AND event = (
+      SELECT min(event) FROM delivery WHERE endpoint = NEW.endpoint AND chain = NEW.chain AND state = 'pending');
 END;
 
 -- A delivery that was cancelled while under way stays cancelled; the attempt is on record all the same.
 CREATE TRIGGER attempt_settles AFTER INSERT ON attempt
 BEGIN
   UPDATE delivery
-    SET state = NEW.state, due_at = NEW.due_at, step = NEW.step, attempts = NEW.number,
+    SET state = NEW.state, due_at = NEW.due_at, step = NEW.step, attempts = NEW.number, held = 0,
         last_status = NEW.status, last_error = NEW.error,
         settled_at = CASE NEW.state WHEN 'pending' THEN NULL ELSE NEW.started_at + NEW.duration_ms END
     WHERE event = NEW.event AND endpoint = NEW.endpoint AND state = 'pending';
@@ -146,7 +188,7 @@ END;
 -- 410 Gone: the merchant wants no more of this until a person says otherwise.
 CREATE TRIGGER gone_pauses AFTER INSERT ON attempt WHEN NEW.status = 410
 BEGIN
-  UPDATE endpoint SET state = 'paused' WHERE number = NEW.endpoint AND state = 'active';
+  UPDATE endpoint SET state = 'paused', why = 'gone' WHERE number = NEW.endpoint AND state = 'active';
 END;
 
 -- The ledger: every object the events speak of, as the fact with the highest standing has it. Whatever merges is the

@@ -4,6 +4,7 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
+from webhookd.core.breaker import Health
 from webhookd.core.event import Event
 from webhookd.core.identifier import delivery_id
 from webhookd.core.retry import RetryPolicy
@@ -26,6 +27,9 @@ TRANSITIONS: dict[tuple[DeliveryState, Happening], DeliveryState] = {
 """What happens to a delivery in a state, and the state it is in then. What is not here cannot happen."""
 
 RESPONSE_BYTES_MAX = 4096
+Priority = Literal[0, 1, 2]
+PRIORITIES: tuple[Priority, ...] = (0, 1, 2)
+"""Disputes and downtimes, then accounts and fund accounts, then the rest. The least goes first."""
 
 
 def state_diagram() -> str:
@@ -70,6 +74,9 @@ class Due(msgspec.Struct, frozen=True, gc=False):
     step: int = 1
     """How many waits of the schedule are used up; a replay starts again."""
     replay: bool = False
+    priority: Priority = 2
+    chained: bool = False
+    """Whether others of its payment wait for it, so that settling it may make another one due."""
 
     @property
     def key(self) -> DeliveryKey:
@@ -86,6 +93,17 @@ class Settlement(msgspec.Struct, frozen=True, gc=False):
     state: DeliveryState
     due_at: int | None
     step: int
+    aftermath: "Aftermath | None" = None
+
+
+class Aftermath(msgspec.Struct, frozen=True, gc=False):
+    """What an attempt makes of its endpoint, where that changes; stored with the settlement or not at all."""
+
+    health: Health
+    gives_up: bool = False
+    """The endpoint has failed for too long: it is disabled."""
+    notices: tuple[Event, ...] = ()
+    """Operational events to go into the log with it."""
 
 
 def settle(due: Due, outcome: Outcome, policy: RetryPolicy, now_ms: int, jitter: float) -> Settlement:

@@ -7,32 +7,61 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from webhookd.core.breaker import Health
+from webhookd.core.rate_limit import RateLimit
 from webhookd.core.retry import RetryPolicy
 from webhookd.core.secret import Secret
 from webhookd.core.signature import HmacKey
 
 EndpointState = Literal["active", "paused", "disabled"]
 ENDPOINT_STATES: tuple[EndpointState, ...] = ("active", "paused", "disabled")
+Why = Literal["operator", "gone", "failing", "removed"]
+"""Of one that is not active: somebody paused it, it answered 410, it failed for too long, or it was taken out."""
 ManagedBy = Literal["config", "api"]
+Ordering = Literal["none", "payment"]
+SignatureStyle = Literal["standard", "provider"]
 EVERYTHING = "*"
 URL_CHARS_MAX = 2048
 _PATTERN = re.compile(r"[\w.\-:/*?]{1,255}", re.ASCII)
 
 
+class ClientTls(msgspec.Struct, frozen=True):
+    """What TLS to one endpoint is made with, where the defaults will not do. All PEM."""
+
+    ca: bytes | None = None
+    """Certificates to trust instead of the system's."""
+    certificate: bytes | None = None
+    """Our own, with its chain: the merchant asks for one (mTLS)."""
+    key: Secret | None = None
+    """The private key of `certificate`."""
+
+
 class EndpointSpec(msgspec.Struct, frozen=True):
-    """What somebody asked for: an endpoint as the configuration states it."""
+    """What somebody asked for: an endpoint as the configuration, or the API, states it."""
 
     name: str
     url: str
     secret: Secret | None = None
     """None: the store generates one and keeps it."""
+    old_secrets: tuple[Secret, ...] = ()
+    """Attempts are signed with these too, as long as they are listed: rotation."""
     sources: tuple[str, ...] = ()
     """Names of sources; none means all."""
     events: tuple[str, ...] = ()
     """Globs over event types; none means all."""
     max_in_flight: int = 8
+    rate_limit: RateLimit | None = None
     allow_http: bool = False
+    ordering: Ordering = "none"
+    signature: SignatureStyle = "standard"
     retry: RetryPolicy = msgspec.field(default_factory=RetryPolicy)
+    timeout_ms: int = 15_000
+    """For a whole attempt, from dialling to the answer's end."""
+    disable_after_ms: int | None = 5 * 86_400_000
+    """Failing for so long, without one success, disables it; None: never."""
+    headers: tuple[tuple[str, Secret], ...] = ()
+    """Sent with every attempt; the values may be credentials."""
+    tls: ClientTls | None = None
 
 
 class Endpoint(msgspec.Struct, frozen=True):
@@ -45,6 +74,9 @@ class Endpoint(msgspec.Struct, frozen=True):
     """What attempts are signed with."""
     state: EndpointState
     managed_by: ManagedBy
+    why: Why | None = None
+    health: Health = Health()
+    """As it was when the store was last told."""
 
 
 class Route(msgspec.Struct, frozen=True):

@@ -9,7 +9,7 @@ from collections import deque
 import msgspec
 
 from webhookd.clock import Timer
-from webhookd.core.delivery import DeliveryKey, Due
+from webhookd.core.delivery import PRIORITIES, DeliveryKey, Due
 from webhookd.core.endpoint import Endpoint, EndpointState
 from webhookd.store.protocol import DueBatch
 
@@ -77,7 +77,7 @@ class Lane:
         """Take what the read found; it passed over what is known."""
         self.ready.extend(batch.due)
         self._known.update(due.key for due in batch.due)
-        self.behind = self._missed or not batch.complete
+        self.behind = self._missed or batch.behind_from < len(PRIORITIES)
         if batch.next_due_at is not None:
             self.wake_by(batch.next_due_at)
         self.refilling = False

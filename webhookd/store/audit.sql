@@ -29,7 +29,8 @@ WHERE NOT EXISTS (SELECT 1 FROM main.reference AS m
 
 -- not_owed: events that an endpoint asked for by then and that were never owed to it
 SELECT DISTINCT e.key, e.salt, n.name FROM log.event AS e JOIN log.route AS r JOIN log.endpoint AS n ON n.number = r.endpoint
-WHERE e.state <> 'quarantined' AND e.received_at > r.added_at AND r.source IN (e.source, '*')
+WHERE e.state <> 'quarantined' AND e.received_at > r.added_at
+  AND r.source IN (e.source, iif(e.source = 'webhookd', NULL, '*'))
   AND CASE r.is_glob WHEN 1 THEN e.type GLOB r.pattern ELSE e.type = r.pattern END
   AND NOT EXISTS (SELECT 1 FROM log.delivery AS d WHERE d.event = e.key AND d.endpoint = r.endpoint);
 

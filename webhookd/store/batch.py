@@ -6,17 +6,17 @@ busy event loop costs more than the step.
 
 import sqlite3
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import msgspec
 
-from webhookd.core.delivery import Due, Settlement
+from webhookd.core.delivery import Aftermath, Due, Priority, Settlement
 from webhookd.core.event import Appended, Event
 from webhookd.core.identifier import event_id
 from webhookd.core.ledger import Fact, counts, standing
 from webhookd.store.connection import sorted_error
 from webhookd.store.protocol import StoreBrokenError, StoreError
-from webhookd.store.queries import SQL, insert_aliases, insert_attempts, insert_events
+from webhookd.store.queries import SQL, insert_aliases, insert_attempts, insert_events, insert_notice
 
 ANNOUNCED_MAX = 4096
 _encode = msgspec.json.Encoder().encode
@@ -56,15 +56,22 @@ def apply(connection: sqlite3.Connection, batch: Sequence[Write]) -> Committed:
 def _write(connection: sqlite3.Connection, batch: Sequence[Write]) -> Committed:
     events = [write for write in batch if isinstance(write, Event)]
     settlements = [write for write in batch if isinstance(write, Settlement)]
+    notices = [notice for each in settlements if each.aftermath is not None for notice in each.aftermath.notices]
     appended: dict[int, Appended] = {}
     owed: list[Due] = []
     owed_complete = True
     if events:
         appended = _append(connection, events)
-        owed, owed_complete = _owed(connection, events)
+    for notice in notices:  # passed over if its settlement has been committed before, and nobody heard of it
+        connection.execute(insert_notice(), event_values(notice))
+    if events or notices:
+        owed, owed_complete = _owed(connection, [*events, *notices])
     if settlements:
         values = [value for settlement in settlements for value in _attempt_values(settlement)]
         connection.execute(insert_attempts(len(settlements)), values)
+        for settlement in settlements:
+            if settlement.aftermath is not None:
+                _note_aftermath(connection, settlement.key.endpoint, settlement.aftermath)
     results: list[object] = []
     for write in batch:
         if isinstance(write, Event):
@@ -74,6 +81,14 @@ def _write(connection: sqlite3.Connection, batch: Sequence[Write]) -> Committed:
         else:
             results.append(write(connection))
     return Committed(results, owed, owed_complete)
+
+
+def _note_aftermath(connection: sqlite3.Connection, endpoint: int, aftermath: Aftermath) -> None:
+    health = aftermath.health
+    noted = (health.breaker, health.retry_at, health.trips, health.failing_since, endpoint)
+    connection.execute(SQL["note_health"], noted)
+    if aftermath.gives_up:
+        connection.execute(SQL["give_up_endpoint"], (endpoint,))
 
 
 def _append(connection: sqlite3.Connection, events: Sequence[Event]) -> dict[int, Appended]:
@@ -146,9 +161,9 @@ def _owed(connection: sqlite3.Connection, events: Sequence[Event]) -> tuple[list
     text, count = connection.execute(SQL["owed"], (min(by_key), max(by_key), ANNOUNCED_MAX)).fetchone()
     owed = []
     for entry in text.split(",") if text else ():
-        key, endpoint, due_at = map(int, entry.split(" "))
+        key, endpoint, due_at, priority, chained = map(int, entry.split(" "))
         if (event := by_key.get(key)) is not None:
-            owed.append(Due(endpoint, event, due_at))
+            owed.append(Due(endpoint, event, due_at, priority=cast(Priority, priority), chained=bool(chained)))
     return owed, count < ANNOUNCED_MAX
 
 

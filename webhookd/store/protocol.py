@@ -25,10 +25,11 @@ class StoreBrokenError(StoreError):
 
 class DueBatch(msgspec.Struct, frozen=True):
     due: Sequence[Due]
-    complete: bool
-    """False when more was due than the limits let through."""
+    behind_from: int
+    """The first priority of which more was due than the limits let through; len(PRIORITIES) when these are all."""
     next_due_at: int | None
-    """When the first delivery comes due that is not due yet, Unix milliseconds; None when there is none."""
+    """When the first delivery comes due that is not due yet, of the priorities before `behind_from`, Unix milliseconds;
+    None when there is none."""
 
 
 class EventLog(Protocol):
@@ -55,7 +56,7 @@ class Outbox(Protocol):
         ...
 
     async def due(self, endpoint: int, now_ms: int, known: Sequence[int], limit: int, bytes_max: int) -> DueBatch:
-        """The endpoint's pending deliveries whose time has come, oldest first. Changes nothing.
+        """The endpoint's pending deliveries whose time has come: by priority, then oldest first. Changes nothing.
 
         Passes over the events in `known`; gives at most `limit` rows and `bytes_max` bytes of bodies, but always one.
         """

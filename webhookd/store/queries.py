@@ -57,6 +57,12 @@ def insert_events(rows: int) -> str:
 
 
 @cache
+def insert_notice() -> str:
+    """Adds an event of webhookd's own, unless it is there."""
+    return f"{_insert('event', EVENT_COLUMNS, 1)} ON CONFLICT DO NOTHING"
+
+
+@cache
 def insert_aliases(rows: int) -> str:
     """Binds aliases to their events; one that is bound already is passed over."""
     return f"{_insert('alias', ('source', 'name', 'event', 'sha256'), rows)} ON CONFLICT DO NOTHING"

@@ -10,13 +10,14 @@ from typing import Any, cast
 
 import msgspec
 
-from webhookd.core.delivery import Due, Settlement
-from webhookd.core.endpoint import Endpoint, EndpointSpec, Route, routes
+from webhookd.core.delivery import PRIORITIES, Due, Priority, Settlement
+from webhookd.core.endpoint import Endpoint, EndpointSpec
 from webhookd.core.event import Appended, Event
 from webhookd.core.identifier import COUNTER_BITS, key_floor
-from webhookd.core.signature import new_secret, symmetric_key
+from webhookd.core.signature import new_secret
 from webhookd.store.batch import Change, Write, apply
 from webhookd.store.connection import SerialConnection, open_reader, open_writer, to_its_end
+from webhookd.store.endpoints import adopt
 from webhookd.store.group_commit import GroupCommit
 from webhookd.store.ledger import LedgerReader
 from webhookd.store.protocol import (
@@ -100,14 +101,19 @@ class SqliteStore:
 
         def read(connection: sqlite3.Connection) -> DueBatch:
             found: list[Due] = []
-            for row in connection.execute(SQL["due"], (endpoint, now_ms, passed_over, limit + 1)):
-                due = _due(endpoint, row)
-                bytes_max_left = bytes_max - sum(earlier.event.size for earlier in found)
-                if len(found) == limit or (found and due.event.size > bytes_max_left):
-                    return DueBatch(found, complete=False, next_due_at=None)
-                found.append(due)
-            (next_due_at,) = connection.execute(SQL["next_due_at"], (endpoint, now_ms)).fetchone()
-            return DueBatch(found, complete=True, next_due_at=next_due_at)
+            next_due_at: int | None = None
+            bytes_left = bytes_max
+            for priority in PRIORITIES:
+                given = (endpoint, priority, now_ms, passed_over, limit + 1 - len(found))
+                for row in connection.execute(SQL["due"], given):
+                    due = _due(endpoint, priority, row)
+                    if len(found) == limit or (found and due.event.size > bytes_left):
+                        return DueBatch(found, behind_from=priority, next_due_at=next_due_at)
+                    found.append(due)
+                    bytes_left -= due.event.size
+                (waits_until,) = connection.execute(SQL["next_due_at"], (endpoint, priority, now_ms)).fetchone()
+                next_due_at = min(filter(None, (next_due_at, waits_until)), default=None)
+            return DueBatch(found, behind_from=len(PRIORITIES), next_due_at=next_due_at)
 
         try:
             return await self._due_reader.run(read)
@@ -122,17 +128,12 @@ class SqliteStore:
 
     async def adopt(self, specs: Sequence[EndpointSpec], now_ms: int) -> Sequence[Endpoint]:
         generated = {spec.name: new_secret(secrets.token_bytes(32)) for spec in specs}
-        rows = await self._change(lambda connection: _adopt(connection, specs, generated, now_ms))
-        by_name = {spec.name: spec for spec in specs}
-        return [
-            Endpoint(number, spec, symmetric_key(spec.secret.reveal() if spec.secret else secret), state, managed_by)
-            for number, name, _url, state, managed_by, secret in cast(list[Any], rows)
-            if (spec := by_name.get(name)) is not None
-        ]
+        adopted = await self._change(lambda connection: adopt(connection, specs, generated, now_ms))
+        return cast(list[Endpoint], adopted)
 
     async def set_endpoint_state(self, name: str, state: str) -> bool:
         """Pause or resume; False when there is no such endpoint in service."""
-        parameters = (state, name)
+        parameters = (state, None if state == "active" else "operator", name)
         return bool(
             await self._change(lambda connection: connection.execute(SQL["set_endpoint_state"], parameters).rowcount)
         )
@@ -179,7 +180,7 @@ class SqliteStore:
             Backlog(
                 name, state, managed_by, url, count, dead.get(number, 0), oldest >> COUNTER_BITS if oldest else None
             )
-            for number, name, url, state, managed_by, _secret in rows
+            for number, name, url, state, _why, managed_by, *_health in rows
             for count, oldest in (pending.get(number, (0, None)),)
         ]
 
@@ -242,35 +243,10 @@ class SqliteStore:
         return committed.results
 
 
-def _adopt(
-    connection: sqlite3.Connection, specs: Sequence[EndpointSpec], generated: Mapping[str, str], now_ms: int
-) -> list[Any]:
-    wanted = {spec.name: spec for spec in specs}
-    for spec in specs:
-        connection.execute(SQL["upsert_endpoint"], (spec.name, spec.url, generated[spec.name], now_ms))
-    rows = connection.execute(SQL["endpoints"]).fetchall()
-    for number, name, _url, _state, managed_by, _secret in rows:
-        if managed_by != "config":
-            continue
-        wants: list[Route] = []
-        if name in wanted:
-            wants = routes(wanted[name].sources, wanted[name].events)
-        else:
-            connection.execute(SQL["disable_endpoint"], (number,))
-        keep = {(row.source, row.is_glob, row.pattern) for row in wants}
-        for known in connection.execute(SQL["routes"], (number,)).fetchall():
-            if known not in keep:
-                connection.execute(SQL["unroute"], (*known, number))
-        for row in wants:
-            first_wait_ms = wanted[name].retry.waits_ms[0]
-            connection.execute(SQL["route"], (row.source, row.is_glob, row.pattern, number, first_wait_ms, now_ms))
-    return connection.execute(SQL["endpoints"]).fetchall()
-
-
-def _due(endpoint: int, row: Sequence[Any]) -> Due:
-    due_at, attempts, step, replay, *event = row
+def _due(endpoint: int, priority: Priority, row: Sequence[Any]) -> Due:
+    due_at, attempts, step, replay, chained, *event = row
     event[12] = _headers.decode(event[12])
-    return Due(endpoint, Event(*event), due_at, attempts, step, bool(replay))
+    return Due(endpoint, Event(*event), due_at, attempts, step, bool(replay), priority, bool(chained))
 
 
 def _event_row(row: Sequence[Any]) -> EventRow:

@@ -16,30 +16,46 @@ INSERT INTO conflict (event, sha256, first_at, last_at) VALUES (?, ?, ?, ?)
   ON CONFLICT DO UPDATE SET last_at = excluded.last_at, times = times + 1;
 
 -- owed: what a batch of events is owed to whom, as one row of text: every row is a step, and a step may wait for the GIL
-SELECT group_concat(event || ' ' || endpoint || ' ' || due_at, ','), count(*) FROM
-  (SELECT event, endpoint, due_at FROM delivery WHERE event BETWEEN ? AND ? LIMIT ?);
+SELECT group_concat(event || ' ' || endpoint || ' ' || due_at || ' ' || priority || ' ' || (chain IS NOT NULL), ','),
+       count(*)
+FROM (SELECT * FROM delivery WHERE event BETWEEN ? AND ? AND held = 0 LIMIT ?);
 
--- due: an endpoint's pending deliveries whose time has come, with their events
-SELECT d.due_at, d.attempts, d.step, d.replay,
+-- due: an endpoint's pending deliveries of one priority whose time has come, with their events
+SELECT d.due_at, d.attempts, d.step, d.replay, d.chain IS NOT NULL,
        e.key, e.salt, e.source, e.provider, e.provider_event_id, e.type, e.state, e.received_at, e.occurred_at,
        e.payment_id, NULL, NULL, e.headers, e.sha256, e.size, e.body
 FROM delivery AS d JOIN event AS e ON e.key = d.event
-WHERE d.endpoint = ? AND d.state = 'pending' AND d.due_at <= ? AND d.event NOT IN (SELECT value FROM json_each(?))
+WHERE d.endpoint = ? AND d.priority = ? AND d.state = 'pending' AND d.held = 0 AND d.due_at <= ?
+  AND d.event NOT IN (SELECT value FROM json_each(?))
 ORDER BY d.due_at LIMIT ?;
 
--- next_due_at: when the endpoint's next delivery is due that is not due yet
-SELECT min(due_at) FROM delivery WHERE endpoint = ? AND state = 'pending' AND due_at > ?;
+-- next_due_at: when the endpoint's next delivery of a priority is due that is not due yet
+SELECT min(due_at) FROM delivery WHERE endpoint = ? AND priority = ? AND state = 'pending' AND held = 0 AND due_at > ?;
 
--- upsert_endpoint: a configured endpoint; one that comes back is active again, one that is paused stays so
-INSERT INTO endpoint (name, url, managed_by, secret, created_at) VALUES (?, ?, 'config', ?, ?)
-  ON CONFLICT (name) DO UPDATE SET url = excluded.url, managed_by = 'config',
-    state = CASE state WHEN 'disabled' THEN 'active' ELSE state END;
+-- note_health: what the last outcome made of an endpoint's breaker
+UPDATE endpoint SET breaker = ?, retry_at = ?, trips = ?, failing_since = ? WHERE number = ?;
+
+-- give_up_endpoint: it has failed for too long
+UPDATE endpoint SET state = 'disabled', why = 'failing' WHERE number = ? AND state = 'active';
+
+-- upsert_endpoint: a configured endpoint; one that was taken out is active again, one that is paused stays so
+INSERT INTO endpoint (name, url, managed_by, created_at) VALUES (?, ?, 'config', ?)
+  ON CONFLICT (name) DO UPDATE SET url = excluded.url, managed_by = 'config', settings = NULL,
+    state = iif(why = 'removed', 'active', state), why = nullif(why, 'removed');
 
 -- disable_endpoint: it has left the configuration
-UPDATE endpoint SET state = 'disabled' WHERE number = ?;
+UPDATE endpoint SET state = 'disabled', why = 'removed' WHERE number = ?;
 
 -- set_endpoint_state: paused or resumed by a person
-UPDATE endpoint SET state = ? WHERE name = ? AND state <> 'disabled';
+UPDATE endpoint SET state = ?, why = ?, breaker = 'closed', retry_at = NULL, trips = 0, failing_since = NULL
+WHERE name = ? AND why IS NOT 'removed';
+
+-- secrets: what the store keeps for an endpoint, newest first
+SELECT sealed, expires_at FROM secret WHERE endpoint = ? AND (expires_at IS NULL OR expires_at > ?)
+ORDER BY created_at DESC;
+
+-- add_secret: what attempts are signed with from now on
+INSERT INTO secret (endpoint, created_at, sealed) VALUES (?, ?, ?);
 
 -- routes: what an endpoint wants
 SELECT source, is_glob, pattern FROM route WHERE endpoint = ?;
@@ -48,14 +64,20 @@ SELECT source, is_glob, pattern FROM route WHERE endpoint = ?;
 DELETE FROM route WHERE source = ? AND is_glob = ? AND pattern = ? AND endpoint = ?;
 
 -- route: it wants this, from now on unless it did before
-INSERT INTO route (source, is_glob, pattern, endpoint, first_wait_ms, added_at) VALUES (?, ?, ?, ?, ?, ?)
-  ON CONFLICT DO UPDATE SET first_wait_ms = excluded.first_wait_ms;
+INSERT INTO route (source, is_glob, pattern, endpoint, first_wait_ms, is_ordered, added_at) VALUES (?, ?, ?, ?, ?, ?, ?)
+  ON CONFLICT DO UPDATE SET first_wait_ms = excluded.first_wait_ms, is_ordered = excluded.is_ordered;
 
 -- endpoints: all that there are
-SELECT number, name, url, state, managed_by, secret FROM endpoint ORDER BY number;
+SELECT number, name, url, state, why, managed_by, breaker, retry_at, trips, failing_since FROM endpoint ORDER BY number;
 
 -- backlog: what is pending, by endpoint, from the index alone
-SELECT endpoint, count(*), min(event) FROM delivery INDEXED BY delivery_due WHERE state = 'pending' GROUP BY endpoint;
+SELECT endpoint, sum(n), min(oldest) FROM (
+  SELECT endpoint, count(*) AS n, min(event) AS oldest FROM delivery INDEXED BY delivery_due
+    WHERE state = 'pending' AND held = 0 GROUP BY endpoint
+  UNION ALL
+  SELECT endpoint, count(*), min(event) FROM delivery INDEXED BY delivery_chain
+    WHERE state = 'pending' AND chain IS NOT NULL AND held = 1 GROUP BY endpoint
+) GROUP BY endpoint;
 
 -- dead: what was given up, by endpoint
 SELECT endpoint, count(*) FROM delivery INDEXED BY delivery_given_up
