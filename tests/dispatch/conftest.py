@@ -13,7 +13,9 @@ from tests.making import event
 from webhookd.core.delivery import DeliveryKey, Due, Outcome
 from webhookd.core.endpoint import Endpoint, EndpointSpec
 from webhookd.core.event import Event
+from webhookd.core.identifier import KeyMint
 from webhookd.dispatch.dispatcher import Dispatcher
+from webhookd.dispatch.notice import Notice
 from webhookd.store.sqlite import SqliteStore
 
 
@@ -21,6 +23,10 @@ class NoMeter:
     def settled(self, endpoint: str, state: str) -> None: ...
 
     def delivered(self, seconds_since_received: float) -> None: ...
+
+    def tripped(self, endpoint: str) -> None: ...
+
+    def stood_down(self, endpoint: str, why: str) -> None: ...
 
 
 class World:
@@ -39,6 +45,7 @@ class World:
         self.hold: asyncio.Event | None = None
         """While set and not yet released, attempts wait for it."""
         self.dispatcher: Any = None
+        self._mint = KeyMint()
         self.new_dispatcher()
 
     def new_dispatcher(self, **settings: Any) -> Dispatcher:
@@ -51,6 +58,7 @@ class World:
             self.clock,
             NoMeter(),
             failed=lambda *fault: self.faults.append(fault),
+            notice=Notice(self.clock, self._mint, lambda: 7),
             **settings,
         )
         self.store.announce(self.dispatcher.offer)
@@ -84,6 +92,12 @@ class World:
             await asyncio.sleep(0)
         self.in_flight[name] -= 1
         return self.answers(due) or Outcome(self.clock.now_ms(), 0, 200)
+
+    def warm(self) -> None:
+        """Every endpoint has shown what it can take: slow start is over."""
+        for lane in self.dispatcher._lanes.values():
+            while lane.gate.pace.limit < lane.gate.pace.most:
+                lane.gate.pace.succeeded()
 
     async def quiet(self) -> None:
         """Until nothing is under way: no attempt, no read, no settlement."""

@@ -11,6 +11,8 @@ from webhookd.core.ledger import Fact
 EventState = Literal["accepted", "unrouted", "quarantined"]
 EVENT_STATES: tuple[EventState, ...] = ("accepted", "unrouted", "quarantined")
 QUARANTINED_TYPE = "webhookd.quarantined"
+OPERATIONAL = "webhookd"
+"""Source and provider of webhookd's own events; a type of theirs begins with it and a dot."""
 NAME_CHARS_MAX = 255
 SECONDS_MAX = 10**11
 

@@ -1,6 +1,7 @@
-"""Durations and sizes as people write them: "500ms", "2h", "1MiB"."""
+"""Durations, sizes and times as people write them: "500ms", "2h", "1MiB"."""
 
 import re
+from datetime import UTC, datetime
 
 _DURATION_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _SIZE_BYTES = {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "KB": 10**3, "MB": 10**6, "GB": 10**9}
@@ -19,6 +20,11 @@ def duration_ms(text: str) -> int:
 def size_bytes(text: str) -> int:
     """Bytes of "512B", "64KiB", "1MiB" or "2GB". Raises ValueError."""
     return _amount(text, _SIZE_BYTES, 'a size is a whole number and a unit: "64KiB", "1MiB", "2GB"')
+
+
+def time_text(at_ms: int) -> str:
+    """Unix milliseconds in RFC 3339, UTC with milliseconds."""
+    return datetime.fromtimestamp(at_ms / 1_000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def duration_text(ms: float) -> str:

@@ -1,50 +1,55 @@
 """Decides which delivery is attempted next: fresh ones as they are committed, the others when their time comes.
 
-Endpoints take turns, one attempt a turn, so that a long backlog for one costs the others nothing. What is due is on
-disk and what is under way is in memory: after a crash the disk alone says what is owed.
+Endpoints take turns, one attempt a turn, so that a long backlog for one costs the others nothing; among those whose
+turn it is, disputes go before the rest. What is due is on disk and what is under way is in memory: after a crash the
+disk alone says what is owed.
 """
 
 import asyncio
 import random
-from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
-from typing import Protocol
 
 import msgspec
-import structlog
 
 from webhookd.clock import Clock
+from webhookd.core.breaker import BreakerState
 from webhookd.core.delivery import Due, Outcome, Settlement, settle
-from webhookd.core.endpoint import Endpoint, EndpointState
-from webhookd.dispatch.lane import WINDOW, Lane
+from webhookd.core.endpoint import Endpoint, EndpointState, Why
+from webhookd.core.event import Event
+from webhookd.dispatch.lane import Lane
+from webhookd.dispatch.report import Meter, Report
+from webhookd.dispatch.turns import Turns
 from webhookd.store.protocol import Outbox, StoreBrokenError, StoreUnavailableError
 
 UNSETTLED_MAX = 1024
 """Attempts whose result is not on disk yet; at the bound no attempt starts until the store has caught up."""
 HELD_BYTES_MAX = 64 * 2**20
 """Bodies in all windows together; beyond it an endpoint holds one at a time and the rest waits on disk."""
-REFILL_BYTES_MAX = 8 * 2**20
+REFILL_BYTES_MAX = 2**20
 """Bodies that one look on disk may bring; a single larger one comes alone."""
 STORE_RETRY_MS = 500
 ALARM_S_MAX = 30.0
 """The longest sleep, so that a step of the wall clock is noticed."""
-_log = structlog.get_logger("webhookd.dispatch")
 
 
-class Meter(Protocol):
-    """What the dispatcher counts."""
+class LaneView(msgspec.Struct, frozen=True):
+    """What can be told of an endpoint from memory."""
 
-    def settled(self, endpoint: str, state: str) -> None: ...
-
-    def delivered(self, seconds_since_received: float) -> None: ...
+    in_flight: int
+    limit: int
+    """How many may be under way now: what it was asked for, or less while it recovers."""
+    breaker: BreakerState
+    retry_at: int | None
+    """When an open breaker lets the next probe through, Unix milliseconds."""
+    failing_since: int | None
 
 
 class Dispatcher:
     """`attempt` never raises. `dice` gives numbers from -1 to 1, for jitter.
 
     `failed` is told of a fault of the dispatcher's own: it can no longer vouch for every delivery, so the process must
-    stop and start again from the disk.
+    stop and start again from the disk. `notice` makes an operational event of a type and what there is to say.
     """
 
     def __init__(
@@ -56,17 +61,18 @@ class Dispatcher:
         *,
         max_in_flight: int,
         failed: Callable[[str, Exception], None],
+        notice: Callable[[str, dict[str, object]], Event],
         dice: Callable[[], float] = lambda: random.uniform(-1, 1),  # noqa: S311 - jitter, not a secret
     ) -> None:
         self._outbox = outbox
         self._attempt = attempt
         self._clock = clock
-        self._meter = meter
+        self._report = Report(meter, notice)
         self._failed = failed
         self._dice = dice
         self._max_in_flight = max_in_flight
         self._lanes: dict[int, Lane] = {}
-        self._turns: deque[Lane] = deque()
+        self._turns = Turns()
         self._in_flight = 0
         self._unsettled = 0
         self._held_bytes = 0
@@ -78,33 +84,49 @@ class Dispatcher:
         return self._in_flight
 
     def in_flight_of(self, name: str) -> int:
-        return sum(lane.in_flight for lane in self._lanes.values() if lane.endpoint.spec.name == name)
+        return lane.in_flight if (lane := self._lane_of(name)) is not None else 0
+
+    def view(self, name: str) -> LaneView | None:
+        """How one endpoint is doing; None when nothing is delivered to such a one."""
+        if (lane := self._lane_of(name)) is None:
+            return None
+        gate, health = lane.gate, lane.gate.breaker.health
+        return LaneView(lane.in_flight, gate.pace.limit, gate.state, health.retry_at, health.failing_since)
 
     def serve(self, endpoints: Iterable[Endpoint]) -> None:
         """Deliver to exactly these from now on. What is pending for a new one is looked for on disk at once."""
         wanted = {endpoint.number: endpoint for endpoint in endpoints}
         for number in self._lanes.keys() - wanted.keys():
-            # The lane stays, so that an endpoint that comes back is not sent what is still under way.
-            self._let_go(self._lanes[number].halt("disabled"))
-        for number, endpoint in wanted.items():
-            lane = self._lanes.setdefault(number, Lane(endpoint))
-            lane.endpoint = endpoint
-            lane.miss()
-            if endpoint.state != "active":
-                self._let_go(lane.halt(endpoint.state))
-            self._look(lane)
+            self._stand(self._lanes[number], "disabled")
+        for endpoint in wanted.values():
+            self._put(endpoint)
+        self._listen_up()
+        self._pump()
+
+    def put(self, endpoint: Endpoint) -> None:
+        """Deliver to this one too, or from now on as it says."""
+        self._put(endpoint)
+        self._listen_up()
+        self._pump()
+
+    def take_out(self, name: str) -> None:
+        """Deliver nothing more to it. What is under way ends."""
+        if (lane := self._lane_of(name)) is not None:
+            self._stand(lane, "disabled")
+            self._listen_up()
 
     def set_state(self, name: str, state: EndpointState) -> None:
         """Pause or resume one endpoint, as the store already has it."""
-        for lane in self._lanes.values():
-            if lane.endpoint.spec.name != name:
-                continue
-            if state == "active":
-                lane.endpoint = msgspec.structs.replace(lane.endpoint, state=state)
+        if (lane := self._lane_of(name)) is not None:
+            self._stand(lane, state)
+            self._pump()
+
+    def look_again(self, numbers: Iterable[int]) -> None:
+        """Something has become due on disk for these endpoints that no commit has announced: a replay."""
+        for number in numbers:
+            if (lane := self._lanes.get(number)) is not None:
                 lane.miss()
-            else:
-                self._let_go(lane.halt(state))
-            self._look(lane)
+                self._look(lane)
         self._pump()
 
     def offer(self, owed: Sequence[Due], complete: bool) -> None:
@@ -116,8 +138,8 @@ class Dispatcher:
                 continue
             if due.due_at > now_ms:
                 lane.wake_by(due.due_at)
-            elif self._held_bytes > HELD_BYTES_MAX and not lane.has_nothing():
-                lane.miss()
+            elif self._held_bytes > HELD_BYTES_MAX and not lane.has_nothing:
+                lane.miss(due.priority)
             elif lane.offer(due):
                 self._held_bytes += due.event.size
             self._look(lane)
@@ -139,6 +161,31 @@ class Dispatcher:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
 
+    # --- Endpoints
+
+    def _lane_of(self, name: str) -> Lane | None:
+        return next((lane for lane in self._lanes.values() if lane.endpoint.spec.name == name), None)
+
+    def _put(self, endpoint: Endpoint) -> None:
+        lane = self._lanes.get(endpoint.number)
+        if lane is None:
+            lane = self._lanes[endpoint.number] = Lane(endpoint, self._clock)
+        lane.adapt(endpoint)
+        self._stand(lane, endpoint.state, endpoint.why)
+
+    def _stand(self, lane: Lane, state: EndpointState, why: Why | None = None) -> None:
+        # The lane stays, so that an endpoint that comes back is not sent what is still under way.
+        lane.stand(state, why)
+        if state == "active":
+            lane.miss()
+        else:
+            self._let_go(lane.spill())
+        self._look(lane)
+
+    def _listen_up(self) -> None:
+        lanes = self._lanes.values()
+        self._report.heard_by([lane.endpoint.spec for lane in lanes if lane.endpoint.state != "disabled"])
+
     # --- Turns
 
     def _look(self, lane: Lane) -> None:
@@ -146,29 +193,34 @@ class Dispatcher:
         if self._stopping:
             return
         if lane.wake_at is not None:
-            if lane.wake_at <= self._clock.now_ms():
+            wait_ms = lane.wake_at - self._clock.now_ms()
+            if wait_ms > 0:
+                self._set_alarm(lane, wait_ms)
+            else:
                 lane.wake_at = None
                 lane.miss()
-            else:
-                self._set_alarm(lane)
-        if lane.wants_refill() and (self._held_bytes < HELD_BYTES_MAX or lane.has_nothing()):
+        if lane.wants_refill() and (self._held_bytes < HELD_BYTES_MAX or lane.has_nothing):
             lane.begin_refill()
             reserved = max(1, min(REFILL_BYTES_MAX, HELD_BYTES_MAX - self._held_bytes))
             self._held_bytes += reserved
             self._spawn(self._refill(lane, reserved))
-        if not lane.queued and lane.may_start():
-            lane.queued = True
-            self._turns.append(lane)
+        priority = lane.next_priority
+        if priority is None and not lane.is_behind:
+            return
+        wait = lane.wait_ms()
+        if wait is None:
+            return  # the end of an attempt, or a person, will have us look again
+        if wait > 0:
+            self._set_alarm(lane, wait)
+        elif priority is not None:
+            self._turns.queue(lane, priority)
 
     def _pump(self) -> None:
-        while self._turns and self._in_flight < self._max_in_flight and self._unsettled < UNSETTLED_MAX:
-            if self._stopping:
+        while self._in_flight < self._max_in_flight and self._unsettled < UNSETTLED_MAX and not self._stopping:
+            if (lane := self._turns.next()) is None:
                 return
-            lane = self._turns.popleft()
-            lane.queued = False
-            if lane.may_start():
-                due = lane.ready.popleft()
-                lane.in_flight += 1
+            if lane.ready and lane.wait_ms() == 0:
+                due = lane.start()
                 self._in_flight += 1
                 self._unsettled += 1
                 self._spawn(self._carry_out(lane, due))
@@ -178,7 +230,7 @@ class Dispatcher:
         try:
             try:
                 outcome = await self._attempt(lane.endpoint, due)
-                self._heed_gone(lane, outcome)
+                self._heed(lane, outcome)
             finally:
                 lane.in_flight -= 1
                 self._in_flight -= 1
@@ -186,53 +238,59 @@ class Dispatcher:
                 self._look(lane)
                 self._pump()
             settlement = settle(due, outcome, lane.endpoint.spec.retry, self._clock.now_ms(), self._dice())
-            await self._record(settlement)
-            self._heed_gone(lane, outcome)  # once more: it may have been resumed before the store had paused it
-            if settlement.due_at is not None:
-                lane.wake_by(settlement.due_at)
-            self._report(lane, due, settlement)
+            if await self._record(lane, due, settlement):
+                self._heed_gone(lane, outcome)  # once more: it may have been resumed before the store had paused it
+                if settlement.due_at is not None:
+                    lane.wake_by(settlement.due_at)
+                elif due.chained:
+                    lane.miss()
+                self._report.settled(lane.endpoint, due, settlement)
         finally:
             self._unsettled -= 1
             lane.release(due.key)
             self._look(lane)
             self._pump()
 
+    def _heed(self, lane: Lane, outcome: Outcome) -> None:
+        """What an attempt found, for those that come after it."""
+        self._heed_gone(lane, outcome)
+        if lane.endpoint.state != "active" or outcome.error == "internal":
+            return  # a fault of ours says nothing about the endpoint
+        was_open = lane.gate.breaker.health.retry_at is not None
+        tripped = lane.gate.heed(outcome)
+        health = lane.gate.breaker.health
+        if tripped:
+            self._let_go(lane.spill())
+            lane.notices += self._report.tripped(lane.endpoint, health, outcome)
+        elif was_open and health.retry_at is None:
+            lane.notices += self._report.recovered(lane.endpoint)
+        if lane.has_failed_for_too_long(self._clock.now_ms()):
+            lane.gives_up = True
+            self._stand(lane, "disabled", "failing")
+            lane.notices += self._report.given_up(lane.endpoint, health)
+
     def _heed_gone(self, lane: Lane, outcome: Outcome) -> None:
         """410: stop at once. The store pauses the endpoint in the transaction that settles the attempt."""
         if outcome.status == 410 and lane.endpoint.state == "active":
-            _log.warning("endpoint_paused", endpoint=lane.endpoint.spec.name, reason="it answered 410 Gone")
-            self._let_go(lane.halt("paused"))
+            self._stand(lane, "paused", "gone")
+            lane.notices += self._report.gone(lane.endpoint)
 
-    async def _record(self, settlement: Settlement) -> None:
-        """Insist: an attempt that was made and is not recorded would be made again."""
+    async def _record(self, lane: Lane, due: Due, settlement: Settlement) -> bool:
+        """Insist: an attempt that was made and is not recorded would be made again. False when the store is broken."""
+        if settlement.state == "dead":
+            lane.notices += self._report.dead(lane.endpoint, due, settlement)
         while True:
+            aftermath = lane.take_aftermath()
             try:
-                return await self._outbox.settle(settlement)
+                await self._outbox.settle(msgspec.structs.replace(settlement, aftermath=aftermath))
             except StoreUnavailableError:
+                lane.put_back(aftermath)
                 await self._clock.sleep(STORE_RETRY_MS / 1_000)
             except StoreBrokenError:
                 self._stopping = True  # and so does the process; after the restart the delivery is due again
-                return None
-
-    def _report(self, lane: Lane, due: Due, settlement: Settlement) -> None:
-        name, outcome = lane.endpoint.spec.name, settlement.outcome
-        if settlement.state == "delivered":
-            self._meter.settled(name, "delivered")
-            self._meter.delivered((outcome.started_at + outcome.duration_ms - due.event.received_at) / 1_000)
-            return
-        facts = {
-            "endpoint": name,
-            "event_id": due.event.id,
-            "delivery_id": due.key.id,
-            "attempt": settlement.number,
-            "error": outcome.error,
-            "status": outcome.status,
-        }
-        if settlement.state == "dead":
-            self._meter.settled(name, "dead")
-            _log.warning("delivery_dead", **facts)
-        else:
-            _log.info("attempt_failed", **facts, next_attempt_at=settlement.due_at)
+                return False
+            else:
+                return True
 
     # --- From disk
 
@@ -240,7 +298,7 @@ class Dispatcher:
         """Fill the lane's window; `reserved` bytes of all windows are set aside for it."""
         now_ms = self._clock.now_ms()
         try:
-            batch = await self._outbox.due(lane.endpoint.number, now_ms, lane.known_events, WINDOW, reserved)
+            batch = await self._outbox.due(lane.endpoint.number, now_ms, lane.known_events, max(1, lane.room), reserved)
         except StoreUnavailableError:
             lane.abandon_refill(now_ms + STORE_RETRY_MS)
         except StoreBrokenError:
@@ -248,23 +306,22 @@ class Dispatcher:
         else:
             lane.end_refill(batch)
             self._held_bytes += sum(due.event.size for due in batch.due)
-            if lane.endpoint.state != "active":
-                self._let_go(lane.halt(lane.endpoint.state))
+            if not lane.room:
+                self._let_go(lane.spill())
         self._held_bytes -= reserved
         self._look(lane)
         self._pump()
 
-    def _set_alarm(self, lane: Lane) -> None:
-        """Look at the lane again when its disk has something due."""
-        if lane.wake_at is None:
-            return
+    def _set_alarm(self, lane: Lane, wait_ms: float) -> None:
+        """Look at the lane again then, or sooner."""
+        delay_s = min(max(wait_ms, 0) / 1_000, ALARM_S_MAX)
+        at = self._clock.monotonic() + delay_s
         if lane.alarm is not None:
-            if lane.alarm_at <= lane.wake_at:
+            if lane.alarm_at <= at:
                 return
             lane.alarm.cancel()
-        lane.alarm_at = lane.wake_at
-        delay_s = max(0.0, (lane.wake_at - self._clock.now_ms()) / 1_000)
-        lane.alarm = self._clock.call_later(min(delay_s, ALARM_S_MAX), partial(self._on_alarm, lane))
+        lane.alarm_at = at
+        lane.alarm = self._clock.call_later(delay_s, partial(self._on_alarm, lane))
 
     def _on_alarm(self, lane: Lane) -> None:
         lane.alarm = None

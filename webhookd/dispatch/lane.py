@@ -1,6 +1,7 @@
 """What the dispatcher holds of one endpoint: a bounded window on its due deliveries, and when to look for more.
 
-The rest is on disk. `known` holds the key of every delivery that is in the window, under way, or not yet settled on
+The rest is on disk. Each priority has its own place in the window, so that a backlog of ordinary events keeps no
+dispute out of it. `known` holds the key of every delivery that is in the window, under way, or not yet settled on
 disk, so that reading the disk again never finds one twice.
 """
 
@@ -8,95 +9,183 @@ from collections import deque
 
 import msgspec
 
-from webhookd.clock import Timer
-from webhookd.core.delivery import PRIORITIES, DeliveryKey, Due
-from webhookd.core.endpoint import Endpoint, EndpointState
+from webhookd.clock import Clock, Timer
+from webhookd.core.breaker import Health
+from webhookd.core.delivery import PRIORITIES, Aftermath, DeliveryKey, Due, Priority
+from webhookd.core.endpoint import Endpoint, EndpointState, Why
+from webhookd.core.event import Event
+from webhookd.dispatch.gate import Gate
 from webhookd.store.protocol import DueBatch
 
 WINDOW = 64
+"""Deliveries of one priority; of an endpoint whose breaker is not closed only the next one is held."""
 
 
 class Lane:
-    def __init__(self, endpoint: Endpoint) -> None:
+    def __init__(self, endpoint: Endpoint, clock: Clock) -> None:
         self.endpoint = endpoint
-        self.ready: deque[Due] = deque()
+        self.gate = Gate(endpoint, clock)
         self.in_flight = 0
         self.wake_at: int | None = None
         """When to look on disk next, Unix milliseconds; None when nothing is pending there."""
         self.alarm: Timer | None = None
-        self.alarm_at = 0
-        """What the alarm is set for, while there is one."""
-        self.behind = True
-        """Whether due deliveries are on disk that are not in the window."""
+        self.alarm_at = 0.0
+        """What the alarm is set for, while there is one, in seconds of the clock that never steps back."""
         self.refilling = False
-        self.queued = False
-        """Whether the lane waits for its turn."""
+        self.turn: Priority | None = None
+        """Among which the lane waits for its turn."""
+        self._clock = clock
+        self._ready: tuple[deque[Due], ...] = tuple(deque() for _ in PRIORITIES)
+        self._behind = [True for _ in PRIORITIES]
+        """Whether due deliveries are on disk that are not in the window."""
+        self._missed = [False for _ in PRIORITIES]
         self._known: set[DeliveryKey] = set()
-        self._missed = False
+        self._health_on_disk = endpoint.health
+        self.gives_up = False
+        """Whether the store is still to hear that the endpoint has failed for too long."""
+        self.notices: list[Event] = []
+        """Operational events that are not in the log yet."""
+
+    # --- What is next
+
+    @property
+    def ready(self) -> int:
+        """How many the window holds."""
+        return sum(map(len, self._ready))
+
+    @property
+    def next_priority(self) -> Priority | None:
+        """Of what the window would give next."""
+        return next((priority for priority in PRIORITIES if self._ready[priority]), None)
+
+    @property
+    def is_behind(self) -> bool:
+        return any(self._behind)
+
+    @property
+    def has_nothing(self) -> bool:
+        """Whether neither the window nor an attempt under way holds anything."""
+        return not self.ready and self.in_flight == 0
 
     @property
     def known_events(self) -> list[int]:
         return [key.event for key in self._known]
 
-    def may_start(self) -> bool:
-        """Whether an attempt may start now. The place where rate limit, breaker and ordering will have their say."""
-        return (
-            bool(self.ready) and self.endpoint.state == "active" and self.in_flight < self.endpoint.spec.max_in_flight
-        )
+    def wait_ms(self) -> float | None:
+        """Milliseconds until an attempt may start: 0 is now. None: something else has to happen first."""
+        return self.gate.wait_ms(self.in_flight) if self.endpoint.state == "active" else None
 
-    def has_nothing(self) -> bool:
-        """Whether neither the window nor an attempt under way holds anything."""
-        return not self.ready and self.in_flight == 0
+    def start(self) -> Due:
+        """Take the next one out of the window; an attempt of it starts now."""
+        due = next(each for each in self._ready if each).popleft()
+        self.in_flight += 1
+        self.gate.start()
+        return due
+
+    # --- What comes in
+
+    @property
+    def room(self) -> int:
+        """How many of a priority may be held."""
+        if self.endpoint.state != "active":
+            return 0  # what it is owed waits on disk
+        return {"closed": WINDOW, "half_open": 1, "open": 0}[self.gate.state]
 
     def wants_refill(self) -> bool:
-        # Paused lanes hold nothing: what they are owed waits on disk.
-        return self.behind and not self.refilling and len(self.ready) <= WINDOW // 2 and self.endpoint.state == "active"
+        if self.refilling or not self.is_behind or not (room := self.room):
+            return False
+        urgent = any(self._behind[priority] and not self._ready[priority] for priority in PRIORITIES[:-1])
+        return urgent or self.ready <= room // 2
 
     def offer(self, due: Due) -> bool:
         """Take a delivery that has just been committed, unless older ones wait on disk or the window is full."""
-        if self.behind or self.refilling or len(self.ready) >= WINDOW or self.endpoint.state != "active":
-            self.miss()
+        held = self._ready[due.priority]
+        if self._behind[due.priority] or self.refilling or len(held) >= self.room:
+            self.miss(due.priority)
             return False
         self._known.add(due.key)
-        self.ready.append(due)
+        held.append(due)
         return True
 
-    def miss(self) -> None:
+    def miss(self, *priorities: Priority) -> None:
         """Something is due on disk that nobody has named; a read that is under way may have begun before it was."""
-        self.behind = True
-        self._missed = self._missed or self.refilling
+        for priority in priorities or PRIORITIES:
+            self._behind[priority] = True
+            self._missed[priority] = self._missed[priority] or self.refilling
 
     def wake_by(self, at_ms: int) -> None:
         if self.wake_at is None or at_ms < self.wake_at:
             self.wake_at = at_ms
 
     def begin_refill(self) -> None:
-        self.refilling, self._missed = True, False
+        self.refilling = True
+        self._missed = [False for _ in PRIORITIES]
 
     def end_refill(self, batch: DueBatch) -> None:
         """Take what the read found; it passed over what is known."""
-        self.ready.extend(batch.due)
-        self._known.update(due.key for due in batch.due)
-        self.behind = self._missed or batch.behind_from < len(PRIORITIES)
+        for due in batch.due:
+            self._ready[due.priority].append(due)
+            self._known.add(due.key)
+        self._behind = [missed or priority >= batch.behind_from for priority, missed in enumerate(self._missed)]
         if batch.next_due_at is not None:
             self.wake_by(batch.next_due_at)
         self.refilling = False
 
     def abandon_refill(self, again_at_ms: int) -> None:
         """The disk could not be read; try again then."""
-        self.refilling = self.behind = False
+        self.refilling = False
+        self._behind = [False for _ in PRIORITIES]
         self.wake_by(again_at_ms)
+
+    # --- What goes out
 
     def release(self, key: DeliveryKey) -> None:
         """The delivery's settlement is on disk. A read that is under way passes over it: it was known at its start."""
         self._known.discard(key)
 
-    def halt(self, state: EndpointState) -> list[Due]:
-        """Start nothing more, and give the window back to the disk. What is under way goes on."""
-        self.endpoint = msgspec.structs.replace(self.endpoint, state=state)
-        dropped = list(self.ready)
-        self.ready.clear()
+    def spill(self) -> list[Due]:
+        """Give the window back to the disk. What is under way goes on."""
+        dropped = [due for each in self._ready for due in each]
+        for each in self._ready:
+            each.clear()
         for due in dropped:
             self.release(due.key)
         self.miss()
         return dropped
+
+    def stand(self, state: EndpointState, why: Why | None = None) -> None:
+        """Be in this state from now on. Whoever is active again begins carefully, and nothing is held against him."""
+        again = state == "active" and self.endpoint.state != "active"
+        self.endpoint = msgspec.structs.replace(self.endpoint, state=state, why=why)
+        if again:
+            self._health_on_disk, self.gives_up = Health(), False
+            self.endpoint = msgspec.structs.replace(self.endpoint, health=Health())
+            self.gate = Gate(self.endpoint, self._clock)
+
+    def adapt(self, endpoint: Endpoint) -> None:
+        """Go on with other settings, in the state as it is."""
+        state, why = self.endpoint.state, self.endpoint.why
+        self.endpoint = msgspec.structs.replace(endpoint, state=state, why=why)
+        self.gate.adapt(endpoint.spec)
+
+    # --- How the endpoint is
+
+    def has_failed_for_too_long(self, now_ms: int) -> bool:
+        since, longest_ms = self.gate.breaker.health.failing_since, self.endpoint.spec.disable_after_ms
+        return since is not None and longest_ms is not None and now_ms - since >= longest_ms
+
+    def take_aftermath(self) -> Aftermath | None:
+        """What the store is to be told of the endpoint with the next settlement; None when it knows all."""
+        health = self.gate.breaker.health
+        if health == self._health_on_disk and not self.gives_up and not self.notices:
+            return None
+        aftermath = Aftermath(health, self.gives_up, tuple(self.notices))
+        self._health_on_disk, self.gives_up, self.notices = health, False, []
+        return aftermath
+
+    def put_back(self, aftermath: Aftermath | None) -> None:
+        """It could not be stored."""
+        if aftermath is not None:
+            self._health_on_disk = Health(trips=-1)  # whatever the disk has: tell it again
+            self.gives_up |= aftermath.gives_up
+            self.notices[:0] = aftermath.notices

@@ -63,6 +63,12 @@ class Metrics(Collector):
         self._deliveries = _Tally(
             "webhookd_deliveries", "Deliveries by the state they ended in.", ("endpoint", "state")
         )
+        self._trips = _Tally("webhookd_breaker_trips", "How often a breaker has opened.", ("endpoint",))
+        self._stood_down = _Tally(
+            "webhookd_endpoints_stood_down",
+            "Paused (gone) or disabled (failing) endpoints.",
+            ("endpoint", "why"),
+        )
         self._ack = _Durations("webhookd_ack_seconds", "From a hook's head to its answer.", FAST_S)
         self._commit = _Durations("webhookd_commit_seconds", "One group commit, fsync included.", FAST_S)
         self._attempt = _Durations("webhookd_attempt_seconds", "One attempt.", SLOW_S)
@@ -98,6 +104,12 @@ class Metrics(Collector):
     def settled(self, endpoint: str, state: str) -> None:
         self._deliveries.counts[endpoint, state] += 1
 
+    def tripped(self, endpoint: str) -> None:
+        self._trips.counts[endpoint,] += 1
+
+    def stood_down(self, endpoint: str, why: str) -> None:
+        self._stood_down.counts[endpoint, why] += 1
+
     def delivered(self, seconds_since_received: float) -> None:
         self.delivered_count += 1
         self._to_delivered.observe(seconds_since_received)
@@ -112,7 +124,8 @@ class Metrics(Collector):
         return generate_latest(self._registry)
 
     def collect(self) -> Iterator[Metric]:
-        for tally in (self._hooks, self._conflicts, self._unknown, self._attempts, self._deliveries):
+        tallies = (self._hooks, self._conflicts, self._unknown, self._attempts, self._deliveries)
+        for tally in (*tallies, self._trips, self._stood_down):
             yield tally.family()
         for durations in (self._ack, self._commit, self._attempt, self._to_delivered):
             yield durations.family()
