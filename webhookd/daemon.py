@@ -30,6 +30,7 @@ from webhookd.deliver.aiohttp_transport import AiohttpTransport, guarded_socket
 from webhookd.deliver.courier import Courier
 from webhookd.deliver.guard import Guard
 from webhookd.dispatch.dispatcher import Dispatcher
+from webhookd.dispatch.notice import Notice
 from webhookd.evidence.fetcher import Fetcher
 from webhookd.evidence.keeper import Keeper, UnavailableError
 from webhookd.evidence.shelf import Shelf
@@ -121,6 +122,7 @@ class Daemon:
         log = store
         if self._seams is not None:
             log, attempt = self._seams.store(store), self._seams.attempt(attempt)
+        mint, salt = KeyMint(await store.last_key()), partial(random.getrandbits, SALT_BITS)
         dispatcher = Dispatcher(
             log,
             attempt,
@@ -128,14 +130,14 @@ class Daemon:
             self._metrics,
             max_in_flight=config.delivery.max_in_flight,
             failed=self._on_duty_failed,
+            notice=Notice(self._clock, mint, salt),
         )
         store.announce(dispatcher.offer)
-        mint = KeyMint(await store.last_key())
         fetcher = Fetcher(partial(guarded_socket, Guard().check))
         keeper = Keeper(fetcher.fetch, self._clock, Shelf(data_dir.path))
         await keeper.open()
         fetch = partial(_evidence, keeper)
-        intake = Intake(log, mint, partial(random.getrandbits, SALT_BITS), fetch, self._metrics.unknown_type)
+        intake = Intake(log, mint, salt, fetch, self._metrics.unknown_type)
         routes = Routes(
             intake,
             self._clock,
