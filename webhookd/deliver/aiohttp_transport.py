@@ -66,10 +66,10 @@ class AiohttpTransport:
         )
 
 
-def guarded_socket(check: Callable[[str], None], addr_info: tuple[object, ...]) -> socket.socket:
+def guarded_socket(check: Callable[[str, int], None], addr_info: tuple[object, ...]) -> socket.socket:
     """Called by aiohttp for every address that is about to be dialled."""
     family, kind, protocol, _, address = addr_info
-    check(address[0])  # type: ignore[index]
+    check(*address[:2])  # type: ignore[index]
     made = socket.socket(family, kind, protocol)  # type: ignore[arg-type]
     made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return made
