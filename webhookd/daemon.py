@@ -46,6 +46,7 @@ from webhookd.receive.server import BACKLOG, HookServer
 from webhookd.service import Service
 from webhookd.store.connection import driver, has_wal_reset_bug
 from webhookd.store.data_dir import DataDir, file_system_of
+from webhookd.store.seal import seal_for
 from webhookd.store.sqlite import SqliteStore
 
 RECEIVE_GRACE_S = 10.0
@@ -96,7 +97,7 @@ class Daemon:
         return self._config.data_dir
 
     async def run(self, ready: Callable[["Daemon"], Awaitable[None]] | None = None) -> None:
-        """From start to stop. Raises DaemonFailedError, ConfigError, store.protocol.StoreError."""
+        """From start to stop. Raises DaemonFailedError, ConfigError, StoreError, SealError."""
         self._watch_signals()
         _raise_file_limit()
         with DataDir(self._config.data_dir) as data_dir:
@@ -104,6 +105,7 @@ class Daemon:
             store = SqliteStore(self._config.database, committed=self._metrics.committed)
             await store.open()
             try:
+                await store.unlock(seal_for(data_dir.path, self._config.store.key, self._config.store.old_keys))
                 await self._serve(data_dir, store, ready)
             finally:
                 await store.close()
@@ -116,6 +118,7 @@ class Daemon:
     ) -> None:
         config = self._config
         guard = Guard(config.allow_networks)
+        guard.own_ports = frozenset({config.server.listen.port, config.server.admin_listen.port})
         transport = AiohttpTransport(guard)
         courier = Courier(transport, self._clock, self._metrics, timeout_s=config.delivery.timeout / 1_000)
         attempt: Attempt = courier.attempt
@@ -178,6 +181,7 @@ class Daemon:
             self._health.watch_disk(data_dir.free_bytes, config.server.min_free)
             self._health.starting = False
             self.hooks_at = await _listen(hooks_runner, sockets.pop("hooks", []), config.server.listen)
+            guard.own_ports = frozenset(at[1] for at in (*admin_runner.addresses, *hooks_runner.addresses))
             for service in watch:
                 service.start()
             _log.info(
@@ -309,6 +313,7 @@ def _fixed(config: Config) -> dict[str, object]:
         "server.data_dir": server.data_dir,
         "server.max_body": server.max_body,
         "store.url": config.store.url,
+        "store.key": (config.store.key, config.store.old_keys),
         "delivery.timeout": delivery.timeout,
         "delivery.max_in_flight": delivery.max_in_flight,
         "delivery.allow_networks": delivery.allow_networks,
