@@ -54,7 +54,7 @@ class Gate:
     def heed(self, outcome: Outcome) -> bool:
         """Learn from what an attempt found; whether that opened the breaker."""
         if outcome.succeeded:
-            self.breaker.succeeded()
+            self.breaker.succeeded(self._clock.now_ms())
             self.pace.succeeded()
             return False
         if outcome.status in SLOW_DOWN:
