@@ -8,8 +8,11 @@ from webhookd.core.endpoint import EndpointSpec
 from webhookd.core.event import Event
 from webhookd.core.identifier import KeyMint
 from webhookd.core.retry import RetryPolicy
+from webhookd.core.secret import Secret
+from webhookd.store.seal import Seal
 
 NOW_MS = 1_800_000_000_000
+SEAL = Seal(Secret("a key for tests, and long enough to be one"))
 _numbers = count(1)
 _mint = KeyMint()
 

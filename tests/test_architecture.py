@@ -16,15 +16,15 @@ ROOMS = (
 MAY_IMPORT = {
     "core": set(),
     "providers": {"core"},
-    "store": {"core"},
+    "store": {"core", "private_file"},
     "deliver": {"core", "clock"},
     "receive": {"core", "clock", "providers.provider", "store.protocol"},
-    "evidence": {"core", "clock", "providers.provider"},
+    "evidence": {"core", "clock", "private_file", "providers.provider"},
     "dispatch": {"core", "clock", "store.protocol"},
-    "admin": {"core", "clock", "store.protocol"},
+    "admin": {"core", "clock", "private_file", "store.protocol"},
     "observe": {"store.protocol"},
     "config": {"core", "providers"},
-    "sandbox": {"core", "providers", "config"},
+    "sandbox": {"core", "private_file", "providers", "config"},
 }
 """A room, and what of ours it may know beside itself. `cli` and `daemon` are where the rooms are joined."""
 LINES_MAX = 300

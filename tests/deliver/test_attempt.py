@@ -14,13 +14,14 @@ import trustme
 from tests.making import event, spec
 from webhookd.clock import SystemClock
 from webhookd.core.delivery import RESPONSE_BYTES_MAX, Due, Outcome
-from webhookd.core.endpoint import Endpoint
-from webhookd.core.signature import symmetric_key
+from webhookd.core.endpoint import Endpoint, EndpointKey
+from webhookd.core.signature import signing_key
 from webhookd.deliver.aiohttp_transport import AiohttpTransport
 from webhookd.deliver.courier import Courier
 from webhookd.deliver.guard import Guard
 
 SECRET = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"
+KEYS = (EndpointKey(signing_key(SECRET)),)
 LOOPBACK = [ip_network("127.0.0.0/8"), ip_network("::1/128")]
 Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -76,7 +77,7 @@ async def attempt(
     try:
         courier = Courier(transport, SystemClock(), counted, timeout_s=timeout_s)
         outcome = await courier.attempt(
-            Endpoint(1, spec(url=url, **fields), symmetric_key(SECRET), "active", "config"), due or Due(1, event(), 0)
+            Endpoint(1, spec(url=url, **fields), KEYS, "active", "config"), due or Due(1, event(), 0)
         )
     finally:
         await transport.close()
@@ -230,5 +231,5 @@ async def test_a_fault_of_our_own_is_an_outcome_and_not_a_crash():
             raise RuntimeError("a mistake of ours")
 
     courier = Courier(Faulty(), SystemClock(), Counted(), timeout_s=1)
-    endpoint = Endpoint(1, spec(), symmetric_key(SECRET), "active", "config")
+    endpoint = Endpoint(1, spec(), KEYS, "active", "config")
     assert (await courier.attempt(endpoint, Due(1, event(), 0))).error == "internal"

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.making import SEAL
 from webhookd.store.sqlite import SqliteStore
 
 
@@ -12,5 +13,6 @@ from webhookd.store.sqlite import SqliteStore
 async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
     opened = SqliteStore(tmp_path / "webhookd.db")
     await opened.open()
+    await opened.unlock(SEAL)
     yield opened
     await opened.close()

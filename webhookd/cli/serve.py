@@ -30,6 +30,7 @@ from webhookd.sandbox.paypal_keys import VALID_FOR, certificate
 from webhookd.store.connection import WrongDatabaseError
 from webhookd.store.data_dir import DataDirError
 from webhookd.store.protocol import StoreError
+from webhookd.store.seal import SealError
 
 try:
     from uvloop import new_event_loop as _new_event_loop
@@ -82,7 +83,7 @@ def serve(
             runner.run(_serve_dev(config, load_config, sample=sample) if dev else Daemon(config, load_config).run())
     except ConfigError as error:
         fail(Exit.CONFIG, *error.mistakes)
-    except (DataDirError, WrongDatabaseError, TokenError) as error:
+    except (DataDirError, WrongDatabaseError, SealError, TokenError) as error:
         fail(Exit.CONFIG, str(error))
     except (DaemonFailedError, StoreError) as error:
         fail(Exit.FOUND_WRONG, f"stopped: {error}")

@@ -60,6 +60,10 @@ class Server(msgspec.Struct, frozen=True):
 
 class Store(msgspec.Struct, frozen=True):
     url: str = "sqlite:webhookd.db"
+    key: Secret | None = None
+    """What secrets in the store are sealed with; None: the data directory has one of its own."""
+    old_keys: tuple[Secret, ...] = ()
+    """Keys of before: what they sealed is sealed anew at start."""
 
 
 class Delivery(msgspec.Struct, frozen=True):

@@ -11,7 +11,7 @@ from webhookd.core.breaker import Health
 from webhookd.core.rate_limit import RateLimit
 from webhookd.core.retry import RetryPolicy
 from webhookd.core.secret import Secret
-from webhookd.core.signature import HmacKey
+from webhookd.core.signature import SigningKey
 
 EndpointState = Literal["active", "paused", "disabled"]
 ENDPOINT_STATES: tuple[EndpointState, ...] = ("active", "paused", "disabled")
@@ -64,19 +64,33 @@ class EndpointSpec(msgspec.Struct, frozen=True):
     tls: ClientTls | None = None
 
 
+class EndpointKey(msgspec.Struct, frozen=True):
+    key: SigningKey
+    until_ms: int | None = None
+    """Of one that was replaced: when it stops signing, Unix milliseconds."""
+
+
 class Endpoint(msgspec.Struct, frozen=True):
     """An endpoint as it stands in the store, ready to be delivered to."""
 
     number: int
     """Small, never reused; half of a delivery's identity."""
     spec: EndpointSpec
-    key: HmacKey
-    """What attempts are signed with."""
+    keys: tuple[EndpointKey, ...]
+    """What attempts are signed with, the newest first: more than one while a secret is being replaced."""
     state: EndpointState
     managed_by: ManagedBy
     why: Why | None = None
     health: Health = Health()
     """As it was when the store was last told."""
+
+    def signature(self, message_id: str, now_ms: int, body: bytes) -> str:
+        """The `webhook-signature` header of an attempt that starts now: an entry of each key that still signs."""
+        return " ".join(
+            each.key.sign(message_id, now_ms // 1_000, body)
+            for each in self.keys
+            if each.until_ms is None or now_ms < each.until_ms
+        )
 
 
 class Route(msgspec.Struct, frozen=True):

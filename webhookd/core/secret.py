@@ -2,6 +2,9 @@
 
 import hmac
 
+KEY_CHARS_MIN = 32
+"""Of a text that a key is derived from: a shorter one might be guessed."""
+
 
 class Secret:
     """Text that must not reach a log, a traceback or an answer. `reveal()` is the only way to it."""

@@ -10,7 +10,6 @@ from webhookd.clock import Clock
 from webhookd.core.delivery import Due, Outcome
 from webhookd.core.endpoint import Endpoint
 from webhookd.core.retry import parse_retry_after
-from webhookd.core.signature import sign
 from webhookd.deliver.transport import Transport, TransportError
 
 _USER_AGENT = f"webhookd/{__version__}"
@@ -37,7 +36,7 @@ class Courier:
         try:
             response = await self._transport.post(
                 endpoint.spec.url,
-                headers(endpoint, due, started_at // 1_000),
+                headers(endpoint, due, started_at),
                 due.event.body,
                 timeout_s=self._timeout_s,
                 allow_http=endpoint.spec.allow_http,
@@ -57,7 +56,7 @@ class Courier:
         return Outcome(started_at, round(seconds * 1_000), status, error, body, retry_after_ms)
 
 
-def headers(endpoint: Endpoint, due: Due, timestamp_s: int) -> dict[str, str]:
+def headers(endpoint: Endpoint, due: Due, now_ms: int) -> dict[str, str]:
     """What every attempt carries. Only timestamp, signature and the attempt's number differ between attempts."""
     event = due.event
     event_id = event.id
@@ -65,8 +64,8 @@ def headers(endpoint: Endpoint, due: Due, timestamp_s: int) -> dict[str, str]:
         "content-type": event.content_type,
         "user-agent": _USER_AGENT,
         "webhook-id": event_id,
-        "webhook-timestamp": str(timestamp_s),
-        "webhook-signature": sign(endpoint.key, event_id, timestamp_s, event.body),
+        "webhook-timestamp": str(now_ms // 1_000),
+        "webhook-signature": endpoint.signature(event_id, now_ms, event.body),
         "idempotency-key": event_id,
         "webhookd-source": event.source,
         "webhookd-provider": event.provider,

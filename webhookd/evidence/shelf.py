@@ -4,11 +4,12 @@ What is here is public (certificates); no request that carries a secret is ever 
 """
 
 import hashlib
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
+
+from webhookd import private_file
 
 NAME = "evidence"
 FILES_MAX = 64
@@ -33,14 +34,7 @@ class Shelf:
     def put(self, kept: Kept) -> None:
         """Raises OSError."""
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path = self._path(kept.url)
-        draft = path.with_suffix(".new")
-        draft.unlink(missing_ok=True)
-        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as file:
-            file.write(msgspec.json.encode(kept))
-            file.flush()
-            os.fsync(file.fileno())
-        draft.rename(path)
+        private_file.write(self._path(kept.url), msgspec.json.encode(kept))
 
     def remove(self, url: str) -> None:
         self._path(url).unlink(missing_ok=True)

@@ -1,13 +1,13 @@
 """What `serve --dev` adds to the configuration: a source for every provider, and the merchant as endpoint `local`."""
 
 import json
-import os
 import secrets
 from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
 
+from webhookd import private_file
 from webhookd.config.model import Config, EndpointSettings, SourceSettings
 from webhookd.core.secret import Secret
 from webhookd.core.signature import new_secret
@@ -34,8 +34,8 @@ def dev_secrets(data_dir: Path, *, create: bool) -> dict[str, Secret]:
         data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         if missing:
             kept |= {name: _new_secret(name) for name in missing}
-            _write(path, json.dumps(kept, indent=1).encode())
-        _write(data_dir / AUTHORITY_FILE, paypal_keys.authority(kept[PAYPAL]))
+            private_file.write(path, json.dumps(kept, indent=1).encode())
+        private_file.write(data_dir / AUTHORITY_FILE, paypal_keys.authority(kept[PAYPAL]))
     return {name: Secret(text) for name, text in kept.items()}
 
 
@@ -70,11 +70,3 @@ def _new_secret(name: str) -> str:
     if name == PAYPAL:
         return paypal_keys.new_signing_key(datetime.now(UTC))
     return new_secret(secrets.token_bytes(32))
-
-
-def _write(path: Path, content: bytes) -> None:
-    draft = path.with_suffix(".new")
-    draft.unlink(missing_ok=True)
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(content)
-    draft.rename(path)

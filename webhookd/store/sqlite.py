@@ -11,18 +11,18 @@ from typing import Any, cast
 import msgspec
 
 from webhookd.core.delivery import PRIORITIES, Due, Priority, Settlement
-from webhookd.core.endpoint import Endpoint, EndpointSpec
+from webhookd.core.endpoint import Endpoint, EndpointSpec, EndpointState
 from webhookd.core.event import Appended, Event
-from webhookd.core.identifier import COUNTER_BITS, key_floor
+from webhookd.core.identifier import key_floor
 from webhookd.core.signature import new_secret
+from webhookd.store import endpoints
 from webhookd.store.batch import Change, Write, apply
 from webhookd.store.connection import SerialConnection, open_reader, open_writer, to_its_end
-from webhookd.store.endpoints import adopt
+from webhookd.store.endpoint_protocol import EndpointRow, KeptEndpoint
 from webhookd.store.group_commit import GroupCommit
 from webhookd.store.ledger import LedgerReader
 from webhookd.store.protocol import (
     AttemptRow,
-    Backlog,
     DeliveryRow,
     DueBatch,
     EventRow,
@@ -32,6 +32,7 @@ from webhookd.store.protocol import (
 )
 from webhookd.store.queries import SQL
 from webhookd.store.recount import Recount, Reread
+from webhookd.store.seal import Seal, seal_anew
 
 QUEUE_WRITES_MAX = 4096
 QUEUE_BYTES_MAX = 64 * 2**20
@@ -55,6 +56,7 @@ class SqliteStore:
             self._commit, queue_max=QUEUE_WRITES_MAX, bytes_max=QUEUE_BYTES_MAX
         )
         self._broken_read: StoreBrokenError | None = None
+        self._seal: Seal
         self._writer: SerialConnection
         self._due_reader: SerialConnection
         self._history_reader: SerialConnection
@@ -74,6 +76,14 @@ class SqliteStore:
         self._due_reader = await open_reader(self._path)
         self._history_reader = await open_reader(self._path)
         self._writes.start()
+
+    async def unlock(self, seal: Seal) -> None:
+        """Keep the endpoints' secrets under this seal from here on, and those that are here under its current key.
+
+        Raises SealError when it does not open one, and then nothing has changed.
+        """
+        await self._change(lambda connection: seal_anew(connection, seal))
+        self._seal = seal
 
     async def close(self) -> None:
         await self._writes.stop()
@@ -126,17 +136,50 @@ class SqliteStore:
 
     # --- Endpoints
 
-    async def adopt(self, specs: Sequence[EndpointSpec], now_ms: int) -> Sequence[Endpoint]:
+    async def kept_endpoints(self) -> Sequence[KeptEndpoint]:
+        kept = await self._change(lambda connection: endpoints.kept(connection, self._seal))
+        return cast(list[KeptEndpoint], kept)
+
+    async def adopt(
+        self, specs: Sequence[EndpointSpec], now_ms: int, kept: Sequence[EndpointSpec] = ()
+    ) -> Sequence[Endpoint]:
         generated = {spec.name: new_secret(secrets.token_bytes(32)) for spec in specs}
-        adopted = await self._change(lambda connection: adopt(connection, specs, generated, now_ms))
+        adopted = await self._change(
+            lambda connection: endpoints.adopt(connection, self._seal, specs, kept, generated, now_ms)
+        )
         return cast(list[Endpoint], adopted)
 
-    async def set_endpoint_state(self, name: str, state: str) -> bool:
-        """Pause or resume; False when there is no such endpoint in service."""
-        parameters = (state, None if state == "active" else "operator", name)
-        return bool(
-            await self._change(lambda connection: connection.execute(SQL["set_endpoint_state"], parameters).rowcount)
+    async def add_endpoint(self, spec: EndpointSpec, settings: bytes, secret: str, now_ms: int) -> Endpoint | None:
+        added = await self._change(
+            lambda connection: endpoints.add(connection, self._seal, spec, settings, secret, now_ms)
         )
+        return cast(Endpoint | None, added)
+
+    async def change_endpoint(self, spec: EndpointSpec, settings: bytes, now_ms: int) -> Endpoint | None:
+        changed = await self._change(
+            lambda connection: endpoints.change(connection, self._seal, spec, settings, now_ms)
+        )
+        return cast(Endpoint | None, changed)
+
+    async def remove_endpoint(self, name: str) -> bool:
+        return bool(await self._change(lambda connection: endpoints.remove(connection, name)))
+
+    async def set_endpoint_state(self, name: str, state: EndpointState) -> bool:
+        return bool(await self._change(lambda connection: endpoints.set_state(connection, name, state)))
+
+    async def rotate_secret(self, spec: EndpointSpec, secret: str, now_ms: int, until_ms: int) -> Endpoint:
+        rotated = await self._change(
+            lambda connection: endpoints.rotate(connection, self._seal, spec, secret, now_ms, until_ms)
+        )
+        return cast(Endpoint, rotated)
+
+    async def endpoint(self, name: str) -> EndpointRow | None:
+        rows = await self._history_reader.read(SQL["endpoints"], endpoints.narrowed(name=name))
+        return endpoints.row(rows[0]) if rows else None
+
+    async def endpoints(self, after: int = 0, limit: int = -1, *, removed: bool) -> Sequence[EndpointRow]:
+        narrowed = endpoints.narrowed(after=after, limit=limit, removed=removed)
+        return [endpoints.row(each) for each in await self._history_reader.read(SQL["endpoints"], narrowed)]
 
     # --- History
 
@@ -171,18 +214,6 @@ class SqliteStore:
     async def attempts(self, event: int, endpoint: int) -> Sequence[AttemptRow]:
         rows = await self._history_reader.read(SQL["attempts"], (event, endpoint))
         return [AttemptRow(*row) for row in rows]
-
-    async def backlog(self) -> Sequence[Backlog]:
-        pending = {row[0]: row[1:] for row in await self._history_reader.read(SQL["backlog"])}
-        dead = dict(await self._history_reader.read(SQL["dead"]))
-        rows = await self._history_reader.read(SQL["endpoints"])
-        return [
-            Backlog(
-                name, state, managed_by, url, count, dead.get(number, 0), oldest >> COUNTER_BITS if oldest else None
-            )
-            for number, name, url, state, _why, managed_by, *_health in rows
-            for count, oldest in (pending.get(number, (0, None)),)
-        ]
 
     # --- Ledger
 

@@ -69,7 +69,7 @@ class StandardSignature:
         return {
             "webhook-id": message_id,
             "webhook-timestamp": str(now_s),
-            "webhook-signature": signature.sign(self._keys[0], message_id, now_s, body),
+            "webhook-signature": self._keys[0].sign(message_id, now_s, body),
         }
 
     def _signed(self, content: bytes, signatures: str) -> bool:

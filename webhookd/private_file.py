@@ -1,0 +1,31 @@
+"""A small file that nobody else may read: there whole or not at all, whenever the process dies."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+
+def keep(path: Path, make: Callable[[], str]) -> str:
+    """The text of the file, which `make` gives when there is none yet. Raises OSError, UnicodeDecodeError."""
+    try:
+        return path.read_text(encoding="ascii").strip()
+    except FileNotFoundError:
+        text = make()
+        write(path, f"{text}\n".encode("ascii"))
+        return text
+
+
+def write(path: Path, content: bytes) -> None:
+    """Mode 0600, fsynced with its directory. A crash leaves the old file or the new. Raises OSError."""
+    draft = path.with_suffix(".new")
+    draft.unlink(missing_ok=True)
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.rename(path)
+    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
