@@ -80,37 +80,3 @@ class Load:
         self._open -= 1
         if self._open == 0:
             self._done.set()
-
-
-class Sink(asyncio.Protocol):
-    """A merchant that takes everything and counts each webhook-id once."""
-
-    seen: set[bytes]
-    reached: asyncio.Event
-    wanted: int
-
-    @classmethod
-    def expect(cls, count: int) -> None:
-        cls.seen, cls.reached, cls.wanted = set(), asyncio.Event(), count
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)  # uvloop's is one without saying so
-        self._buffer = b""
-
-    def data_received(self, data: bytes) -> None:
-        self._buffer += data
-        while (end := self._buffer.find(_HEAD_END)) >= 0:
-            head = self._buffer[:end].lower()
-            length = int(_header(head, b"content-length"))
-            if len(self._buffer) < end + 4 + length:
-                return
-            self._buffer = self._buffer[end + 4 + length :]
-            Sink.seen.add(_header(head, b"webhook-id"))
-            self._transport.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
-            if len(Sink.seen) >= Sink.wanted:
-                Sink.reached.set()
-
-
-def _header(head: bytes, name: bytes) -> bytes:
-    at = head.find(b"\r\n" + name + b":") + len(name) + 3
-    return head[at:].split(b"\r\n", 1)[0].strip()

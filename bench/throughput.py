@@ -10,13 +10,9 @@ machine's speed drifts.
 
 import argparse
 import asyncio
-import hmac
-import json
-import signal
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -29,50 +25,17 @@ from rich.progress import Progress
 from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from bench.load import Load, Sink
+from bench.daemon import daemon, database_of, workplace
+from bench.hooks import requests
+from bench.load import Load
+from bench.merchant import Sink, listen, port_of
 from webhookd.store.connection import open_writer
 
-SECRET = "whsec_bench"
 ECHO, NO_LEDGER = "bare aiohttp echo", "receive, no ledger"
 LEDGER_TRIGGERS = ("event_moves_ledger", "event_names_payment", "event_gives_references")
 CONNECTIONS = 64
 ENOUGH = 0.999
 """The share of hooks that must have been answered 200, or the run is refused."""
-
-
-def requests(count: int, run: str) -> list[bytes]:
-    """Signed hooks, made before the clock starts."""
-    made = []
-    now_s = int(time.time())
-    filler = "x" * 600
-    for number in range(count):
-        body = json.dumps(
-            {
-                "id": f"evt_{run}_{number:08}",
-                "object": "event",
-                "type": "payment_intent.succeeded",
-                "created": now_s,
-                "data": {
-                    "object": {
-                        "id": f"pi_{run}_{number:08}",
-                        "object": "payment_intent",
-                        "amount": 4200,
-                        "amount_received": 4200,
-                        "currency": "usd",
-                        "latest_charge": f"ch_{run}_{number:08}",
-                        "metadata": {"order_id": str(number), "note": filler},
-                        "status": "succeeded",
-                    }
-                },
-            }
-        ).encode()
-        digest = hmac.digest(SECRET.encode(), b"%d.%b" % (now_s, body), "sha256").hex()
-        head = (
-            "POST /webhooks/stripe HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
-            f"Stripe-Signature: t={now_s},v1={digest}\r\nContent-Length: {len(body)}\r\n\r\n"
-        )
-        made.append(head.encode() + body)
-    return made
 
 
 @contextmanager
@@ -98,45 +61,13 @@ async def without_ledger(database: Path) -> None:
 
 
 @asynccontextmanager
-async def daemon(endpoints: str, *, ledger: bool = True) -> AsyncIterator[int]:
+async def fresh_daemon(endpoints: str = "", *, ledger: bool = True) -> AsyncIterator[int]:
     """A real daemon on a fresh data directory; its port for hooks."""
-    with tempfile.TemporaryDirectory(prefix="webhookd-bench-") as directory:
+    with workplace(endpoints) as config:
         if not ledger:
-            await without_ledger(Path(directory) / "data" / "webhookd.db")
-        config = Path(directory) / "webhookd.toml"
-        config.write_text(
-            f"""
-            [server]
-            listen = "127.0.0.1:0"
-            admin_listen = "127.0.0.1:0"
-            data_dir = "{directory}/data"
-            min_free = "1MiB"
-            [delivery]
-            allow_networks = ["127.0.0.0/8"]
-            [sources.stripe]
-            provider = "stripe"
-            secrets = ["{SECRET}"]
-            {endpoints}
-            """
-        )
-        process = subprocess.Popen(
-            [sys.executable, "-m", "webhookd", "serve", "-c", str(config)], stderr=subprocess.PIPE, text=True
-        )
-        try:
-            yield await asyncio.to_thread(_port, process)
-        finally:
-            process.send_signal(signal.SIGTERM)
-            process.wait(30)
-
-
-def _port(process: "subprocess.Popen[str]") -> int:
-    assert process.stderr is not None
-    said = []
-    for line in process.stderr:
-        if '"event": "ready"' in line:
-            return int(json.loads(line)["hooks"].rpartition(":")[2])
-        said.append(line)
-    raise SystemExit("the daemon did not start: " + "".join(said))
+            await without_ledger(database_of(config))
+        async with daemon(config) as running:
+            yield running.port
 
 
 async def echo_rate(count: int, run: str) -> float:
@@ -145,27 +76,26 @@ async def echo_rate(count: int, run: str) -> float:
 
 
 async def receive_rate(count: int, run: str) -> float:
-    async with daemon("") as port:
+    async with fresh_daemon() as port:
         return await _rate(Load(requests(count, run), CONNECTIONS), port)
 
 
 async def no_ledger_rate(count: int, run: str) -> float:
-    async with daemon("", ledger=False) as port:
+    async with fresh_daemon(ledger=False) as port:
         return await _rate(Load(requests(count, run), CONNECTIONS), port)
 
 
 async def end_to_end_rate(count: int, run: str) -> float:
-    Sink.expect(count)
-    loop = asyncio.get_running_loop()
-    server = await loop.create_server(Sink, "127.0.0.1", 0)
-    endpoint = f'[endpoints.sink]\nurl = "http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"\nmax_in_flight = 64'
+    sink = Sink(count)
+    server = await listen(sink)
+    endpoint = f'[endpoints.sink]\nurl = "http://127.0.0.1:{port_of(server)}/"\nmax_in_flight = 64'
     try:
-        async with daemon(endpoint) as port:
+        async with fresh_daemon(endpoint) as port:
             load = Load(requests(count, run), CONNECTIONS)
             began = time.perf_counter()
             await _rate(load, port)
             async with asyncio.timeout(120):
-                await Sink.reached.wait()
+                await sink.reached.wait()
             return count / (time.perf_counter() - began)
     finally:
         server.close()

@@ -1,0 +1,121 @@
+"""A real daemon to be measured: a directory of its own, its process, and what that takes of the machine."""
+
+import asyncio
+import json
+import sys
+import tempfile
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any
+
+from bench.hooks import SECRET
+from webhookd.store.connection import open_reader
+
+_STOP_S_MAX = 60
+_LINES_KEPT = 20
+
+
+@contextmanager
+def workplace(endpoints: str, *, sources: Sequence[str] = ("stripe",), delivery: str = "") -> Iterator[Path]:
+    """A fresh directory with a configuration: the path of the file. It is gone at the end.
+
+    `sources` are names of Stripe sources; `delivery` is what else stands in that table.
+    """
+    with tempfile.TemporaryDirectory(prefix="webhookd-bench-") as directory:
+        config = Path(directory) / "webhookd.toml"
+        lines = [
+            *("[server]", 'listen = "127.0.0.1:0"', 'admin_listen = "127.0.0.1:0"'),
+            *(f'data_dir = "{directory}/data"', 'min_free = "1MiB"'),
+            *("[delivery]", 'allow_networks = ["127.0.0.0/8"]', delivery),
+            *(f'[sources.{name}]\nprovider = "stripe"\nsecrets = ["{SECRET}"]' for name in sources),
+            endpoints,
+        ]
+        config.write_text("\n".join(lines) + "\n")
+        yield config
+
+
+def database_of(config: Path) -> Path:
+    return config.parent / "data" / "webhookd.db"
+
+
+async def ask(config: Path, sql: str) -> list[Any]:
+    """What the database says. Only while no daemon runs."""
+    reader = await open_reader(database_of(config))
+    try:
+        return await reader.run(lambda connection: connection.execute(sql).fetchall())
+    finally:
+        await reader.close()
+
+
+class Running:
+    def __init__(self, pid: int, port: int, ready_s: float, said: Iterable[str]) -> None:
+        self.port = port
+        """Where it receives hooks."""
+        self.ready_s = ready_s
+        """From starting the process to hearing that it is ready."""
+        self._status = Path(f"/proc/{pid}/status")
+        self._said = said
+
+    def rss_mb(self) -> float:
+        """Resident memory now, in units of 10**6 bytes."""
+        return self._memory_mb("VmRSS")
+
+    def rss_max_mb(self) -> float:
+        """The most it ever was, as the kernel keeps it."""
+        return self._memory_mb("VmHWM")
+
+    def _memory_mb(self, name: str) -> float:
+        """Raises SystemExit when the daemon is gone."""
+        status = self._status.read_text() if self._status.exists() else ""
+        for line in status.splitlines():
+            if line.startswith(name):
+                return int(line.split()[1]) * 1024 / 1e6
+        raise SystemExit("the daemon ended while it was measured: " + "".join(self._said))
+
+
+@asynccontextmanager
+async def daemon(config: Path) -> AsyncIterator[Running]:
+    """Ready on entry, stopped at the end. Raises SystemExit with its last words if it fails."""
+    began = time.perf_counter()
+    command = (sys.executable, "-m", "webhookd", "serve", "-c", str(config))
+    process = await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.PIPE)
+    assert process.stderr is not None
+    said: deque[str] = deque(maxlen=_LINES_KEPT)
+    try:
+        port = await _port(process.stderr, said)
+        ready_s = time.perf_counter() - began
+        # An unread pipe would fill up, and the daemon wait for it.
+        reading = asyncio.create_task(_read_on(process.stderr, said))
+        yield Running(process.pid, port, ready_s, said)
+    finally:
+        code = await _stop(process)
+    await reading
+    if code != 0:
+        raise SystemExit(f"the daemon ended with {code}: " + "".join(said))
+
+
+async def _port(stderr: asyncio.StreamReader, said: deque[str]) -> int:
+    async for line in stderr:
+        if b'"event": "ready"' in line:
+            return int(json.loads(line)["hooks"].rpartition(":")[2])
+        said.append(line.decode(errors="replace"))
+    raise SystemExit("the daemon did not start: " + "".join(said))
+
+
+async def _read_on(stderr: asyncio.StreamReader, said: deque[str]) -> None:
+    async for line in stderr:
+        said.append(line.decode(errors="replace"))
+
+
+async def _stop(process: asyncio.subprocess.Process) -> int:
+    if process.returncode is None:
+        process.terminate()
+    try:
+        async with asyncio.timeout(_STOP_S_MAX):
+            return await process.wait()
+    except TimeoutError:
+        process.kill()
+        return await process.wait()

@@ -1,0 +1,60 @@
+"""The hooks that are measured with: signed Stripe events of about 1 KiB, each of a payment of its own."""
+
+import hmac
+import json
+import time
+
+SECRET = "whsec_bench"
+_ID_AT = len('{"id": "')
+_DIGITS = 8
+
+
+def body(number: int, run: str, now_s: int) -> bytes:
+    """The event's body. `run` keeps the ids of two runs apart."""
+    return json.dumps(
+        {
+            "id": f"evt_{run}_{number:0{_DIGITS}}",
+            "object": "event",
+            "type": "payment_intent.succeeded",
+            "created": now_s,
+            "data": {
+                "object": {
+                    "id": f"pi_{run}_{number:0{_DIGITS}}",
+                    "object": "payment_intent",
+                    "amount": 4200,
+                    "amount_received": 4200,
+                    "currency": "usd",
+                    "latest_charge": f"ch_{run}_{number:0{_DIGITS}}",
+                    "metadata": {"order_id": str(number), "note": "x" * 600},
+                    "status": "succeeded",
+                }
+            },
+        }
+    ).encode()
+
+
+def number_of(body: bytes) -> int:
+    """Which one it is, read from the body that a merchant got."""
+    end = body.index(b'"', _ID_AT)
+    return int(body[end - _DIGITS : end])
+
+
+def signature(body: bytes, now_s: int) -> str:
+    """The value of Stripe-Signature."""
+    digest = hmac.digest(SECRET.encode(), b"%d.%b" % (now_s, body), "sha256").hex()
+    return f"t={now_s},v1={digest}"
+
+
+def request(body: bytes, now_s: int, source: str = "stripe") -> bytes:
+    """The whole HTTP request, as it goes over the wire."""
+    head = (
+        f"POST /webhooks/{source} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+        f"Stripe-Signature: {signature(body, now_s)}\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    return head.encode() + body
+
+
+def requests(count: int, run: str) -> list[bytes]:
+    """Signed hooks, made before the clock starts."""
+    now_s = int(time.time())
+    return [request(body(number, run, now_s), now_s) for number in range(count)]

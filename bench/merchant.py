@@ -1,0 +1,78 @@
+"""Merchants that cost little, so that what is measured is the server before them."""
+
+import asyncio
+import socket
+from typing import Protocol, cast
+
+_HEAD_END = b"\r\n\r\n"
+_ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+
+
+class Merchant(Protocol):
+    def take(self, connection: "Connection", head: bytes, body: bytes) -> None:
+        """A request has come. `head` is in lower case; `connection.answer()`, now, later or never, is 200."""
+        ...
+
+
+class Connection(asyncio.Protocol):
+    """One connection to a merchant; requests come one after the other."""
+
+    def __init__(self, merchant: Merchant) -> None:
+        self._merchant = merchant
+        self._transport: asyncio.Transport
+        self._buffer = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is one without saying so
+
+    def data_received(self, data: bytes) -> None:
+        self._buffer += data
+        while (end := self._buffer.find(_HEAD_END)) >= 0:
+            head = self._buffer[:end].lower()
+            total = end + 4 + int(header(head, b"content-length"))
+            if len(self._buffer) < total:
+                return
+            body = self._buffer[end + 4 : total]
+            self._buffer = self._buffer[total:]
+            self._merchant.take(self, head, body)
+
+    def answer(self) -> None:
+        self._transport.write(_ANSWER)
+
+
+def header(head: bytes, name: bytes) -> bytes:
+    """The value of a header that is there."""
+    at = head.index(b"\r\n" + name + b":") + len(name) + 3
+    return head[at:].split(b"\r\n", 1)[0].strip()
+
+
+def reserve_port() -> socket.socket:
+    """A port of loopback that is taken and refuses whoever dials it, until somebody listens on it."""
+    reserved = socket.socket()
+    reserved.bind(("127.0.0.1", 0))
+    return reserved
+
+
+async def listen(merchant: Merchant, reserved: socket.socket | None = None) -> asyncio.Server:
+    loop = asyncio.get_running_loop()
+    return await loop.create_server(lambda: Connection(merchant), sock=reserved or reserve_port())
+
+
+def port_of(server: asyncio.Server) -> int:
+    return int(server.sockets[0].getsockname()[1])
+
+
+class Sink:
+    """A merchant that takes everything and counts each webhook-id once."""
+
+    def __init__(self, wanted: int) -> None:
+        self.reached = asyncio.Event()
+        """Set once as many events have come as were wanted."""
+        self._wanted = wanted
+        self._seen: set[bytes] = set()
+
+    def take(self, connection: Connection, head: bytes, body: bytes) -> None:
+        self._seen.add(header(head, b"webhook-id"))
+        connection.answer()
+        if len(self._seen) >= self._wanted:
+            self.reached.set()
