@@ -21,8 +21,8 @@ MAY_IMPORT = {
     "receive": {"core", "clock", "providers.provider", "store.protocol"},
     "evidence": {"core", "clock", "private_file", "providers.provider"},
     "dispatch": {"core", "clock", "store.protocol"},
-    "admin": {"core", "clock", "private_file", "store.protocol"},
-    "observe": {"store.protocol"},
+    "admin": {"core", "clock", "private_file", "store.protocol", "store.endpoint_protocol"},
+    "observe": {"store.endpoint_protocol"},
     "config": {"core", "providers"},
     "sandbox": {"core", "private_file", "providers", "config"},
 }

@@ -26,7 +26,8 @@ from webhookd.core.delivery import DELIVERY_STATES
 from webhookd.core.endpoint import EndpointState
 from webhookd.core.event import EVENT_STATES
 from webhookd.core.identifier import UnknownIdError, parse_delivery_id, parse_event_id
-from webhookd.store.protocol import Backlog, Endpoints, History, StoreUnavailableError
+from webhookd.store.endpoint_protocol import EndpointRow, Endpoints
+from webhookd.store.protocol import History, StoreUnavailableError
 
 RATE_WINDOW_S = 60.0
 _CSP = "default-src 'none'; frame-ancestors 'none'"
@@ -102,7 +103,7 @@ class Admin:
 
     async def status(self, _request: web.Request) -> web.Response:
         self.sample()
-        rows = await self._store.backlog()
+        rows = await self._store.endpoints(removed=True)
         odd = await self._store.odd_events()
         (first_at, accepted, delivered), (last_at, accepted_now, delivered_now) = self._samples[0], self._samples[-1]
         seconds = max(last_at - first_at, 1.0)
@@ -129,13 +130,13 @@ class Admin:
             )
         )
 
-    def _endpoint(self, row: Backlog) -> EndpointStatus:
+    def _endpoint(self, row: EndpointRow) -> EndpointStatus:
         return EndpointStatus(
-            name=row.endpoint,
+            name=row.name,
             url=row.url,
             state=row.state,
             managed_by=row.managed_by,
-            in_flight=self._traffic.in_flight_of(row.endpoint),
+            in_flight=self._traffic.in_flight_of(row.name),
             backlog=row.pending,
             dead=row.dead,
             oldest_pending_at=time_text(row.oldest_pending_at),
@@ -196,11 +197,13 @@ class Admin:
         if not await self._store.set_endpoint_state(name, state):
             raise NotFoundError
         self._traffic.set_state(name, state)
-        row = next(row for row in await self._store.backlog() if row.endpoint == name)
+        row = await self._store.endpoint(name)
+        if row is None:
+            raise NotFoundError
         return json_answer(self._endpoint(row))
 
     async def metrics(self, _request: web.Request) -> web.Response:
-        self._numbers.backlog(await self._store.backlog(), self._clock.now_ms())
+        self._numbers.backlog(await self._store.endpoints(removed=True), self._clock.now_ms())
         return web.Response(body=self._numbers.text(), headers={"Content-Type": "text/plain; version=0.0.4"})
 
 

@@ -12,7 +12,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from webhookd.store.protocol import Backlog
+from webhookd.store.endpoint_protocol import EndpointRow
 
 FAST_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
 SLOW_S = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 3600, 86400)
@@ -114,10 +114,10 @@ class Metrics(Collector):
         self.delivered_count += 1
         self._to_delivered.observe(seconds_since_received)
 
-    def backlog(self, rows: Iterable[Backlog], now_ms: int) -> None:
+    def backlog(self, rows: Iterable[EndpointRow], now_ms: int) -> None:
         """What was pending at that time, Unix milliseconds."""
         self._backlog = [
-            (row.endpoint, row.pending, max(0, now_ms - (row.oldest_pending_at or now_ms)) / 1_000) for row in rows
+            (row.name, row.pending, max(0, now_ms - (row.oldest_pending_at or now_ms)) / 1_000) for row in rows
         ]
 
     def text(self) -> bytes:

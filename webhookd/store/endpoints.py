@@ -1,43 +1,139 @@
-"""The endpoints as the database has them: functions for the writer's thread, each a part of one transaction."""
+"""The endpoints as the database has them: functions for the writer's thread, each a part of one transaction.
+
+Where the configuration names no secret, and for every endpoint that the API manages, secrets are rows of `secret`.
+"""
 
 import sqlite3
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from webhookd.core.breaker import Health
-from webhookd.core.endpoint import Endpoint, EndpointSpec, Route, routes
-from webhookd.core.signature import symmetric_key
+from webhookd.core.endpoint import Endpoint, EndpointKey, EndpointSpec, EndpointState, Route, routes
+from webhookd.core.identifier import COUNTER_BITS
+from webhookd.core.signature import signing_key
+from webhookd.store.endpoint_protocol import EndpointRow, KeptEndpoint
 from webhookd.store.queries import SQL
+from webhookd.store.seal import Seal, secret_of, settings_of
+
+
+def kept(connection: sqlite3.Connection, seal: Seal) -> list[KeptEndpoint]:
+    """Raises SealError."""
+    rows = connection.execute(SQL["kept_endpoints"]).fetchall()
+    return [KeptEndpoint(name, seal.open(sealed, settings_of(number)).encode()) for number, name, sealed in rows]
 
 
 def adopt(
-    connection: sqlite3.Connection, specs: Sequence[EndpointSpec], generated: Mapping[str, str], now_ms: int
+    connection: sqlite3.Connection,
+    seal: Seal,
+    specs: Sequence[EndpointSpec],
+    kept: Sequence[EndpointSpec],
+    generated: Mapping[str, str],
+    now_ms: int,
 ) -> list[Endpoint]:
-    """Make the configured endpoints exactly these. `generated` has a new secret for each, should it need one."""
-    wanted = {spec.name: spec for spec in specs}
+    """Make the configured endpoints exactly `specs`. `generated` has a new secret for each, should it need one."""
+    wanted = {spec.name: spec for spec in (*kept, *specs)}
     for spec in specs:
         connection.execute(SQL["upsert_endpoint"], (spec.name, spec.url, now_ms))
-    for number, name, _url, _state, _why, managed_by, *_health in connection.execute(SQL["endpoints"]).fetchall():
-        if managed_by != "config":
-            continue
-        if name not in wanted:
-            connection.execute(SQL["disable_endpoint"], (number,))
-        _route(connection, number, wanted.get(name), now_ms)
     adopted = []
-    for number, name, _url, state, why, managed_by, *health in connection.execute(SQL["endpoints"]).fetchall():
+    for number, name, managed_by in connection.execute(SQL["endpoint_names"]).fetchall():
         if name in wanted:
-            spec = wanted[name]
-            secret = spec.secret.reveal() if spec.secret else _secret(connection, number, generated[name], now_ms)
-            adopted.append(Endpoint(number, spec, symmetric_key(secret), state, managed_by, why, Health(*health)))
+            _route(connection, number, wanted[name], now_ms)
+            adopted.append(_endpoint(connection, seal, wanted[name], now_ms, generated.get(name)))
+        elif managed_by == "config":
+            connection.execute(SQL["disable_endpoint"], (number,))
+            _route(connection, number, None, now_ms)
     return adopted
 
 
-def _secret(connection: sqlite3.Connection, number: int, generated: str, now_ms: int) -> str:
-    rows: list[Any] = connection.execute(SQL["secrets"], (number, now_ms)).fetchall()
+def add(
+    connection: sqlite3.Connection, seal: Seal, spec: EndpointSpec, settings: bytes, secret: str, now_ms: int
+) -> Endpoint | None:
+    """One that the API manages; None when one of this name is in service."""
+    rows = connection.execute(SQL["add_endpoint"], (spec.name, spec.url, now_ms)).fetchall()
     if not rows:
-        connection.execute(SQL["add_secret"], (number, now_ms, generated.encode()))
-        return generated
-    return str(rows[0][0].decode())
+        return None
+    [(number,)] = rows
+    connection.execute(SQL["forget_secrets"], (number,))
+    _add_secret(connection, seal, number, secret, now_ms)
+    return _take(connection, seal, number, spec, settings, now_ms)
+
+
+def change(
+    connection: sqlite3.Connection, seal: Seal, spec: EndpointSpec, settings: bytes, now_ms: int
+) -> Endpoint | None:
+    """None when the API manages none of this name."""
+    rows = connection.execute(SQL["change_endpoint"], (spec.url, spec.name)).fetchall()
+    return _take(connection, seal, rows[0][0], spec, settings, now_ms) if rows else None
+
+
+def remove(connection: sqlite3.Connection, name: str) -> bool:
+    """False when the API manages none of this name."""
+    rows = connection.execute(SQL["remove_endpoint"], (name,)).fetchall()
+    for (number,) in rows:
+        connection.execute(SQL["forget_secrets"], (number,))
+        _route(connection, number, None, 0)
+    return bool(rows)
+
+
+def rotate(
+    connection: sqlite3.Connection, seal: Seal, spec: EndpointSpec, secret: str, now_ms: int, until_ms: int
+) -> Endpoint:
+    """Sign with this secret from now on, and with those before it until then."""
+    [(number,)] = connection.execute(SQL["endpoint_number"], (spec.name,)).fetchall()
+    connection.execute(SQL["retire_secrets"], (until_ms, until_ms, number))
+    connection.execute(SQL["forget_expired_secrets"], (number, now_ms))
+    _add_secret(connection, seal, number, secret, now_ms)
+    return _endpoint(connection, seal, spec, now_ms)
+
+
+def set_state(connection: sqlite3.Connection, name: str, state: EndpointState) -> bool:
+    """Paused or resumed by a person; False when there is none of this name in service."""
+    given = (state, None if state == "active" else "operator", name)
+    return connection.execute(SQL["set_endpoint_state"], given).rowcount > 0
+
+
+def narrowed(*, name: str | None = None, after: int = 0, limit: int = -1, removed: bool = True) -> dict[str, Any]:
+    """What the query `endpoints` is given."""
+    return {"name": name, "after": after, "limit": limit, "removed": removed}
+
+
+def row(found: Sequence[Any]) -> EndpointRow:
+    """A row of the query `endpoints`."""
+    number, name, url, state, why, managed_by, *health, created_at, pending, dead, oldest = found
+    oldest_at = None if oldest is None else oldest >> COUNTER_BITS
+    return EndpointRow(number, name, url, state, why, managed_by, Health(*health), created_at, pending, dead, oldest_at)
+
+
+def _take(
+    connection: sqlite3.Connection, seal: Seal, number: int, spec: EndpointSpec, settings: bytes, now_ms: int
+) -> Endpoint:
+    sealed = seal.seal(settings.decode(), settings_of(number))
+    connection.execute(SQL["seal_settings"], (sealed, number))
+    _route(connection, number, spec, now_ms)
+    return _endpoint(connection, seal, spec, now_ms)
+
+
+def _endpoint(
+    connection: sqlite3.Connection, seal: Seal, spec: EndpointSpec, now_ms: int, generated: str | None = None
+) -> Endpoint:
+    """As it stands, with the secrets that it has, or the generated one as its first."""
+    [(number, state, why, managed_by, *health)] = connection.execute(SQL["endpoint_state"], (spec.name,)).fetchall()
+    if spec.secret is not None:
+        keys = [EndpointKey(signing_key(secret.reveal())) for secret in (spec.secret, *spec.old_secrets)]
+    else:
+        if generated is not None and not connection.execute(SQL["secrets"], (number, now_ms)).fetchall():
+            _add_secret(connection, seal, number, generated, now_ms)
+        keys = [
+            EndpointKey(signing_key(seal.open(sealed, secret_of(number, created_at))), until_ms)
+            for created_at, until_ms, sealed in connection.execute(SQL["secrets"], (number, now_ms)).fetchall()
+        ]
+    return Endpoint(number, spec, tuple(keys), state, managed_by, why, Health(*health))
+
+
+def _add_secret(connection: sqlite3.Connection, seal: Seal, number: int, secret: str, now_ms: int) -> None:
+    [(created_at,)] = connection.execute(SQL["next_secret_at"], (now_ms, number)).fetchall()
+    sealed = seal.seal(secret, secret_of(number, created_at))
+    connection.execute(SQL["add_secret"], (number, created_at, sealed))
 
 
 def _route(connection: sqlite3.Connection, number: int, spec: EndpointSpec | None, now_ms: int) -> None:

@@ -6,7 +6,6 @@ from typing import Protocol
 import msgspec
 
 from webhookd.core.delivery import Due, Settlement
-from webhookd.core.endpoint import Endpoint, EndpointSpec, EndpointState
 from webhookd.core.event import Appended, Event
 from webhookd.core.ledger import Kind
 
@@ -65,32 +64,6 @@ class Outbox(Protocol):
     async def settle(self, settlement: Settlement) -> None:
         """Record an attempt and move its delivery; fsynced on return. A crash before that leaves the delivery due."""
         ...
-
-
-class Endpoints(Protocol):
-    """For `daemon`, when the configuration is read."""
-
-    async def adopt(self, specs: Sequence[EndpointSpec], now_ms: int) -> Sequence[Endpoint]:
-        """Make the configured endpoints exactly these, and give them as they stand.
-
-        One that left the configuration is disabled: what it is still owed is held, and goes on when it comes back.
-        A crash leaves the old set or the new.
-        """
-        ...
-
-    async def set_endpoint_state(self, name: str, state: EndpointState) -> bool:
-        """Pause or resume; False when there is no such endpoint in service."""
-        ...
-
-
-class Backlog(msgspec.Struct, frozen=True):
-    endpoint: str
-    state: str
-    managed_by: str
-    url: str
-    pending: int
-    dead: int
-    oldest_pending_at: int | None
 
 
 class EventRow(msgspec.Struct, frozen=True):
@@ -166,10 +139,6 @@ class History(Protocol):
     async def delivery(self, event: int, endpoint: int) -> DeliveryRow | None: ...
 
     async def attempts(self, event: int, endpoint: int) -> Sequence[AttemptRow]: ...
-
-    async def backlog(self) -> Sequence[Backlog]:
-        """What each endpoint is still owed."""
-        ...
 
     async def odd_events(self) -> Mapping[str, int]:
         """How many events went nowhere, by state: unrouted, quarantined."""

@@ -50,12 +50,57 @@ UPDATE endpoint SET state = 'disabled', why = 'removed' WHERE number = ?;
 UPDATE endpoint SET state = ?, why = ?, breaker = 'closed', retry_at = NULL, trips = 0, failing_since = NULL
 WHERE name = ? AND why IS NOT 'removed';
 
+-- kept_endpoints: what the API was asked for, of those in service
+SELECT number, name, settings FROM endpoint WHERE managed_by = 'api' AND settings IS NOT NULL ORDER BY number;
+
+-- add_endpoint: one of the API's, unless one of this name is in service
+INSERT INTO endpoint (name, url, managed_by, created_at) VALUES (?, ?, 'api', ?)
+  ON CONFLICT (name) DO UPDATE SET url = excluded.url, managed_by = 'api', state = 'active', why = NULL,
+    breaker = 'closed', retry_at = NULL, trips = 0, failing_since = NULL
+    WHERE why = 'removed'
+RETURNING number;
+
+-- change_endpoint: one of the API's
+UPDATE endpoint SET url = ? WHERE name = ? AND managed_by = 'api' AND why IS NOT 'removed' RETURNING number;
+
+-- remove_endpoint: one of the API's; what it was asked for is forgotten
+UPDATE endpoint SET state = 'disabled', why = 'removed', settings = NULL, breaker = 'closed', retry_at = NULL, trips = 0,
+  failing_since = NULL
+WHERE name = ? AND managed_by = 'api' AND why IS NOT 'removed' RETURNING number;
+
+-- endpoint_number: its half of a delivery's identity
+SELECT number FROM endpoint WHERE name = ?;
+
 -- secrets: what the store keeps for an endpoint, newest first
-SELECT sealed, expires_at FROM secret WHERE endpoint = ? AND (expires_at IS NULL OR expires_at > ?)
+SELECT created_at, expires_at, sealed FROM secret WHERE endpoint = ? AND (expires_at IS NULL OR expires_at > ?)
 ORDER BY created_at DESC;
+
+-- next_secret_at: when a secret that is made now may say that it was made: they differ
+SELECT max(?, coalesce(max(created_at) + 1, 0)) FROM secret WHERE endpoint = ?;
 
 -- add_secret: what attempts are signed with from now on
 INSERT INTO secret (endpoint, created_at, sealed) VALUES (?, ?, ?);
+
+-- sealed_secrets: every secret that is kept, with whose it is
+SELECT sealed, endpoint, created_at FROM secret;
+
+-- seal_secret: the same secret under another key
+UPDATE secret SET sealed = ? WHERE endpoint = ? AND created_at = ?;
+
+-- sealed_settings: what was asked for of the endpoints that the API manages
+SELECT settings, number FROM endpoint WHERE settings IS NOT NULL;
+
+-- seal_settings: what was asked for of one, or the same under another key
+UPDATE endpoint SET settings = ? WHERE number = ?;
+
+-- retire_secrets: another one takes their place
+UPDATE secret SET expires_at = min(?, coalesce(expires_at, ?)) WHERE endpoint = ?;
+
+-- forget_expired_secrets: nothing is signed with them any more
+DELETE FROM secret WHERE endpoint = ? AND expires_at <= ?;
+
+-- forget_secrets: all of an endpoint
+DELETE FROM secret WHERE endpoint = ?;
 
 -- routes: what an endpoint wants
 SELECT source, is_glob, pattern FROM route WHERE endpoint = ?;
@@ -67,21 +112,33 @@ DELETE FROM route WHERE source = ? AND is_glob = ? AND pattern = ? AND endpoint 
 INSERT INTO route (source, is_glob, pattern, endpoint, first_wait_ms, is_ordered, added_at) VALUES (?, ?, ?, ?, ?, ?, ?)
   ON CONFLICT DO UPDATE SET first_wait_ms = excluded.first_wait_ms, is_ordered = excluded.is_ordered;
 
--- endpoints: all that there are
-SELECT number, name, url, state, why, managed_by, breaker, retry_at, trips, failing_since FROM endpoint ORDER BY number;
+-- endpoint_names: all that there are
+SELECT number, name, managed_by FROM endpoint ORDER BY number;
 
--- backlog: what is pending, by endpoint, from the index alone
-SELECT endpoint, sum(n), min(oldest) FROM (
-  SELECT endpoint, count(*) AS n, min(event) AS oldest FROM delivery INDEXED BY delivery_due
-    WHERE state = 'pending' AND held = 0 GROUP BY endpoint
-  UNION ALL
-  SELECT endpoint, count(*), min(event) FROM delivery INDEXED BY delivery_chain
-    WHERE state = 'pending' AND chain IS NOT NULL AND held = 1 GROUP BY endpoint
-) GROUP BY endpoint;
+-- endpoint_state: how it stands
+SELECT number, state, why, managed_by, breaker, retry_at, trips, failing_since FROM endpoint WHERE name = ?;
 
--- dead: what was given up, by endpoint
-SELECT endpoint, count(*) FROM delivery INDEXED BY delivery_given_up
-WHERE state = 'dead' AND state IN ('dead', 'cancelled') GROUP BY endpoint;
+-- endpoints: by number, with what these are owed, counted in the indexes
+WITH page AS MATERIALIZED (
+  SELECT * FROM endpoint
+  WHERE number > :after AND (:removed OR why IS NOT 'removed') AND (:name IS NULL OR name = :name)
+  ORDER BY number LIMIT :limit
+), owed AS (
+  SELECT endpoint, sum(n) AS pending, min(oldest) AS oldest FROM (
+    SELECT endpoint, count(*) AS n, min(event) AS oldest FROM delivery INDEXED BY delivery_due
+      WHERE endpoint IN (SELECT number FROM page) AND state = 'pending' AND held = 0 GROUP BY endpoint
+    UNION ALL
+    SELECT endpoint, count(*), min(event) FROM delivery INDEXED BY delivery_chain
+      WHERE endpoint IN (SELECT number FROM page) AND state = 'pending' AND chain IS NOT NULL AND held = 1
+      GROUP BY endpoint
+  ) GROUP BY endpoint
+), given_up AS (
+  SELECT endpoint, count(*) AS dead FROM delivery INDEXED BY delivery_given_up
+    WHERE state = 'dead' AND state IN ('dead', 'cancelled') GROUP BY endpoint
+)
+SELECT number, name, url, state, why, managed_by, breaker, retry_at, trips, failing_since, created_at,
+       coalesce(pending, 0), coalesce(dead, 0), oldest
+FROM page LEFT JOIN owed ON owed.endpoint = number LEFT JOIN given_up ON given_up.endpoint = number ORDER BY number;
 
 -- odd_events: events that went nowhere, by state
 SELECT state, count(*) FROM event INDEXED BY event_odd WHERE state <> 'accepted' GROUP BY state;
