@@ -1,5 +1,7 @@
 """How many attempts may be under way: slow start, and half of it when the endpoint asks for less."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -28,7 +30,7 @@ def test_asked_to_slow_down_it_halves_and_then_grows_by_one_a_round():
     assert pace.limit == 8
     sizes = [a_round(pace) for _ in range(6)]
     assert sizes[0] == 8
-    assert all(later - earlier in (0, 1) for earlier, later in zip(sizes, sizes[1:], strict=False))
+    assert all(later - earlier in (0, 1) for earlier, later in pairwise(sizes))
     assert sizes[-1] > 10, "it does grow again"
 
 

@@ -130,6 +130,7 @@ async def test_no_endpoint_has_more_under_way_than_its_cap_and_all_together_no_m
 async def test_endpoints_take_turns_however_long_the_backlog_of_one_is(world: World):
     world.new_dispatcher(max_in_flight=4)
     await world.serve(spec("busy", max_in_flight=4, events=("many",)), spec("calm", max_in_flight=4, events=("few",)))
+    await world.quiet()
     world.warm()
     world.hold = asyncio.Event()
     await world.append(300, type="many")
@@ -189,6 +190,22 @@ async def test_a_delivery_read_from_disk_while_its_settlement_is_being_committed
     assert len(world.attempts) == 1
 
 
+async def test_a_delivery_that_a_read_finds_before_its_commit_is_announced_is_not_made_twice(world: World):
+    await world.serve(spec("shop"))
+    await world.quiet()
+    offered, world.hold = world.dispatcher.offer, asyncio.Event()
+    announced: list[Any] = []
+    world.store.announce(lambda *news: announced.append(news))
+    await world.append()
+    world.dispatcher.look_again([1])  # the read finds it
+    while not world.attempts:
+        await asyncio.sleep(0)
+    offered(*announced[0])
+    world.hold.set()
+    await world.run_dry()
+    assert len(world.attempts) == 1
+
+
 async def test_an_attempt_that_cannot_be_recorded_now_is_recorded_later_and_not_made_again(world: World):
     await world.serve(spec("shop"))
     settle, refusals = world.store.settle, 3
@@ -236,6 +253,7 @@ async def test_a_fault_of_the_dispatcher_itself_is_told_and_not_swallowed(world:
 
 async def test_an_endpoint_that_was_removed_gets_nothing_more_and_goes_on_when_it_is_back(world: World):
     await world.serve(spec("shop", max_in_flight=1))
+    await world.quiet()
     world.hold = asyncio.Event()
     await world.append(5)
     await world.serve()
@@ -250,6 +268,7 @@ async def test_an_endpoint_that_was_removed_gets_nothing_more_and_goes_on_when_i
 
 async def test_stopping_waits_for_what_is_under_way_and_starts_nothing_more(world: World):
     await world.serve(spec("shop", max_in_flight=2))
+    await world.quiet()
     world.warm()
     world.hold = asyncio.Event()
     await world.append(10)

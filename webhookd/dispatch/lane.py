@@ -99,6 +99,8 @@ class Lane:
 
     def offer(self, due: Due) -> bool:
         """Take a delivery that has just been committed, unless older ones wait on disk or the window is full."""
+        if due.key in self._known:
+            return False  # a read that ended between the commit and its announcement has found it
         held = self._ready[due.priority]
         if self._behind[due.priority] or self.refilling or len(held) >= self.room:
             self.miss(due.priority)
