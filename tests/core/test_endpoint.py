@@ -23,6 +23,11 @@ def test_an_endpoint_wants_every_pattern_of_every_source_it_names() -> None:
     }
 
 
+def test_what_webhookd_says_itself_is_asked_for_by_its_name_whatever_the_sources() -> None:
+    assert routes(("live",), ("webhookd.*", "charge.*")) == [Route("webhookd", "webhookd.*"), Route("live", "charge.*")]
+    assert routes((), ("webhookd.*",)) == [Route("webhookd", "webhookd.*")], "and nothing else"
+
+
 @pytest.mark.parametrize(
     "pattern", ["payment_intent.succeeded", "PAYMENT.CAPTURE.*", "*", "charge.?", "v2:core/thing", "a" * 255]
 )

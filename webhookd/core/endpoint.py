@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from webhookd.core.breaker import Health
+from webhookd.core.event import OPERATIONAL
 from webhookd.core.rate_limit import RateLimit
 from webhookd.core.retry import RetryPolicy
 from webhookd.core.secret import Secret
@@ -105,8 +106,16 @@ class Route(msgspec.Struct, frozen=True):
 
 
 def routes(sources: Sequence[str], events: Sequence[str]) -> list[Route]:
-    """The routing rows of an endpoint: every source with every pattern, an empty list standing for everything."""
-    return [Route(source, pattern) for source in sources or (EVERYTHING,) for pattern in events or (EVERYTHING,)]
+    """The routing rows of an endpoint: every source with every pattern, an empty list standing for everything.
+
+    What webhookd itself has to say is of no source that anybody configures: it is asked for by its pattern alone.
+    """
+    operational = [pattern for pattern in events if pattern.startswith(f"{OPERATIONAL}.")]
+    others = [pattern for pattern in events or (EVERYTHING,) if pattern not in operational]
+    return [
+        *(Route(OPERATIONAL, pattern) for pattern in operational),
+        *(Route(source, pattern) for source in sources or (EVERYTHING,) for pattern in others),
+    ]
 
 
 def check_pattern(pattern: str) -> None:
