@@ -26,9 +26,9 @@ from webhookd.core.delivery import Due, Outcome
 from webhookd.core.endpoint import Endpoint
 from webhookd.core.fault import place
 from webhookd.core.identifier import SALT_BITS, KeyMint
-from webhookd.deliver.aiohttp_transport import AiohttpTransport, guarded_socket
 from webhookd.deliver.courier import Courier
 from webhookd.deliver.guard import Guard
+from webhookd.deliver.http_transport import HttpTransport
 from webhookd.dispatch.dispatcher import Dispatcher
 from webhookd.dispatch.notice import Notice
 from webhookd.evidence.fetcher import Fetcher
@@ -119,7 +119,7 @@ class Daemon:
         config = self._config
         guard = Guard(config.allow_networks)
         guard.own_ports = frozenset({config.server.listen.port, config.server.admin_listen.port})
-        transport = AiohttpTransport(guard)
+        transport = HttpTransport(guard)
         courier = Courier(transport, self._clock, self._metrics, timeout_s=config.delivery.timeout / 1_000)
         attempt: Attempt = courier.attempt
         log = store
@@ -136,7 +136,7 @@ class Daemon:
             notice=Notice(self._clock, mint, salt),
         )
         store.announce(dispatcher.offer)
-        fetcher = Fetcher(partial(guarded_socket, Guard().check))
+        fetcher = Fetcher(Guard().check)
         keeper = Keeper(fetcher.fetch, self._clock, Shelf(data_dir.path))
         await keeper.open()
         fetch = partial(_evidence, keeper)

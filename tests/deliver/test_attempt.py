@@ -16,9 +16,9 @@ from webhookd.clock import SystemClock
 from webhookd.core.delivery import RESPONSE_BYTES_MAX, Due, Outcome
 from webhookd.core.endpoint import Endpoint, EndpointKey
 from webhookd.core.signature import signing_key
-from webhookd.deliver.aiohttp_transport import AiohttpTransport
 from webhookd.deliver.courier import Courier
 from webhookd.deliver.guard import Guard
+from webhookd.deliver.http_transport import HttpTransport
 
 SECRET = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"
 KEYS = (EndpointKey(signing_key(SECRET)),)
@@ -72,7 +72,7 @@ def saying(answer: bytes) -> Answer:
 async def attempt(
     url: str, due: Due | None = None, *, guard: Guard | None = None, timeout_s: float = 30, **fields: Any
 ) -> Outcome:
-    transport = AiohttpTransport(guard or Guard(LOOPBACK))
+    transport = HttpTransport(guard or Guard(LOOPBACK))
     counted = Counted()
     try:
         courier = Courier(transport, SystemClock(), counted, timeout_s=timeout_s)

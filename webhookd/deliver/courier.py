@@ -10,7 +10,7 @@ from webhookd.clock import Clock
 from webhookd.core.delivery import Due, Outcome
 from webhookd.core.endpoint import Endpoint
 from webhookd.core.retry import parse_retry_after
-from webhookd.deliver.transport import Transport, TransportError
+from webhookd.deliver.transport import Target, Transport, TransportError
 
 _USER_AGENT = f"webhookd/{__version__}"
 _log = structlog.get_logger("webhookd.deliver")
@@ -33,13 +33,13 @@ class Courier:
         """Never raises: a fault of ours is an outcome too ("internal"), so that one event cannot stop the others."""
         started_at, began = self._clock.now_ms(), self._clock.monotonic()
         status, error, body, retry_after_ms = None, None, b"", None
+        spec = endpoint.spec
         try:
             response = await self._transport.post(
-                endpoint.spec.url,
+                Target(spec.url, spec.allow_http, spec.tls),
                 headers(endpoint, due, started_at),
                 due.event.body,
                 timeout_s=self._timeout_s,
-                allow_http=endpoint.spec.allow_http,
             )
         except TransportError as failure:
             error = failure.word
@@ -52,7 +52,7 @@ class Courier:
             if error is not None and response.retry_after is not None:
                 retry_after_ms = parse_retry_after(response.retry_after, self._clock.now_ms())
         seconds = self._clock.monotonic() - began
-        self._meter.attempt(endpoint.spec.name, error or "succeeded", seconds)
+        self._meter.attempt(spec.name, error or "succeeded", seconds)
         return Outcome(started_at, round(seconds * 1_000), status, error, body, retry_after_ms)
 
 

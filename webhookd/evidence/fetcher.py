@@ -19,7 +19,7 @@ HEAD_BYTES_MAX = 8190
 _MAX_AGE = re.compile(r"(?:^|,)\s*max-age=(\d{1,9})\s*(?:,|$)", re.ASCII | re.IGNORECASE)
 
 
-Dial = Callable[[aiohttp.AddrInfoType], socket.socket]
+Check = Callable[[str, int], None]
 
 
 class FetchError(Exception):
@@ -38,11 +38,11 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 class Fetcher:
-    """`dial` makes the socket for an address, or raises something that is no OSError where that may not be reached."""
+    """`check` is asked for each address and port about to be dialled; to forbid it, it raises what is no OSError."""
 
     def __init__(
         self,
-        dial: Dial,
+        check: Check,
         *,
         timeout_s: float = FETCH_S,
         tls: ssl.SSLContext | None = None,
@@ -50,7 +50,7 @@ class Fetcher:
         self._timeout_s = timeout_s
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
-                socket_factory=partial(_dialled, dial),
+                socket_factory=partial(_socket, check),
                 ssl=tls or True,
                 limit=CONNECTIONS_MAX,
                 ttl_dns_cache=30,
@@ -105,13 +105,14 @@ class Fetcher:
                 response.close()
 
 
-def _dialled(dial: Dial, address: aiohttp.AddrInfoType) -> socket.socket:
+def _socket(check: Check, address: aiohttp.AddrInfoType) -> socket.socket:
+    """For aiohttp, which connects it to this address."""
+    family, kind, protocol, _, at = address
     try:
-        return dial(address)
-    except OSError:
-        raise
+        check(*at[:2])
     except Exception as error:
         raise FetchError("blocked") from error
+    return socket.socket(family, kind, protocol)
 
 
 def _max_age_s(cache_control: str) -> int | None:

@@ -1,0 +1,61 @@
+"""A target's URL, read once: a post only joins bytes."""
+
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+import msgspec
+
+from webhookd.core.endpoint import ClientTls, url_mistake
+from webhookd.deliver.transport import Target, TransportError
+
+PORTS = {"https": 443, "http": 80}
+
+
+class Origin(msgspec.Struct, frozen=True):
+    """What a connection was dialled for: where to, and the terms that it was allowed on. Other terms, another dial."""
+
+    https: bool
+    host: str
+    port: int
+    plain_http: bool
+    """As the guard has it: unencrypted, and the endpoint does not allow that outside opened networks."""
+    tls: ClientTls | None
+
+    @property
+    def authority(self) -> str:
+        """`host:port`, an IPv6 address in brackets."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+class Route(msgspec.Struct, frozen=True):
+    origin: Origin
+    start: bytes
+    """The request line and Host."""
+
+    def request(self, headers: Mapping[str, str], body: bytes) -> bytes:
+        """Raises ValueError when a header holds a line break, which would let its author write headers of his own."""
+        lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
+        if lines.count("\n") != len(headers) or lines.count("\r") != len(headers) or "\0" in lines:
+            raise ValueError("a header may not hold a line break or NUL")
+        # A provider's content-type came in as bytes, decoded like this: what was no UTF-8 goes out as it came.
+        head = lines.encode("utf-8", "surrogateescape")
+        return b"%b%bContent-Length: %d\r\n\r\n%b" % (self.start, head, len(body), body)
+
+
+def route(target: Target) -> Route:
+    """Raises TransportError ("url")."""
+    if url_mistake(target.url) is not None:
+        raise TransportError("url")
+    parts = urlsplit(target.url)
+    https = parts.scheme == "https"
+    host, default = parts.hostname or "", PORTS[parts.scheme]
+    origin = Origin(
+        https,
+        host,
+        parts.port or default,
+        plain_http=not https and not target.allow_http,
+        tls=target.tls if https else None,
+    )
+    named = origin.authority.removesuffix(f":{default}")
+    path = f"{parts.path or '/'}{'?' if parts.query else ''}{parts.query}"
+    return Route(origin, f"POST {path} HTTP/1.1\r\nHost: {named}\r\n".encode("ascii"))

@@ -1,0 +1,36 @@
+"""What the kernel knows of a connection, and no answer tells. On Linux that takes 0.5 µs; elsewhere it is not known.
+
+It settles the one question that a client with kept connections cannot answer otherwise. A peer may close an idle
+connection at the moment that we write to it. Was the request taken, or did it find nobody? Sending it again could make
+a merchant take it twice, giving up would charge him with a failure that is none. But the peer's kernel acknowledges
+every byte that it takes, and with the segment that closes the connection at the latest: what is not acknowledged then
+was never there for anybody to read.
+"""
+
+import socket
+import sys
+from typing import NamedTuple
+
+_ESTABLISHED = 1
+_BYTES_ACKED = slice(120, 128)
+"""In struct tcp_info, since Linux 4.1."""
+
+
+class Wire(NamedTuple):
+    established: bool
+    """Neither side has ended it, as far as this kernel has heard; the event loop may be told later."""
+    acknowledged: int
+    """Bytes that the peer's kernel has taken so far."""
+
+
+def wire(connected: socket.socket) -> Wire | None:
+    """None where it cannot be known."""
+    if sys.platform != "linux":
+        return None
+    try:
+        info = connected.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _BYTES_ACKED.stop)
+    except OSError:
+        return None
+    if len(info) < _BYTES_ACKED.stop:
+        return None
+    return Wire(info[0] == _ESTABLISHED, int.from_bytes(info[_BYTES_ACKED], sys.byteorder))
