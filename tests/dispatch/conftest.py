@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.fake_clock import FakeClock
-from tests.making import event
+from tests.making import SEAL, event
 from webhookd.core.delivery import DeliveryKey, Due, Outcome
 from webhookd.core.endpoint import Endpoint, EndpointSpec
 from webhookd.core.event import Event
@@ -118,6 +118,7 @@ class World:
 async def world(tmp_path: Path) -> AsyncIterator[World]:
     store = SqliteStore(tmp_path / "webhookd.db")
     await store.open()
+    await store.unlock(SEAL)
     made = World(store)
     yield made
     await made.dispatcher.stop(0)
