@@ -9,7 +9,8 @@ import traceback
 import msgspec
 import pytest
 
-from webhookd.config.model import EndpointSettings, SourceSettings, shown
+from webhookd.config.model import EndpointSettings, SourceSettings
+from webhookd.config.value import shown
 from webhookd.core.endpoint import EndpointSpec
 from webhookd.core.secret import Secret
 from webhookd.core.signature import HmacKey

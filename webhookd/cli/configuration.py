@@ -17,8 +17,8 @@ from webhookd.cli.options import (
     write_json,
 )
 from webhookd.config import ConfigError, load
-from webhookd.config.model import shown
 from webhookd.config.reader import find
+from webhookd.config.value import shown
 
 app = typer.Typer(help="Is the configuration right, and what does it amount to.", no_args_is_help=True)
 

@@ -16,7 +16,7 @@ from webhookd.admin.token import TokenError
 from webhookd.cli.demo import show_sample
 from webhookd.cli.given import given
 from webhookd.cli.listen import print_visit
-from webhookd.cli.options import ConfigFile, DataDirOption, Exit, fail, no_daemon, read_config
+from webhookd.cli.options import ConfigFile, DataDirOption, Exit, config_errors, fail, no_daemon
 from webhookd.clock import SystemClock
 from webhookd.config import Config, ConfigError, load
 from webhookd.core.secret import Secret
@@ -24,7 +24,7 @@ from webhookd.daemon import Daemon, DaemonFailedError
 from webhookd.evidence.shelf import Kept, Shelf
 from webhookd.observe import logs
 from webhookd.providers.paypal.signature import HOME_CERT_URL
-from webhookd.sandbox.dev import LOCAL, PAYPAL, dev_secrets, with_dev
+from webhookd.sandbox.dev import LOCAL, LOOPBACK, PAYPAL, dev_secrets, with_dev
 from webhookd.sandbox.merchant import Merchant, Visit
 from webhookd.sandbox.paypal_keys import VALID_FOR, certificate
 from webhookd.store.connection import WrongDatabaseError
@@ -70,9 +70,10 @@ def serve(
     server = {"data_dir": data_dir, "listen": listen, "admin_listen": admin_listen}
 
     def load_config() -> Config:
-        return load(config_file, server)
+        return load(config_file, server, opened=LOOPBACK if dev else ())
 
-    config = read_config(config_file, server)
+    with config_errors():
+        config = load_config()
     logs.configure()
     if sample and not dev:
         raise typer.BadParameter("goes with --dev", param_hint="--sample")

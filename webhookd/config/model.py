@@ -1,53 +1,24 @@
 """Every setting, with its default. `webhookd.toml` at the top of the repository says the same with comments."""
 
-import re
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from collections.abc import Mapping
+from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 from msgspec import Meta, field
 
-from webhookd.core.endpoint import EndpointSpec
+from webhookd.config.value import Address, Duration, Patience, Pem, Size
+from webhookd.core.address import Network
+from webhookd.core.endpoint import ClientTls, EndpointSpec, Ordering, SignatureStyle
+from webhookd.core.proxy import Proxy
+from webhookd.core.rate_limit import RateLimit
 from webhookd.core.retry import DEFAULT_SCHEDULE, RetryPolicy
 from webhookd.core.secret import Secret
-from webhookd.core.units import duration_ms, size_bytes
 from webhookd.providers.provider import Credentials
 
-NAME = re.compile(r"[a-z0-9_-]{1,64}")
-
-
-class Duration(int):
-    """Milliseconds; written "500ms", "5s", "3d"."""
-
-    @classmethod
-    def parse(cls, text: str) -> "Duration":
-        return cls(duration_ms(text))
-
-
-class Size(int):
-    """Bytes; written "1MiB"."""
-
-    @classmethod
-    def parse(cls, text: str) -> "Size":
-        return cls(size_bytes(text))
-
-
-class Address(msgspec.Struct, frozen=True):
-    """Where to listen; written "127.0.0.1:8080" or "[::1]:8080". Port 0 takes any free one."""
-
-    host: str
-    port: int
-
-    @classmethod
-    def parse(cls, text: str) -> "Address":
-        host, _, port = text.rpartition(":")
-        if not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
-            raise ValueError(f'"{text[:60]}" is not host:port, like "127.0.0.1:8080" or "[::1]:8080"')
-        return cls(host.removeprefix("[").removesuffix("]"), int(port))
-
-    def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+Schedule = Annotated[tuple[Duration, ...], Meta(min_length=1, max_length=100)]
+InFlight = Annotated[int, Meta(ge=1, le=10_000)]
 
 
 class Server(msgspec.Struct, frozen=True):
@@ -61,20 +32,20 @@ class Server(msgspec.Struct, frozen=True):
 class Store(msgspec.Struct, frozen=True):
     url: str = "sqlite:webhookd.db"
     key: Secret | None = None
-    """What secrets in the store are sealed with; None: the data directory has one of its own."""
+    """None: one is generated, and kept in the data directory."""
     old_keys: tuple[Secret, ...] = ()
-    """Keys of before: what they sealed is sealed anew at start."""
 
 
 class Delivery(msgspec.Struct, frozen=True):
-    schedule: Annotated[tuple[Duration, ...], Meta(min_length=1, max_length=100)] = tuple(
-        map(Duration.parse, DEFAULT_SCHEDULE)
-    )
+    schedule: Schedule = tuple(map(Duration.parse, DEFAULT_SCHEDULE))
     jitter: Annotated[float, Meta(ge=0, le=1)] = 0.2
     timeout: Duration = Duration.parse("15s")
-    max_in_flight: Annotated[int, Meta(ge=1, le=10_000)] = 256
+    disable_after: Patience = Patience.parse("5d")
+    max_in_flight: InFlight = 256
     allow_networks: tuple[str, ...] = ()
     """As text: "10.0.0.0/8"."""
+    proxy: Secret | None = None
+    """A URL, which may hold a password."""
 
 
 class Retention(msgspec.Struct, frozen=True):
@@ -105,12 +76,51 @@ class SourceSettings(msgspec.Struct, frozen=True):
 
 
 class EndpointSettings(msgspec.Struct, frozen=True):
+    """Where something is None that has a default, the default is that of [delivery]."""
+
     url: str
     secret: Secret | None = None
+    old_secrets: tuple[Secret, ...] = ()
     sources: tuple[str, ...] = ()
     events: tuple[str, ...] = ()
-    max_in_flight: Annotated[int, Meta(ge=1, le=10_000)] = 8
+    max_in_flight: InFlight = 8
+    rate_limit: RateLimit | None = None
     allow_http: bool = False
+    ordering: Ordering = "none"
+    signature: SignatureStyle = "standard"
+    schedule: Schedule | None = None
+    timeout: Duration | None = None
+    disable_after: Patience | None = None
+    headers: Mapping[str, Secret] = field(default_factory=dict)
+    ca: Pem | None = None
+    client_certificate: Pem | None = None
+    client_key: Secret | None = None
+
+    def spec(self, name: str, defaults: Delivery) -> EndpointSpec:
+        disable_after = defaults.disable_after if self.disable_after is None else self.disable_after
+        return EndpointSpec(
+            name=name,
+            url=self.url,
+            secret=self.secret,
+            old_secrets=self.old_secrets,
+            sources=self.sources,
+            events=self.events,
+            max_in_flight=self.max_in_flight,
+            rate_limit=self.rate_limit,
+            allow_http=self.allow_http,
+            ordering=self.ordering,
+            signature=self.signature,
+            retry=RetryPolicy(tuple(map(int, self.schedule or defaults.schedule)), defaults.jitter),
+            timeout_ms=int(self.timeout or defaults.timeout),
+            disable_after_ms=int(disable_after) or None,
+            headers=tuple(self.headers.items()),
+            tls=self.tls,
+        )
+
+    @property
+    def tls(self) -> ClientTls | None:
+        ca, certificate = (pem.content if pem else None for pem in (self.ca, self.client_certificate))
+        return ClientTls(ca, certificate, self.client_key) if ca or certificate else None
 
 
 class Config(msgspec.Struct, frozen=True):
@@ -130,53 +140,12 @@ class Config(msgspec.Struct, frozen=True):
         return self.data_dir / self.store.url.removeprefix("sqlite:")  # a plain file name: the lock is the directory's
 
     @property
-    def allow_networks(self) -> list[IPv4Network | IPv6Network]:
+    def allow_networks(self) -> list[Network]:
         return [ip_network(text) for text in self.delivery.allow_networks]
 
     @property
-    def retry(self) -> RetryPolicy:
-        return RetryPolicy(tuple(map(int, self.delivery.schedule)), self.delivery.jitter)
+    def proxy(self) -> Proxy | None:
+        return Proxy.parse(self.delivery.proxy.reveal()) if self.delivery.proxy else None
 
     def endpoint_specs(self) -> list[EndpointSpec]:
-        return [
-            EndpointSpec(
-                name=name,
-                url=settings.url,
-                secret=settings.secret,
-                sources=settings.sources,
-                events=settings.events,
-                max_in_flight=settings.max_in_flight,
-                allow_http=settings.allow_http,
-                retry=self.retry,
-            )
-            for name, settings in self.endpoints.items()
-        ]
-
-
-NOT_YET = {
-    "endpoints": {"rate_limit", "ordering", "signature"},
-}
-"""Settings that are reserved for a coming version: refused, not ignored."""
-
-
-def shown(value: Any) -> Any:
-    """The configuration as plain values that may be printed: secrets masked, durations and sizes as numbers."""
-    match value:
-        case Secret():
-            return value.shown
-        case Address():
-            return str(value)
-        case msgspec.Struct():
-            return {name: shown(getattr(value, name)) for name in value.__struct_fields__}
-        case dict():
-            return {name: shown(each) for name, each in value.items()}
-        case tuple() | list():
-            return [shown(each) for each in value]
-        case Duration():
-            return f"{int(value)}ms"
-        case Size():
-            return f"{int(value)}B"
-        case bool() | int() | float() | str() | None:
-            return value
-        case _:
-            return str(value)
+        return [settings.spec(name, self.delivery) for name, settings in self.endpoints.items()]

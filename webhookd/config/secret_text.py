@@ -1,26 +1,68 @@
-"""Where a secret's text comes from: the environment, a private file, systemd, or the configuration itself."""
+"""What a text in a table stands for: itself, or what is in the environment, in a file, or with systemd."""
 
 import stat
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Protocol
 
+from webhookd.config.value import Pem
 from webhookd.core.secret import Secret
 
+REFERENCES = ("env", "file", "credential")
 
-def resolve_secret(text: str, environment: Mapping[str, str]) -> Secret:
-    """The secret that `env:`, `file:` or `credential:` points to, or the literal itself. Raises ValueError."""
-    kind, _, name = text.partition(":")
-    if kind == "env":
-        if not environment.get(name, "").strip():
-            raise ValueError(f"the environment variable {name} is not set")
-        return Secret(environment[name].strip(), text)
-    if kind == "credential":
-        directory = environment.get("CREDENTIALS_DIRECTORY")
-        if not directory:
-            raise ValueError("there is no $CREDENTIALS_DIRECTORY: systemd sets it where the unit says LoadCredential=")
-        return Secret(_secret_file(Path(directory) / name, private=False), text)
-    if kind == "file":
-        return Secret(_secret_file(Path(name), private=True), text)
+
+class Texts(Protocol):
+    """Both raise ValueError."""
+
+    def secret(self, text: str) -> Secret: ...
+
+    def pem(self, text: str) -> Pem: ...
+
+
+class OperatorsTexts:
+    """The configuration's: whoever wrote it may name what this machine holds."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._environment = environment
+
+    def secret(self, text: str) -> Secret:
+        """The secret that `env:`, `file:` or `credential:` points to, or the literal itself."""
+        kind, _, name = text.partition(":")
+        if kind == "env":
+            if not self._environment.get(name, "").strip():
+                raise ValueError(f"the environment variable {name} is not set")
+            return Secret(self._environment[name].strip(), text)
+        if kind == "credential":
+            directory = self._environment.get("CREDENTIALS_DIRECTORY")
+            if not directory:
+                raise ValueError(
+                    "there is no $CREDENTIALS_DIRECTORY: systemd sets it where the unit says LoadCredential="
+                )
+            return Secret(_secret_file(Path(directory) / name, private=False), text)
+        if kind == "file":
+            return Secret(_secret_file(Path(name), private=True), text)
+        return _literal(text)
+
+    def pem(self, text: str) -> Pem:
+        try:
+            return Pem(Path(text).read_bytes(), text)
+        except (OSError, ValueError) as error:
+            raise ValueError(f"cannot be read: {getattr(error, 'strerror', None) or 'no file name'}") from None
+
+
+class ClientsTexts:
+    """The API's: a client says what it has itself, and reads nothing of this machine's by it."""
+
+    def secret(self, text: str) -> Secret:
+        if text.partition(":")[0] in REFERENCES:
+            raise ValueError("must be the secret itself: what env:, file: and credential: name is the daemon's own")
+        return _literal(text)
+
+    def pem(self, text: str) -> Pem:
+        return Pem(text.encode(errors="replace"), "PEM")
+
+
+def _literal(text: str) -> Secret:
     if not text.strip():
         raise ValueError("is empty")
     return Secret(text)

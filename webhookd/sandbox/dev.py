@@ -20,6 +20,7 @@ AUTHORITY_FILE = "dev-paypal-authority.pem"
 LOCAL = "local"
 PAYPAL = "paypal"
 LOOPBACK = ("127.0.0.0/8", "::1/128")
+"""What --dev opens to endpoints."""
 
 
 def dev_secrets(data_dir: Path, *, create: bool) -> dict[str, Secret]:
@@ -52,7 +53,7 @@ def dev_credentials(provider: str, secret: Secret) -> Credentials:
 
 
 def with_dev(config: Config, kept: dict[str, Secret], merchant_port: int) -> Config:
-    """The configuration with what --dev adds; what is configured under the same names stays as it is."""
+    """The configuration (read with LOOPBACK opened) and what --dev adds; what has the same name there stays."""
     sources = {name: SourceSettings(name, (kept[name],)) for name in PROVIDERS}
     sources[PAYPAL] = SourceSettings(
         PAYPAL,
@@ -60,9 +61,8 @@ def with_dev(config: Config, kept: dict[str, Secret], merchant_port: int) -> Con
         authorities=str(config.data_dir / AUTHORITY_FILE),
     )
     local = EndpointSettings(f"http://127.0.0.1:{merchant_port}/", kept[LOCAL])
-    delivery = msgspec.structs.replace(config.delivery, allow_networks=(*config.delivery.allow_networks, *LOOPBACK))
     return msgspec.structs.replace(
-        config, sources=sources | config.sources, endpoints={LOCAL: local} | config.endpoints, delivery=delivery
+        config, sources=sources | config.sources, endpoints={LOCAL: local} | config.endpoints
     )
 
 

@@ -1,0 +1,89 @@
+"""What must be true of settings beyond their types, but for those of endpoints."""
+
+import re
+from collections.abc import Iterator, Mapping
+from ipaddress import ip_network
+from typing import Any
+
+from webhookd.config.endpoints import Surroundings, endpoint_mistakes, timeout_mistakes
+from webhookd.config.model import Delivery, EndpointSettings, Server, SourceSettings, Store
+from webhookd.config.table import Mistake
+from webhookd.core.address import METADATA
+from webhookd.core.event import OPERATIONAL
+from webhookd.core.proxy import Proxy
+from webhookd.core.secret import KEY_CHARS_MIN
+from webhookd.providers import PROVIDERS
+from webhookd.providers.provider import CredentialsError
+
+BODY_BYTES_MIN, BODY_BYTES_MAX = 2**10, 64 * 2**20
+_STORE_URL = re.compile(r"sqlite:[\w-][\w.-]{0,100}", re.ASCII)
+
+
+class Checks:
+    """For one reading of a whole configuration: what was read is what later tables are judged by."""
+
+    def __init__(self, sources: Mapping[str, Any]) -> None:
+        """`sources` are the tables of that name, as they are written."""
+        self._surroundings = Surroundings([], dict.fromkeys(sources))
+
+    def __call__(self, kind: type, given: dict[str, Any], key: str, refused: frozenset[str]) -> Iterator[Mistake]:
+        if kind is Store:
+            yield from _store(given)
+        elif kind is Server:
+            if not BODY_BYTES_MIN <= given.get("max_body", BODY_BYTES_MIN) <= BODY_BYTES_MAX:
+                yield "max_body", "must be from 1KiB to 64MiB, which is what may wait for a commit"
+        elif kind is Delivery:
+            yield from self._delivery(given)
+        elif kind is SourceSettings:
+            yield from self._source(given, key.rpartition(".")[2], refused)
+        elif kind is EndpointSettings:
+            yield from endpoint_mistakes(given, self._surroundings)
+
+    def _delivery(self, given: Mapping[str, Any]) -> Iterator[Mistake]:
+        yield from timeout_mistakes(given)
+        for text in given.get("allow_networks", ()):
+            try:
+                network = ip_network(text)
+            except ValueError as error:
+                yield "allow_networks", str(error)
+                continue
+            if any(network.version == each.version and network.subnet_of(each) for each in METADATA):  # type: ignore[arg-type]
+                yield "allow_networks", f"{text} is link-local or a cloud's metadata service, which nothing opens"
+            self._surroundings.opened.append(network)
+        if (proxy := given.get("proxy")) is not None:
+            try:
+                Proxy.parse(proxy.reveal())
+            except ValueError as error:
+                yield "proxy", str(error)
+
+    def _source(self, given: dict[str, Any], name: str, refused: frozenset[str]) -> Iterator[Mistake]:
+        if name == OPERATIONAL:
+            yield "", f'the name "{OPERATIONAL}" is for what webhookd says itself'
+        if "provider" not in given:
+            return
+        if given["provider"] not in PROVIDERS:
+            yield "provider", f"must be one of {', '.join(PROVIDERS)}"
+            return
+        provider = PROVIDERS[given["provider"]]
+        for each in given.keys() - provider.takes - {"provider"}:
+            yield each, f"is not a setting of provider {given['provider']}"
+        settings = SourceSettings(**given)
+        try:
+            provider(settings.credentials)
+        except CredentialsError as error:
+            if error.name not in refused:
+                yield error.name, str(error)
+        except OSError as error:
+            yield "authorities", f"cannot be read: {error.strerror}"
+        else:
+            self._surroundings.sources[name] = settings
+
+
+def _store(given: Mapping[str, Any]) -> Iterator[Mistake]:
+    if not _STORE_URL.fullmatch(given.get("url", Store().url)):
+        # The lock and the look at the file system are the directory's: the file must be in it.
+        yield "url", 'must be "sqlite:" and a plain file name, which is then in server.data_dir'
+    keys = {"key": given.get("key")} | {f"old_keys[{at}]": key for at, key in enumerate(given.get("old_keys", ()))}
+    for name, key in keys.items():
+        if key is not None and len(key.reveal()) < KEY_CHARS_MIN:
+            yield name, f"must have at least {KEY_CHARS_MIN} characters, drawn at random: openssl rand -base64 32"

@@ -1,0 +1,98 @@
+"""What must be true of an endpoint's settings, whether they stand in the configuration or come through the API."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import msgspec
+
+from webhookd.config.certificates import certificate_mistakes
+from webhookd.config.mistake import ConfigError
+from webhookd.config.model import Config, EndpointSettings, SourceSettings
+from webhookd.config.secret_text import ClientsTexts
+from webhookd.config.table import NAME, NAME_RULE, Mistake, TableReader
+from webhookd.core.address import Network
+from webhookd.core.custom_headers import header_mistakes
+from webhookd.core.endpoint import EndpointSpec, check_pattern
+from webhookd.core.signature import signing_key
+from webhookd.core.url import UrlError, check_url
+from webhookd.providers import PROVIDERS
+from webhookd.providers.provider import CannotSignError
+
+TIMEOUT_MS_MIN, TIMEOUT_MS_MAX = 100, 5 * 60_000
+
+
+class Surroundings(msgspec.Struct, frozen=True):
+    """What an endpoint is judged by."""
+
+    opened: list[Network]
+    sources: dict[str, SourceSettings | None]
+    """None: there is something wrong with it, which is said elsewhere."""
+
+
+def endpoint_spec(name: str, table: Any, config: Config) -> EndpointSpec:
+    """The endpoint that an API's client asks for, in the words of the configuration.
+
+    Secrets stand for themselves, and what is a file there is its content (PEM) here. Raises ConfigError, whose mistakes
+    begin with the setting's name.
+    """
+    around = Surroundings(config.allow_networks, dict(config.sources))
+    reader = TableReader(ClientsTexts(), lambda _kind, given, _key, _refused: endpoint_mistakes(given, around))
+    settings: EndpointSettings | None = reader.struct(EndpointSettings, table)
+    mistakes = [] if NAME.fullmatch(name) else [f"name: {NAME_RULE}"]
+    if (mistakes := mistakes + reader.mistakes) or settings is None:
+        raise ConfigError(mistakes)
+    return settings.spec(name, config.delivery)
+
+
+def endpoint_mistakes(given: dict[str, Any], around: Surroundings) -> Iterator[Mistake]:
+    """All that is wrong with those settings that are of the right type. The URL is put into the form that is kept."""
+    if "url" in given:
+        try:
+            given["url"] = str(check_url(given["url"], around.opened, allow_http=given.get("allow_http", False)))
+        except UrlError as error:
+            yield "url", str(error)
+    for source in given.get("sources", ()):
+        if source not in around.sources:
+            yield "sources", f'there is no source "{source[:64]}"'
+    for pattern in given.get("events", ()):
+        try:
+            check_pattern(pattern)
+        except ValueError as error:
+            yield "events", str(error)
+    yield from _secrets(given)
+    yield from timeout_mistakes(given)
+    signers: set[str] = set()
+    if given.get("signature") == "provider":
+        yield from _signers(given, around, signers)
+    for name, reason in header_mistakes(given.get("headers", {}), signers):
+        yield f"headers.{name}".rstrip("."), reason
+    yield from certificate_mistakes(given.get("ca"), given.get("client_certificate"), given.get("client_key"))
+
+
+def timeout_mistakes(given: Mapping[str, Any]) -> Iterator[Mistake]:
+    if (timeout := given.get("timeout")) is not None and not TIMEOUT_MS_MIN <= timeout <= TIMEOUT_MS_MAX:
+        yield "timeout", "must be from 100ms to 5m"
+
+
+def _secrets(given: Mapping[str, Any]) -> Iterator[Mistake]:
+    old = {f"old_secrets[{at}]": secret for at, secret in enumerate(given.get("old_secrets", ()))}
+    for name, secret in {"secret": given.get("secret"), **old}.items():
+        try:
+            if secret is not None:
+                signing_key(secret.reveal())
+        except ValueError as error:
+            yield name, str(error)
+
+
+def _signers(given: Mapping[str, Any], around: Surroundings, headers: set[str]) -> Iterator[Mistake]:
+    """Whether every source it takes events from can be signed for. The headers that this takes are added to the set."""
+    for name in given.get("sources") or around.sources:
+        settings = around.sources.get(name)
+        if settings is None:
+            continue
+        try:
+            signed = PROVIDERS[settings.provider](settings.credentials).sign(b"{}", 0, "message")
+        except CannotSignError as error:
+            yield "signature", f"source {name} cannot be signed for: {error}"
+        else:
+            headers.update(name.lower() for name in signed)
