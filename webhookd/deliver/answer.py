@@ -45,7 +45,7 @@ class AnswerReader:
         """Whether another request may follow. Only true once it is over."""
         self._seen = 0
         self._interim = 0
-        self._head_read = self._complete = self._surplus = False
+        self._head_read = self._complete = self._kept_alive = self._surplus = False
         self._status = 0
         self._body = b""
         self._forget_headers()
@@ -71,7 +71,7 @@ class AnswerReader:
                     raise MalformedAnswerError from error
                 self._surplus = True
             if self._over:
-                self.reusable = self._complete and not self._surplus and not data and self._parser.should_keep_alive()
+                self.reusable = self._kept_alive and not self._surplus and not data
                 return True
             if not self._head_read and self._seen >= HEAD_BYTES_MAX:
                 raise MalformedAnswerError
@@ -129,5 +129,6 @@ class AnswerReader:
             self._body += body[: RESPONSE_BYTES_MAX - len(self._body)]
 
     def on_message_complete(self) -> None:
-        if self._head_read:
+        if self._head_read and not self._complete:
             self._complete = True
+            self._kept_alive = self._parser.should_keep_alive()
