@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 
-from webhookd.core.event import Hook, Reading
+from webhookd.core.event import Event, Hook, Reading
 from webhookd.providers.flutterwave import Flutterwave
 from webhookd.providers.paypal import PayPal
 from webhookd.providers.paystack import Paystack
-from webhookd.providers.provider import NotUnderstoodError, Provider
+from webhookd.providers.provider import CannotSignError, NotUnderstoodError, Provider
 from webhookd.providers.razorpay import Razorpay
 from webhookd.providers.standard import Standard
 from webhookd.providers.stripe import Stripe
@@ -28,3 +28,27 @@ def reread(provider: str, hook: Hook) -> Reading | None:
         return PROVIDERS[provider].read(hook)
     except NotUnderstoodError:
         return None
+
+
+def sign_again(sources: Mapping[str, Provider], event: Event, now_s: int) -> dict[str, str] | None:
+    """The headers with which its provider's own check of this event passes now.
+
+    None when these cannot be had: its source is none of these any more, or is another provider's now.
+    """
+    provider = sources.get(event.source)
+    if provider is None or provider.name != event.provider:
+        return None
+    try:
+        return provider.sign_again(Hook(dict(event.headers), event.body, event.received_at), now_s)
+    except CannotSignError:
+        return None
+
+
+def why_it_cannot_sign_again(provider: Provider) -> str | None:
+    """What is wrong with its credentials for that, of whatever it is to sign; None when nothing is."""
+    complete = Hook(dict.fromkeys(provider.kept_headers, "1"), b"{}", 0)
+    try:
+        provider.sign_again(complete, 0)
+    except CannotSignError as error:
+        return str(error)
+    return None

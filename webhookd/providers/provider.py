@@ -124,3 +124,11 @@ class Provider(Protocol):
     def sign(self, body: bytes, now_s: int, message_id: str) -> dict[str, str]:
         """The headers the provider would send with this body, signed with the first secret. Raises CannotSignError."""
         ...
+
+    def sign_again(self, hook: Hook, now_s: int) -> dict[str, str]:
+        """The headers with which the provider's own check of a stored hook passes now, as far as that check looks.
+
+        Signed with the first secret and, where there is a time in it, at `now_s`. `hook` has the headers that were
+        kept. Raises CannotSignError.
+        """
+        ...

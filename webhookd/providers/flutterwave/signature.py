@@ -49,6 +49,12 @@ class FlutterwaveSignature:
         return VERIFIED if match else Refused("wrong_signature")
 
     def sign(self, body: bytes, now_s: int, message_id: str) -> dict[str, str]:
+        return self._signed(body)
+
+    def sign_again(self, hook: Hook, now_s: int) -> dict[str, str]:
+        return self._signed(hook.body)
+
+    def _signed(self, body: bytes) -> dict[str, str]:
         if self._plain:
             return {_PLAIN: self._secrets[0]}
         return {_SIGNATURE: base64.b64encode(self._keys[0].digest(body)).decode("ascii")}

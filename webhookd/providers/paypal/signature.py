@@ -135,6 +135,12 @@ class PayPalSignature:
             "Paypal-Transmission-Time": time,
         }
 
+    def sign_again(self, hook: Hook, now_s: int) -> dict[str, str]:
+        """PayPal's own headers as they came: nobody else can sign, and its checks know no age."""
+        if not hook.headers.keys() >= set(HEADERS):
+            raise CannotSignError("the headers that PayPal signed it with were not kept")
+        return {name: hook.headers[name] for name in HEADERS}
+
 
 def _postback(credentials: Credentials, webhook_id: str) -> Postback | None:
     """None where the scheme is another; what only this one needs may be there all the same."""

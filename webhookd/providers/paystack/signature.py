@@ -22,3 +22,6 @@ class PaystackSignature:
 
     def sign(self, body: bytes, now_s: int, message_id: str) -> dict[str, str]:
         return {"X-Paystack-Signature": self._signature.sign(body), "User-Agent": "Paystack/2.0"}
+
+    def sign_again(self, hook: Hook, now_s: int) -> dict[str, str]:
+        return {"X-Paystack-Signature": self._signature.sign(hook.body)}

@@ -31,3 +31,9 @@ class RazorpaySignature:
             "Request-Id": message_id,
             "User-Agent": "Razorpay-Webhook/v1",
         }
+
+    def sign_again(self, hook: Hook, now_s: int) -> dict[str, str]:
+        """With the event's id as it came: it is what applications tell repetitions apart by."""
+        event_id = hook.headers.get(EVENT_ID)
+        signed = {"X-Razorpay-Signature": self._signature.sign(hook.body)}
+        return signed if event_id is None else {**signed, "X-Razorpay-Event-Id": event_id}

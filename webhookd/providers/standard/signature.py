@@ -64,12 +64,22 @@ class StandardSignature:
 
     def sign(self, body: bytes, now_s: int, message_id: str) -> dict[str, str]:
         """Raises CannotSignError when the source holds public keys only."""
+        return self._headers("webhook", message_id, now_s, body)
+
+    def sign_again(self, hook: Hook, now_s: int) -> dict[str, str]:
+        """Under the sender's message id, and the names that the sender gave the headers."""
+        message_id, _, _ = message_headers(hook)
+        if message_id is None:
+            raise CannotSignError("the message id that the sender gave it was not kept")
+        return self._headers(_prefix(hook), message_id, now_s, hook.body)
+
+    def _headers(self, prefix: str, message_id: str, now_s: int, body: bytes) -> dict[str, str]:
         if not self._keys:
-            raise CannotSignError("this source holds public keys only, which cannot sign: say --secret")
+            raise CannotSignError("the source holds public keys only, which cannot sign; that takes a secret (whsec_…)")
         return {
-            "webhook-id": message_id,
-            "webhook-timestamp": str(now_s),
-            "webhook-signature": self._keys[0].sign(message_id, now_s, body),
+            f"{prefix}-id": message_id,
+            f"{prefix}-timestamp": str(now_s),
+            f"{prefix}-signature": self._keys[0].sign(message_id, now_s, body),
         }
 
     def _signed(self, content: bytes, signatures: str) -> bool:
@@ -86,9 +96,12 @@ class StandardSignature:
 
 
 def message_headers(hook: Hook) -> tuple[str | None, str | None, str | None]:
-    get = hook.headers.get
-    prefix = "webhook" if "webhook-id" in hook.headers else "svix"
+    get, prefix = hook.headers.get, _prefix(hook)
     return get(f"{prefix}-id"), get(f"{prefix}-timestamp"), get(f"{prefix}-signature")
+
+
+def _prefix(hook: Hook) -> str:
+    return "webhook" if "webhook-id" in hook.headers else "svix"
 
 
 def _public_key(text: str) -> Ed25519PublicKey:

@@ -49,11 +49,14 @@ class StripeSignature:
         return VERIFIED
 
     def sign(self, body: bytes, now_s: int, message_id: str) -> dict[str, str]:
+        return {**self._signed(body, now_s), "User-Agent": "Stripe/1.0 (+https://stripe.com/docs/webhooks)"}
+
+    def sign_again(self, hook: Hook, now_s: int) -> dict[str, str]:
+        return self._signed(hook.body, now_s)
+
+    def _signed(self, body: bytes, now_s: int) -> dict[str, str]:
         digest = self._keys[0].hexdigest(b"%d.%b" % (now_s, body))
-        return {
-            "Stripe-Signature": f"t={now_s},v1={digest}",
-            "User-Agent": "Stripe/1.0 (+https://stripe.com/docs/webhooks)",
-        }
+        return {"Stripe-Signature": f"t={now_s},v1={digest}"}
 
 
 def _parse(header: str) -> tuple[int | None, list[bytes]]:
