@@ -4,10 +4,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test crash check lint types wheel-smoke docs lock bench clean
+.PHONY: help run test crash check lint types wheel-smoke docs lock bench bench-isolation bench-drain clean
 
 help: ## say what there is
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
 
 run: .venv/run.done ## a daemon in dev mode with a merchant, and one signed event sent through it
 	@$(BIN)/webhookd serve --dev --sample
@@ -32,6 +32,12 @@ wheel-smoke: .venv/test.done ## build the wheel and try it in an empty environme
 
 bench: .venv/test.done ## events per second, as shares of a bare aiohttp echo
 	@$(BIN)/python bench/throughput.py
+
+bench-isolation: .venv/test.done ## what a black-holed merchant costs the others (5 minutes)
+	@$(BIN)/python bench/isolation.py
+
+bench-drain: .venv/test.done ## a million deliveries waiting: start, and get rid of them (20 minutes)
+	@$(BIN)/python bench/drain.py
 
 docs: .venv/test.done ## make the tables in docs/ from those of the code
 	@$(BIN)/python docs/render.py

@@ -1,4 +1,4 @@
-"""A load generator and a merchant that cost little, so that what is measured is the server between them."""
+"""A load generator that costs little, so that what is measured is the server."""
 
 import asyncio
 import time
@@ -8,18 +8,21 @@ from typing import cast
 _HEAD_END = b"\r\n\r\n"
 
 
-class Client(asyncio.Protocol):
-    """One connection that sends the requests of a shared list, one after the other."""
+class Asker(asyncio.Protocol):
+    """One connection to the server: one request at a time, and what was answered."""
 
-    def __init__(self, load: "Load") -> None:
-        self._load = load
+    def __init__(self) -> None:
         self._transport: asyncio.Transport
         self._buffer = b""
-        self._sent_at = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's is one without saying so
-        self._next()
+
+    def send(self, request: bytes) -> None:
+        self._transport.write(request)
+
+    def close(self) -> None:
+        self._transport.close()
 
     def data_received(self, data: bytes) -> None:
         self._buffer += data
@@ -32,7 +35,27 @@ class Client(asyncio.Protocol):
         if len(self._buffer) < end + 4 + length:
             return
         self._buffer = self._buffer[end + 4 + length :]
-        self._load.answered(head.startswith(b"http/1.1 200"), time.perf_counter() - self._sent_at)
+        self.answered(head.startswith(b"http/1.1 200"))
+
+    def answered(self, ok: bool) -> None:
+        """Whether it was 200."""
+        raise NotImplementedError
+
+
+class Client(Asker):
+    """Sends the requests of a shared list, one after the other."""
+
+    def __init__(self, load: "Load") -> None:
+        super().__init__()
+        self._load = load
+        self._sent_at = 0.0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self._next()
+
+    def answered(self, ok: bool) -> None:
+        self._load.answered(ok, time.perf_counter() - self._sent_at)
         self._next()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -41,10 +64,10 @@ class Client(asyncio.Protocol):
     def _next(self) -> None:
         request = self._load.take()
         if request is None:
-            self._transport.close()
+            self.close()
             return
         self._sent_at = time.perf_counter()
-        self._transport.write(request)
+        self.send(request)
 
 
 class Load:

@@ -1,0 +1,62 @@
+"""A log full of events that nobody has been sent yet: what a daemon finds when it starts after an outage."""
+
+import asyncio
+import os
+import random
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.progress import Progress
+
+from bench import hooks
+from bench.daemon import daemon, database_of
+from webhookd.core.event import Appended, Hook
+from webhookd.core.identifier import SALT_BITS, KeyMint
+from webhookd.core.secret import Secret
+from webhookd.providers import PROVIDERS
+from webhookd.providers.provider import Credentials, Request
+from webhookd.receive.intake import Intake, Source
+from webhookd.store.sqlite import SqliteStore
+
+_TOGETHER = 2048
+"""Handed to the store at once: less than its queue takes."""
+
+
+async def fill(config: Path, sources: Sequence[str], count: int, run: str, progress: Progress) -> None:
+    """Take in so many hooks, from each source in turn, as a daemon would that sends nothing: verified, read, committed.
+
+    A daemon is started before, and stopped, so that the endpoints are there. Hook n is of source n modulo their number.
+    """
+    async with daemon(config):
+        pass
+    bar = progress.add_task("taking in the backlog", total=count)
+    store = SqliteStore(database_of(config))
+    await store.open()
+    try:
+        intake = Intake(store, KeyMint(await store.last_key()), lambda: random.getrandbits(SALT_BITS), _nothing)
+        stripe = PROVIDERS["stripe"](Credentials(secrets=(Secret(hooks.SECRET),)))
+        taken = [Source(name, stripe) for name in sources]
+        for first in range(0, count, _TOGETHER):
+            numbers = range(first, min(first + _TOGETHER, count))
+            answers = await asyncio.gather(
+                *(intake.take_in(taken[number % len(taken)], _hook(number, run)) for number in numbers)
+            )
+            if not all(isinstance(answer, Appended) and answer.status == "accepted" for answer in answers):
+                raise SystemExit("refused to report: not all of the backlog was taken in")
+            progress.advance(bar, len(numbers))
+    finally:
+        await store.close()
+        progress.remove_task(bar)
+    os.sync()  # or the disk is still busy with this while the daemon is measured
+
+
+def _hook(number: int, run: str) -> Hook:
+    now_ms = time.time_ns() // 1_000_000
+    body = hooks.body(number, run, now_ms // 1_000)
+    headers = {"content-type": "application/json", "stripe-signature": hooks.signature(body, now_ms // 1_000)}
+    return Hook(headers, body, now_ms)
+
+
+async def _nothing(request: Request) -> bytes:
+    raise AssertionError(f"Stripe needs no evidence, but asks for {request}")

@@ -1,0 +1,73 @@
+"""A load that keeps its rate whatever the server does: an open loop."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+
+from bench.load import Asker
+
+CONNECTIONS = 32
+"""Opened before the first request; when all are in use, another one is."""
+_PATIENCE_S = 30.0
+
+
+class SteadyLoad:
+    """Request n is sent n / `per_s` seconds after the first, whether or not the ones before it were answered.
+
+    Times are those of `time.perf_counter`.
+    """
+
+    def __init__(self, requests: Sequence[bytes], per_s: float) -> None:
+        self._requests = requests
+        self._per_s = per_s
+        self._idle: list[_Line] = []
+        self._all_answered = asyncio.Event()
+        self.sent_at: list[float] = []
+        self.lags_s: list[float] = []
+        """How much later than planned each was sent: the generator's own fault."""
+        self.ok = 0
+        self.refused = 0
+
+    async def run(self, host: str, port: int) -> None:
+        """Until each is answered, or nothing more comes: what is missing then is in neither count."""
+        lines = [await self._line(host, port) for _ in range(CONNECTIONS)]
+        self._idle = lines.copy()
+        began = time.perf_counter()
+        for number, request in enumerate(self._requests):
+            due_at = began + number / self._per_s
+            await asyncio.sleep(max(0.0, due_at - time.perf_counter()))
+            if not self._idle:
+                lines.append(await self._line(host, port))
+                self._idle.append(lines[-1])
+            now = time.perf_counter()
+            self.sent_at.append(now)
+            self.lags_s.append(now - due_at)
+            self._idle.pop().send(request)
+        try:
+            async with asyncio.timeout(_PATIENCE_S):
+                await self._all_answered.wait()
+        except TimeoutError:
+            pass
+        finally:
+            for line in lines:
+                line.close()
+
+    async def _line(self, host: str, port: int) -> "_Line":
+        _, line = await asyncio.get_running_loop().create_connection(lambda: _Line(self), host, port)
+        return line
+
+    def answered(self, line: "_Line", ok: bool) -> None:
+        self._idle.append(line)
+        self.ok += ok
+        self.refused += not ok
+        if self.ok + self.refused == len(self._requests):
+            self._all_answered.set()
+
+
+class _Line(Asker):
+    def __init__(self, load: SteadyLoad) -> None:
+        super().__init__()
+        self._load = load
+
+    def answered(self, ok: bool) -> None:
+        self._load.answered(self, ok)
