@@ -15,8 +15,7 @@ from webhookd.core.custom_headers import header_mistakes
 from webhookd.core.endpoint import EndpointSpec, check_pattern
 from webhookd.core.signature import signing_key
 from webhookd.core.url import UrlError, check_url
-from webhookd.providers import PROVIDERS
-from webhookd.providers.provider import CannotSignError
+from webhookd.providers import PROVIDERS, why_it_cannot_sign_again
 
 TIMEOUT_MS_MIN, TIMEOUT_MS_MAX = 100, 5 * 60_000
 
@@ -90,9 +89,7 @@ def _signers(given: Mapping[str, Any], around: Surroundings, headers: set[str]) 
         settings = around.sources.get(name)
         if settings is None:
             continue
-        try:
-            signed = PROVIDERS[settings.provider](settings.credentials).sign(b"{}", 0, "message")
-        except CannotSignError as error:
-            yield "signature", f"source {name} cannot be signed for: {error}"
-        else:
-            headers.update(name.lower() for name in signed)
+        provider = PROVIDERS[settings.provider](settings.credentials)
+        headers.update(provider.kept_headers)
+        if (reason := why_it_cannot_sign_again(provider)) is not None:
+            yield "signature", f"source {name} cannot be signed for: {reason}"

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Sequence
 from typing import Literal
-from urllib.parse import urlsplit
 
 import msgspec
 
@@ -22,7 +21,6 @@ ManagedBy = Literal["config", "api"]
 Ordering = Literal["none", "payment"]
 SignatureStyle = Literal["standard", "provider"]
 EVERYTHING = "*"
-URL_CHARS_MAX = 2048
 _PATTERN = re.compile(r"[\w.\-:/*?]{1,255}", re.ASCII)
 
 
@@ -124,21 +122,3 @@ def check_pattern(pattern: str) -> None:
         raise ValueError(
             f'"{pattern[:60]}" is not an event glob: letters, digits and . _ - : / with * and ? as wildcards'
         )
-
-
-def url_mistake(url: str) -> str | None:
-    """Why deliveries cannot go to this URL, or None. What its host resolves to is judged when it is dialled."""
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError:
-        return "is not a URL"
-    if len(url) > URL_CHARS_MAX or not url.isascii() or not url.isprintable() or " " in url:
-        return f"must be at most {URL_CHARS_MAX} printable ASCII characters without spaces"
-    if parts.scheme not in ("https", "http"):
-        return "must begin with https:// (or http://, see allow_http)"
-    if not parts.hostname or port == 0:
-        return "has no host, or no port that can be connected to"
-    if parts.username is not None or parts.fragment:
-        return "must not hold a user name, a password or a #fragment"
-    return None

@@ -5,6 +5,7 @@ got around. What a name resolves to is judged when it is dialled (deliver/guard.
 """
 
 import re
+import unicodedata
 from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Literal
@@ -41,6 +42,7 @@ _URL = re.compile(
 )
 _LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
 _LIKE_A_NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
+_ALIKE = {"LATIN", "GREEK", "CYRILLIC", "ARMENIAN", "CHEROKEE"}
 _LOOPBACK: tuple[Address, ...] = (IPv4Address("127.0.0.1"), IPv6Address("::1"))
 
 
@@ -165,6 +167,10 @@ def _label(text: str) -> str:
             raise UrlError("has a host that is no name: letters, digits, - and _ between dots, and no dot at the end")
         return label
     try:
-        return idna.alabel(idna.ulabel(label)).decode("ascii")
+        label = idna.ulabel(label)
+        ascii_form = idna.alabel(label).decode("ascii")
     except UnicodeError:  # idna.IDNAError is one
         raise UrlError("has a host that is no internationalised name (IDNA 2008)") from None
+    if len({unicodedata.name(letter, "").partition(" ")[0] for letter in label} & _ALIKE) > 1:
+        raise UrlError("has a host that mixes alphabets whose letters look alike")
+    return ascii_form
