@@ -119,7 +119,7 @@ class Daemon:
         config = self._config
         guard = Guard(config.allow_networks)
         guard.own_ports = frozenset({config.server.listen.port, config.server.admin_listen.port})
-        transport = HttpTransport(guard)
+        transport = HttpTransport(guard, config.proxy)
         courier = Courier(transport, self._clock, self._metrics, timeout_s=config.delivery.timeout / 1_000)
         attempt: Attempt = courier.attempt
         log = store
@@ -317,6 +317,7 @@ def _fixed(config: Config) -> dict[str, object]:
         "delivery.timeout": delivery.timeout,
         "delivery.max_in_flight": delivery.max_in_flight,
         "delivery.allow_networks": delivery.allow_networks,
+        "delivery.proxy": delivery.proxy,
     }
 
 

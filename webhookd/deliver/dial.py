@@ -11,9 +11,10 @@ from functools import lru_cache
 
 from aiohappyeyeballs import start_connection
 
+from webhookd.core.proxy import Proxy
 from webhookd.deliver.connection import Connection, Keeper
 from webhookd.deliver.guard import BlockedAddressError, Guard
-from webhookd.deliver.proxy import Proxy, tunnel
+from webhookd.deliver.proxy import tunnel
 from webhookd.deliver.resolve import AddrInfo, Resolver, UnknownNameError, as_number
 from webhookd.deliver.route import Origin
 from webhookd.deliver.tls import tls_context
@@ -105,7 +106,7 @@ class Dialler:
                 context = self._tls_context(origin.tls)
             async with asyncio.timeout(TLS_S):
                 await loop.create_connection(
-                    lambda: connection, sock=connected, ssl=context, server_hostname=origin.host.rstrip(".")
+                    lambda: connection, sock=connected, ssl=context, server_hostname=origin.host
                 )
         except (OSError, ValueError) as error:  # ssl.SSLError is an OSError, and so is a peer that hangs up
             raise TransportError("tls") from error

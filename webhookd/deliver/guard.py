@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from ipaddress import ip_address
 
 from webhookd.core.address import Address, Network, closed, forms, is_opened
+from webhookd.core.url import Url, check_url
 
 
 class BlockedAddressError(Exception):
@@ -20,6 +21,10 @@ class Guard:
         self._allowed = tuple(allowed)
         self.own_ports: frozenset[int] = frozenset()
         """Where this process listens itself, once it does: a delivery to itself would be a hook, or an order."""
+
+    def check_url(self, text: str, *, allow_http: bool) -> Url:
+        """What can be said before anybody is asked where a name leads. Raises core.url.UrlError."""
+        return check_url(text, self._allowed, allow_http=allow_http)
 
     def check(self, host: str, port: int, *, plain_http: bool = False) -> None:
         """Raises BlockedAddressError unless this address, as a number, may be dialled at this port.

@@ -11,13 +11,13 @@ merchant that closes idle connections early is charged with nothing, and none ge
 
 import asyncio
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 
+from webhookd.core.proxy import Proxy
 from webhookd.deliver.connection import Connection, NeverTakenError
 from webhookd.deliver.dial import Dialler
 from webhookd.deliver.guard import Guard
 from webhookd.deliver.pool import Pool
-from webhookd.deliver.proxy import parse_proxy
 from webhookd.deliver.resolve import LookUp, Resolver, look_up
 from webhookd.deliver.route import Origin, route
 from webhookd.deliver.transport import Response, Target, TransportError
@@ -26,15 +26,15 @@ ROUTES_MAX = 4096
 
 
 class HttpTransport:
-    """`proxy` is `http://[user:password@]host:port`; what that changes is in proxy.py. Raises ValueError."""
+    """With a `proxy` another judge decides: see proxy.py."""
 
-    def __init__(self, guard: Guard, proxy: str | None = None, *, look_up: LookUp = look_up) -> None:
+    def __init__(self, guard: Guard, proxy: Proxy | None = None, *, look_up: LookUp = look_up) -> None:
         self._resolver = Resolver(look_up)
-        self._dialler = Dialler(guard, self._resolver, None if proxy is None else parse_proxy(proxy))
+        self._dialler = Dialler(guard, self._resolver, proxy)
         self._pool = Pool()
         self._dials: set[asyncio.Timeout] = set()
         self._closed = False
-        self._route = lru_cache(maxsize=ROUTES_MAX)(route)
+        self._route = lru_cache(maxsize=ROUTES_MAX)(partial(route, guard))
 
     async def post(self, target: Target, headers: Mapping[str, str], body: bytes, *, timeout_s: float) -> Response:
         """As transport.Transport has it."""

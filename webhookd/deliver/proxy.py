@@ -9,30 +9,12 @@ import asyncio
 import base64
 import re
 import socket
-from urllib.parse import unquote, urlsplit
 
-import msgspec
-
+from webhookd.core.proxy import Proxy
 from webhookd.deliver.answer import HEAD_BYTES_MAX
 from webhookd.deliver.transport import TransportError
 
 _STATUS = re.compile(rb"HTTP/1\.[01] (\d{3})(?: [^\r\n]*)?\r?\n")
-
-
-class Proxy(msgspec.Struct, frozen=True):
-    host: str
-    port: int
-    credentials: str | None = None
-    """`user:password`, sent as Basic."""
-
-
-def parse_proxy(url: str) -> Proxy:
-    """`http://[user:password@]host:port`. Raises ValueError."""
-    parts = urlsplit(url)
-    if parts.scheme != "http" or not parts.hostname or parts.path not in ("", "/") or parts.query or parts.fragment:
-        raise ValueError("a proxy is http://host:port, with user:password@ before the host if it asks for them")
-    credentials = None if parts.username is None else f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-    return Proxy(parts.hostname, parts.port or 80, credentials)
 
 
 async def tunnel(connected: socket.socket, proxy: Proxy, authority: str) -> None:
@@ -44,7 +26,7 @@ async def tunnel(connected: socket.socket, proxy: Proxy, authority: str) -> None
     loop = asyncio.get_running_loop()
     lines = [f"CONNECT {authority} HTTP/1.1", f"Host: {authority}"]
     if proxy.credentials is not None:
-        lines.append(f"Proxy-Authorization: Basic {base64.b64encode(proxy.credentials.encode()).decode()}")
+        lines.append(f"Proxy-Authorization: Basic {base64.b64encode(proxy.credentials.reveal().encode()).decode()}")
     await loop.sock_sendall(connected, "\r\n".join([*lines, "", ""]).encode())
     head = b""
     while b"\r\n\r\n" not in head:

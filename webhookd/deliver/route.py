@@ -1,14 +1,13 @@
 """A target's URL, read once: a post only joins bytes."""
 
 from collections.abc import Mapping
-from urllib.parse import urlsplit
 
 import msgspec
 
-from webhookd.core.endpoint import ClientTls, url_mistake
+from webhookd.core.endpoint import ClientTls
+from webhookd.core.url import UrlError
+from webhookd.deliver.guard import Guard
 from webhookd.deliver.transport import Target, TransportError
-
-PORTS = {"https": 443, "http": 80}
 
 
 class Origin(msgspec.Struct, frozen=True):
@@ -23,7 +22,7 @@ class Origin(msgspec.Struct, frozen=True):
 
     @property
     def authority(self) -> str:
-        """`host:port`, an IPv6 address in brackets."""
+        """`host:port` as CONNECT wants it, an IPv6 address in brackets."""
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
@@ -42,20 +41,18 @@ class Route(msgspec.Struct, frozen=True):
         return b"%b%bContent-Length: %d\r\n\r\n%b" % (self.start, head, len(body), body)
 
 
-def route(target: Target) -> Route:
-    """Raises TransportError ("url")."""
-    if url_mistake(target.url) is not None:
-        raise TransportError("url")
-    parts = urlsplit(target.url)
-    https = parts.scheme == "https"
-    host, default = parts.hostname or "", PORTS[parts.scheme]
+def route(guard: Guard, target: Target) -> Route:
+    """Raises TransportError: "url", or "blocked" for one that is forbidden whatever its name leads to."""
+    try:
+        url = guard.check_url(target.url, allow_http=target.allow_http)
+    except UrlError as error:
+        raise TransportError(error.word) from error
+    https = url.scheme == "https"
     origin = Origin(
         https,
-        host,
-        parts.port or default,
+        url.host,
+        url.port,
         plain_http=not https and not target.allow_http,
         tls=target.tls if https else None,
     )
-    named = origin.authority.removesuffix(f":{default}")
-    path = f"{parts.path or '/'}{'?' if parts.query else ''}{parts.query}"
-    return Route(origin, f"POST {path} HTTP/1.1\r\nHost: {named}\r\n".encode("ascii"))
+    return Route(origin, f"POST {url.target} HTTP/1.1\r\nHost: {url.authority}\r\n".encode("ascii"))

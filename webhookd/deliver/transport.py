@@ -27,9 +27,9 @@ class Response(msgspec.Struct, frozen=True, gc=False):
 class TransportError(Exception):
     """No answer was had. `word` is the outcome's error, and says how far the attempt came:
 
-    url           nobody could post to this: see core.endpoint.url_mistake
+    url           nobody could post to this: see core.url
     dns           the name has no address, or none was said in time
-    blocked       the guard forbids the address, or the egress proxy the destination
+    blocked       the guard forbids the URL or the address, or the egress proxy the destination
     connect       nobody there took the connection, or not in time
     proxy         the egress proxy could not be reached, or did not connect us
     tls           no trust: a bad certificate, too old a protocol, a handshake that failed or stalled
