@@ -14,14 +14,20 @@ from typing import Any, Protocol
 import structlog
 from aiohttp import web
 
-from webhookd import __version__
-from webhookd.admin.app import Admin, admin_app
+from webhookd import __version__, joints
+from webhookd.admin.answers import MistakesError
+from webhookd.admin.app import LogApi, admin_app
+from webhookd.admin.endpoints import EndpointsApi
 from webhookd.admin.ledger import LedgerApi
 from webhookd.admin.rebuild import LedgerRebuild
+from webhookd.admin.registry import Registry
+from webhookd.admin.status import StatusApi
 from webhookd.admin.token import ensure_token
 from webhookd.clock import Clock, SystemClock
+from webhookd.config.fixed import fixed_at_start
 from webhookd.config.mistake import ConfigError
-from webhookd.config.model import Address, Config
+from webhookd.config.model import Config
+from webhookd.config.value import Address
 from webhookd.core.delivery import Due, Outcome
 from webhookd.core.endpoint import Endpoint
 from webhookd.core.fault import place
@@ -29,18 +35,19 @@ from webhookd.core.identifier import SALT_BITS, KeyMint
 from webhookd.deliver.courier import Courier
 from webhookd.deliver.guard import Guard
 from webhookd.deliver.http_transport import HttpTransport
+from webhookd.deliver.resolve import Resolver
 from webhookd.dispatch.dispatcher import Dispatcher
 from webhookd.dispatch.notice import Notice
 from webhookd.evidence.fetcher import Fetcher
-from webhookd.evidence.keeper import Keeper, UnavailableError
+from webhookd.evidence.keeper import Keeper
 from webhookd.evidence.shelf import Shelf
 from webhookd.observe.health import FREE_CHECK_S, Health
 from webhookd.observe.metrics import Metrics
 from webhookd.observe.sd_notify import listen_sockets, notify, watchdog_interval_s
 from webhookd.observe.whereabouts import Whereabouts, forget, note
-from webhookd.providers import PROVIDERS, reread
-from webhookd.providers.provider import Request
-from webhookd.receive.intake import EvidenceUnavailableError, Intake, Source
+from webhookd.providers import PROVIDERS, reread, sign_again
+from webhookd.providers.provider import Provider
+from webhookd.receive.intake import Intake, Source
 from webhookd.receive.routes import Routes
 from webhookd.receive.server import BACKLOG, HookServer
 from webhookd.service import Service
@@ -82,9 +89,10 @@ class Daemon:
     ) -> None:
         self._config = config
         self._load = load
-        self._fixed = _fixed(config)
+        self._fixed = fixed_at_start(config)
         self._clock = clock or SystemClock()
         self._seams = seams
+        self._providers: dict[str, Provider] = {}
         self._metrics = Metrics()
         self._health = Health()
         self._stop = asyncio.Event()
@@ -120,12 +128,14 @@ class Daemon:
         guard = Guard(config.allow_networks)
         guard.own_ports = frozenset({config.server.listen.port, config.server.admin_listen.port})
         transport = HttpTransport(guard, config.proxy)
-        courier = Courier(transport, self._clock, self._metrics, timeout_s=config.delivery.timeout / 1_000)
+        sign = partial(sign_again, self._providers)
+        courier = Courier(transport, self._clock, self._metrics, sign, timeout_s=config.delivery.timeout / 1_000)
         attempt: Attempt = courier.attempt
         log = store
         if self._seams is not None:
             log, attempt = self._seams.store(store), self._seams.attempt(attempt)
         mint, salt = KeyMint(await store.last_key()), partial(random.getrandbits, SALT_BITS)
+        notice = Notice(self._clock, mint, salt)
         dispatcher = Dispatcher(
             log,
             attempt,
@@ -133,13 +143,13 @@ class Daemon:
             self._metrics,
             max_in_flight=config.delivery.max_in_flight,
             failed=self._on_duty_failed,
-            notice=Notice(self._clock, mint, salt),
+            notice=notice,
         )
         store.announce(dispatcher.offer)
         fetcher = Fetcher(Guard().check)
         keeper = Keeper(fetcher.fetch, self._clock, Shelf(data_dir.path))
         await keeper.open()
-        fetch = partial(_evidence, keeper)
+        fetch = joints.evidence(keeper)
         intake = Intake(log, mint, salt, fetch, self._metrics.unknown_type)
         routes = Routes(
             intake,
@@ -148,15 +158,18 @@ class Daemon:
             body_bytes_max=config.server.max_body,
             unready=self._health.unready,
         )
-        self._routes, self._dispatcher, self._store = routes, dispatcher, store
-        await self._apply(config)
+        registry = Registry(store, dispatcher, self._clock, joints.scout(Resolver(), guard))
+        self._routes, self._registry, self._store = routes, registry, store
+        await self._apply(config, strict=False)
 
         sockets = listen_sockets()
-        admin = Admin(store, self._clock, self._metrics, self._health, dispatcher)
+        ping = joints.pinger(courier.attempt, notice)
+        endpoints = EndpointsApi(store, registry, dispatcher, self._clock, ping)
+        status = StatusApi(store, self._clock, self._metrics, self._health, dispatcher, registry)
         rebuild = LedgerRebuild(partial(store.rebuild_ledger, reread))
         ledger = LedgerApi(store.ledger, store, self._clock)
         admin_runner = web.AppRunner(
-            admin_app(ensure_token(data_dir.path), admin, ledger, rebuild),
+            admin_app(ensure_token(data_dir.path), status, LogApi(store), endpoints, ledger, rebuild),
             access_log=None,
             keepalive_timeout=15,
             shutdown_timeout=2,
@@ -216,15 +229,16 @@ class Daemon:
 
     # --- Configuration
 
-    async def _apply(self, config: Config) -> None:
-        """Make the sources and endpoints those of the configuration. Raises StoreError, and then all stays as it is."""
-        sources = {
-            name: Source(name, PROVIDERS[settings.provider](settings.credentials))
-            for name, settings in config.sources.items()
-        }
-        endpoints = await self._store.adopt(config.endpoint_specs(), self._clock.now_ms())
-        self._routes.sources = sources
-        self._dispatcher.serve(endpoints)
+    async def _apply(self, config: Config, *, strict: bool) -> None:
+        """Make the sources and endpoints those of the configuration, and serve the API's.
+
+        Raises StoreError and, when `strict`, MistakesError; then all stays as it is.
+        """
+        providers = {name: PROVIDERS[each.provider](each.credentials) for name, each in config.sources.items()}
+        await self._registry.adopt(config.endpoint_specs(), joints.reader(config), strict=strict)
+        self._routes.sources = {name: Source(name, provider) for name, provider in providers.items()}
+        self._providers.clear()
+        self._providers.update(providers)
         self._config = config
 
     async def _reload(self) -> None:
@@ -233,14 +247,16 @@ class Daemon:
         notify("RELOADING=1", f"MONOTONIC_USEC={round(self._clock.monotonic() * 1_000_000)}")
         try:
             config = self._load()
-            await self._apply(config)
+            await self._apply(config, strict=True)
         except ConfigError as error:
             _log.error("reload_refused", mistakes=error.mistakes)
+        except MistakesError as error:
+            _log.error("reload_refused", mistakes=[f"{each.field}: {each.reason}" for each in error.mistakes])
         except Exception as error:  # noqa: BLE001 - the daemon goes on as it was
             _log.error("reload_failed", kind=type(error).__name__)
         else:
             _log.info("reloaded", sources=len(config.sources), endpoints=len(config.endpoints))
-            if self._fixed != (fixed := _fixed(config)):
+            if self._fixed != (fixed := fixed_at_start(config)):
                 changed = sorted(name for name in fixed if fixed[name] != self._fixed[name])
                 _log.warning("restart_needed", why="these settings are only read at start", settings=changed)
         notify("READY=1")
@@ -304,23 +320,6 @@ class Daemon:
             _log.warning("data_dir_on_fuse", what="whether fsync is honoured depends on the file system")
 
 
-def _fixed(config: Config) -> dict[str, object]:
-    """The settings that a reload cannot change."""
-    server, delivery = config.server, config.delivery
-    return {
-        "server.listen": server.listen,
-        "server.admin_listen": server.admin_listen,
-        "server.data_dir": server.data_dir,
-        "server.max_body": server.max_body,
-        "store.url": config.store.url,
-        "store.key": (config.store.key, config.store.old_keys),
-        "delivery.timeout": delivery.timeout,
-        "delivery.max_in_flight": delivery.max_in_flight,
-        "delivery.allow_networks": delivery.allow_networks,
-        "delivery.proxy": delivery.proxy,
-    }
-
-
 def _on_loop_error(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
     error = context.get("exception")
     _log.error("unhandled", kind=type(error).__name__, at=place(error))
@@ -336,13 +335,6 @@ def _raise_file_limit() -> None:
 
 async def _feed_watchdog() -> None:
     notify("WATCHDOG=1")
-
-
-async def _evidence(keeper: Keeper, request: Request) -> bytes:
-    try:
-        return await keeper.get(request)
-    except UnavailableError as error:
-        raise EvidenceUnavailableError(str(error)) from None
 
 
 async def _listen(runner: web.BaseRunner, inherited: Sequence[socket.socket], address: Address) -> Address:

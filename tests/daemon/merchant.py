@@ -23,6 +23,8 @@ class Merchant:
         self.answer: Callable[[Got], int] = lambda _got: 200
         self.before_answer: Callable[[], Awaitable[object]] | None = None
         self.port = 0
+        self.secret = ENDPOINT_SECRET
+        """What signatures are checked with."""
         self._news = asyncio.Condition()
 
     async def has(self, count: int) -> list[Got]:
@@ -33,7 +35,7 @@ class Merchant:
 
     async def take(self, request: web.Request) -> web.Response:
         body = await request.read()
-        standardwebhooks.Webhook(ENDPOINT_SECRET).verify(body, dict(request.headers))  # raises: 500, and the test fails
+        standardwebhooks.Webhook(self.secret).verify(body, dict(request.headers))  # raises: 500, and the test fails
         got = Got(request.path, {name.lower(): value for name, value in request.headers.items()}, body)
         async with self._news:
             self.got.append(got)

@@ -60,6 +60,17 @@ def ledger_filter(query: Mapping[str, str], own: Collection[str], states: Collec
     return narrowed, _limit(query)
 
 
+def page_of(query: Mapping[str, str], own: Collection[str]) -> tuple[int, int]:
+    """The number that a page begins above, and how long it is. Raises QueryError."""
+    refuse_unknown(query, {"limit", "cursor", *own})
+    return _cursor(query["cursor"], 1)[0] if "cursor" in query else 0, _limit(query)
+
+
+def flag(query: Mapping[str, str], name: str) -> bool:
+    """False where it is not given. Raises QueryError."""
+    return one_of(query, name, ("true", "false")) == "true"
+
+
 def refuse_unknown(query: Mapping[str, str], known: Collection[str]) -> None:
     """Raises QueryError."""
     if unknown := query.keys() - known:

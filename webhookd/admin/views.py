@@ -63,38 +63,6 @@ class Page(msgspec.Struct, Generic[T]):
     next_cursor: str | None
 
 
-class EndpointStatus(msgspec.Struct):
-    name: str
-    url: str
-    state: str
-    managed_by: str
-    in_flight: int
-    backlog: int
-    dead: int
-    oldest_pending_at: str | None
-
-
-class Status(msgspec.Struct):
-    version: str
-    ready: bool
-    why_not_ready: str | None
-    uptime_s: float
-    accepted: int
-    """Events taken into the log since the start."""
-    delivered: int
-    """Deliveries made since the start."""
-    accepted_per_s: float
-    """Over the last minute, as far as it has been counted."""
-    delivered_per_s: float
-    in_flight: int
-    backlog: int
-    dead: int
-    unrouted: int
-    quarantined: int
-    oldest_pending_at: str | None
-    endpoints: list[EndpointStatus]
-
-
 def time_text(at_ms: int | None) -> str | None:
     """RFC 3339 in UTC with milliseconds."""
     return None if at_ms is None else _time(at_ms)

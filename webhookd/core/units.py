@@ -39,6 +39,12 @@ def duration_text(ms: float) -> str:
     return " ".join(words[:2])
 
 
+def duration_exactly(ms: int) -> str:
+    """As `duration_ms` reads it, in the largest unit that leaves nothing over: "90s", "2h"."""
+    count, unit = next((ms // each, unit) for unit, each in reversed(_DURATION_MS.items()) if ms % each == 0)
+    return f"{count}{unit}" if ms else "0s"
+
+
 def _amount(text: str, units: dict[str, int], rule: str) -> int:
     found = _NUMBER_AND_UNIT.fullmatch(text.strip())
     if found is None or found[2] not in units:

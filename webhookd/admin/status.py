@@ -1,0 +1,136 @@
+"""`/api/v1/status` and `/metrics`: is it well, how fast does it go, and what is waiting for whom."""
+
+from collections import deque
+from heapq import nlargest
+from typing import Any, Protocol
+
+import msgspec
+from aiohttp import web
+
+from webhookd import __version__
+from webhookd.admin.answers import json_answer
+from webhookd.admin.endpoint_views import EndpointView, endpoint_view
+from webhookd.admin.registry import Registry, Traffic
+from webhookd.admin.views import time_text
+from webhookd.clock import Clock
+from webhookd.store.endpoint_protocol import EndpointRow, Endpoints
+from webhookd.store.protocol import History
+
+RATE_WINDOW_S = 60.0
+ENDPOINTS_MAX = 100
+"""In a status: those that are owed most. The list of endpoints has them all."""
+
+
+class Numbers(Protocol):
+    """What the metrics can say here."""
+
+    accepted: int
+    delivered_count: int
+
+    def backlog(self, rows: Any, now_ms: int) -> None: ...
+
+    def text(self) -> bytes: ...
+
+
+class Readiness(Protocol):
+    def unready(self) -> str | None: ...
+
+
+class HistoryAndEndpoints(History, Endpoints, Protocol):
+    pass
+
+
+class Status(msgspec.Struct):
+    version: str
+    ready: bool
+    why_not_ready: str | None
+    uptime_s: float
+    accepted: int
+    """Events taken into the log since the start."""
+    delivered: int
+    """Deliveries made since the start."""
+    accepted_per_s: float
+    """Over the last minute, as far as it has been counted."""
+    delivered_per_s: float
+    in_flight: int
+    backlog: int
+    dead: int
+    unrouted: int
+    quarantined: int
+    oldest_pending_at: str | None
+    held_for_removed: int
+    """What endpoints that are not in service are still owed; not in `backlog`."""
+    endpoints: list[EndpointView]
+    """At most ENDPOINTS_MAX."""
+    more_endpoints: int
+    """How many are not among them."""
+
+
+class StatusApi:
+    def __init__(
+        self,
+        store: HistoryAndEndpoints,
+        clock: Clock,
+        numbers: Numbers,
+        readiness: Readiness,
+        traffic: Traffic,
+        registry: Registry,
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._numbers = numbers
+        self._readiness = readiness
+        self._traffic = traffic
+        self._registry = registry
+        self._began = clock.monotonic()
+        self._samples: deque[tuple[float, int, int]] = deque([(self._began, 0, 0)])
+
+    def routes(self) -> list[web.RouteDef]:
+        return [web.get("/api/v1/status", self.status), web.get("/metrics", self.metrics)]
+
+    def sample(self) -> None:
+        """Note the counts, so that `status` can say a rate. Called now and then; keeps a minute."""
+        now = self._clock.monotonic()
+        self._samples.append((now, self._numbers.accepted, self._numbers.delivered_count))
+        while len(self._samples) > 2 and now - self._samples[1][0] > RATE_WINDOW_S:
+            self._samples.popleft()
+
+    async def status(self, _request: web.Request) -> web.Response:
+        self.sample()
+        every = await self._store.endpoints(removed=True)
+        rows = [row for row in every if row.why != "removed"]
+        odd = await self._store.odd_events()
+        (first_at, accepted, delivered), (last_at, accepted_now, delivered_now) = self._samples[0], self._samples[-1]
+        seconds = max(last_at - first_at, 1.0)
+        why = self._readiness.unready()
+        most_owed = nlargest(ENDPOINTS_MAX, rows, key=lambda row: (row.pending, row.dead, -row.number))
+        return json_answer(
+            Status(
+                version=__version__,
+                ready=why is None,
+                why_not_ready=why,
+                uptime_s=round(self._clock.monotonic() - self._began, 3),
+                accepted=accepted_now,
+                delivered=delivered_now,
+                accepted_per_s=round((accepted_now - accepted) / seconds, 2),
+                delivered_per_s=round((delivered_now - delivered) / seconds, 2),
+                in_flight=self._traffic.in_flight,
+                backlog=sum(row.pending for row in rows),
+                dead=sum(row.dead for row in rows),
+                unrouted=odd.get("unrouted", 0),
+                quarantined=odd.get("quarantined", 0),
+                oldest_pending_at=time_text(
+                    min((row.oldest_pending_at for row in rows if row.oldest_pending_at is not None), default=None)
+                ),
+                held_for_removed=sum(row.pending for row in every) - sum(row.pending for row in rows),
+                endpoints=[self._endpoint(row) for row in most_owed],
+                more_endpoints=len(rows) - len(most_owed),
+            )
+        )
+
+    def _endpoint(self, row: EndpointRow) -> EndpointView:
+        return endpoint_view(row, self._traffic.view(row.name), self._registry.mistakes.get(row.name))
+
+    async def metrics(self, _request: web.Request) -> web.Response:
+        self._numbers.backlog(await self._store.endpoints(removed=True), self._clock.now_ms())
+        return web.Response(body=self._numbers.text(), headers={"Content-Type": "text/plain; version=0.0.4"})

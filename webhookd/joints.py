@@ -1,0 +1,76 @@
+"""What the daemon hands from one room to another that does not know it."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from webhookd.admin.answers import Mistake, MistakesError
+from webhookd.admin.endpoints import Ping
+from webhookd.admin.registry import Read, Scout
+from webhookd.config.endpoints import endpoint_spec
+from webhookd.config.mistake import ConfigError
+from webhookd.config.model import Config, EndpointSettings
+from webhookd.core.delivery import Due, Outcome
+from webhookd.core.endpoint import Endpoint, EndpointSpec
+from webhookd.core.event import OPERATIONAL, Event
+from webhookd.core.url import parse_url
+from webhookd.deliver.guard import BlockedAddressError, Guard
+from webhookd.deliver.resolve import Resolver, UnknownNameError
+from webhookd.evidence.keeper import Keeper, UnavailableError
+from webhookd.providers.provider import Request
+from webhookd.receive.intake import EvidenceUnavailableError
+
+
+def evidence(keeper: Keeper) -> Callable[[Request], Awaitable[bytes]]:
+    async def get(request: Request) -> bytes:
+        try:
+            return await keeper.get(request)
+        except UnavailableError as error:
+            raise EvidenceUnavailableError(str(error)) from None
+
+    return get
+
+
+def reader(config: Config) -> Read:
+    """Reads what a client asks for by the rules, and with the defaults, of this configuration."""
+    known = set(EndpointSettings.__struct_fields__)
+
+    def read(name: str, settings: Mapping[str, Any]) -> EndpointSpec:
+        given = {field: value for field, value in settings.items() if value is not None or field not in known}
+        try:
+            return endpoint_spec(name, given, config)
+        except ConfigError as error:
+            found = [mistake.partition(": ") for mistake in error.mistakes]
+            raise MistakesError([Mistake(field, reason) for field, _, reason in found]) from None
+
+    return read
+
+
+def scout(resolver: Resolver, guard: Guard) -> Scout:
+    """Judges by every address that a name has: with one that is closed, attempts would fail now and then."""
+
+    async def look(spec: EndpointSpec) -> str | None:
+        url = parse_url(spec.url)
+        try:
+            found = await resolver.resolve(url.host, url.port)
+        except UnknownNameError:
+            return None
+        try:
+            for *_, address in found:
+                guard.check(address[0], url.port, plain_http=url.scheme == "http" and not spec.allow_http)
+        except BlockedAddressError as error:
+            return f"deliveries may not go there: {error}"
+        return None
+
+    return look
+
+
+def pinger(
+    attempt: Callable[[Endpoint, Due], Awaitable[Outcome]], notice: Callable[[str, Mapping[str, object]], Event]
+) -> Ping:
+    """An attempt with an event that goes into no log."""
+
+    async def ping(endpoint: Endpoint) -> Outcome:
+        event = notice(f"{OPERATIONAL}.ping", {"endpoint": endpoint.spec.name})
+        return await attempt(endpoint, Due(endpoint.number, event, event.received_at))
+
+    return ping
