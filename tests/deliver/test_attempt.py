@@ -15,6 +15,7 @@ from tests.making import event, spec
 from webhookd.clock import SystemClock
 from webhookd.core.delivery import RESPONSE_BYTES_MAX, Due, Outcome
 from webhookd.core.endpoint import Endpoint, EndpointKey
+from webhookd.core.event import Event
 from webhookd.core.signature import signing_key
 from webhookd.deliver.courier import Courier
 from webhookd.deliver.guard import Guard
@@ -24,6 +25,10 @@ SECRET = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"
 KEYS = (EndpointKey(signing_key(SECRET)),)
 LOOPBACK = [ip_network("127.0.0.0/8"), ip_network("::1/128")]
 Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+def unsigned(event: Event, now_s: int) -> None:
+    """No source can sign."""
 
 
 class Counted:
@@ -75,7 +80,7 @@ async def attempt(
     transport = HttpTransport(guard or Guard(LOOPBACK))
     counted = Counted()
     try:
-        courier = Courier(transport, SystemClock(), counted, timeout_s=timeout_s)
+        courier = Courier(transport, SystemClock(), counted, unsigned, timeout_s=timeout_s)
         outcome = await courier.attempt(
             Endpoint(1, spec(url=url, **fields), KEYS, "active", "config"), due or Due(1, event(), 0)
         )
@@ -230,6 +235,6 @@ async def test_a_fault_of_our_own_is_an_outcome_and_not_a_crash():
         async def post(self, *_: Any, **__: Any) -> Any:
             raise RuntimeError("a mistake of ours")
 
-    courier = Courier(Faulty(), SystemClock(), Counted(), timeout_s=1)
+    courier = Courier(Faulty(), SystemClock(), Counted(), unsigned, timeout_s=1)
     endpoint = Endpoint(1, spec(), KEYS, "active", "config")
     assert (await courier.attempt(endpoint, Due(1, event(), 0))).error == "internal"

@@ -1,5 +1,6 @@
 """One attempt to one endpoint: sign, post, and say what was found. Never touches the store."""
 
+from collections.abc import Callable, Mapping
 from typing import Protocol
 from urllib.parse import quote
 
@@ -9,11 +10,20 @@ from webhookd import __version__
 from webhookd.clock import Clock
 from webhookd.core.delivery import Due, Outcome
 from webhookd.core.endpoint import Endpoint
+from webhookd.core.event import OPERATIONAL, Event
 from webhookd.core.retry import parse_retry_after
 from webhookd.deliver.transport import Target, Transport, TransportError
 
 _USER_AGENT = f"webhookd/{__version__}"
 _log = structlog.get_logger("webhookd.deliver")
+
+SignAgain = Callable[[Event, int], Mapping[str, str] | None]
+"""The headers that make an application's check of the provider's signature pass at this Unix second; None: nobody can
+sign, for the source has left the configuration, or was given to another provider."""
+
+
+class UnsignedError(Exception):
+    """The endpoint wants the provider's signature, and it cannot be had."""
 
 
 class Meter(Protocol):
@@ -23,10 +33,13 @@ class Meter(Protocol):
 
 
 class Courier:
-    def __init__(self, transport: Transport, clock: Clock, meter: Meter, *, timeout_s: float) -> None:
+    def __init__(
+        self, transport: Transport, clock: Clock, meter: Meter, sign_again: SignAgain, *, timeout_s: float
+    ) -> None:
         self._transport = transport
         self._clock = clock
         self._meter = meter
+        self._sign_again = sign_again
         self._timeout_s = timeout_s
 
     async def attempt(self, endpoint: Endpoint, due: Due) -> Outcome:
@@ -37,12 +50,14 @@ class Courier:
         try:
             response = await self._transport.post(
                 Target(spec.url, spec.allow_http, spec.tls),
-                headers(endpoint, due, started_at),
+                headers(endpoint, due, started_at, self._sign_again),
                 due.event.body,
                 timeout_s=self._timeout_s,
             )
         except TransportError as failure:
             error = failure.word
+        except UnsignedError:
+            error = "unsigned"
         except Exception as failure:  # noqa: BLE001
             error = "internal"
             _log.error("attempt_failed_inside", delivery_id=due.key.id, kind=type(failure).__name__)
@@ -56,16 +71,19 @@ class Courier:
         return Outcome(started_at, round(seconds * 1_000), status, error, body, retry_after_ms)
 
 
-def headers(endpoint: Endpoint, due: Due, now_ms: int) -> dict[str, str]:
-    """What every attempt carries. Only timestamp, signature and the attempt's number differ between attempts."""
+def headers(endpoint: Endpoint, due: Due, now_ms: int, sign_again: SignAgain) -> dict[str, str]:
+    """What every attempt carries. Only timestamp, signature and the attempt's number differ between attempts.
+
+    Ours come after the endpoint's own and the provider's last: an application that checks those is to find them.
+    Raises UnsignedError.
+    """
     event = due.event
     event_id = event.id
-    carried = {
+    carried = {name.lower(): value.reveal() for name, value in endpoint.spec.headers}
+    carried |= {
         "content-type": event.content_type,
         "user-agent": _USER_AGENT,
         "webhook-id": event_id,
-        "webhook-timestamp": str(now_ms // 1_000),
-        "webhook-signature": endpoint.signature(event_id, now_ms, event.body),
         "idempotency-key": event_id,
         "webhookd-source": event.source,
         "webhookd-provider": event.provider,
@@ -75,6 +93,13 @@ def headers(endpoint: Endpoint, due: Due, now_ms: int) -> dict[str, str]:
     }
     if due.replay:
         carried["webhookd-replay"] = "true"
+    if endpoint.spec.signature == "provider" and event.source != OPERATIONAL:
+        if (signed := sign_again(event, now_ms // 1_000)) is None:
+            raise UnsignedError
+        carried |= {name.lower(): value for name, value in signed.items()}
+    else:
+        carried["webhook-timestamp"] = str(now_ms // 1_000)
+        carried["webhook-signature"] = endpoint.signature(event_id, now_ms, event.body)
     return carried
 
 

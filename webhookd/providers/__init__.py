@@ -46,9 +46,9 @@ def sign_again(sources: Mapping[str, Provider], event: Event, now_s: int) -> dic
 
 def why_it_cannot_sign_again(provider: Provider) -> str | None:
     """What is wrong with its credentials for that, of whatever it is to sign; None when nothing is."""
-    complete = Hook(dict.fromkeys(provider.kept_headers, "1"), b"{}", 0)
+    whole = Hook(dict.fromkeys(provider.kept_headers, "1"), b"{}", 0)
     try:
-        provider.sign_again(complete, 0)
+        provider.sign_again(whole, 0)
     except CannotSignError as error:
         return str(error)
     return None

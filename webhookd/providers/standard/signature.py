@@ -75,7 +75,7 @@ class StandardSignature:
 
     def _headers(self, prefix: str, message_id: str, now_s: int, body: bytes) -> dict[str, str]:
         if not self._keys:
-            raise CannotSignError("the source holds public keys only, which cannot sign; that takes a secret (whsec_…)")
+            raise CannotSignError("there are public keys only, which cannot sign: that takes a secret (whsec_…)")
         return {
             f"{prefix}-id": message_id,
             f"{prefix}-timestamp": str(now_s),
