@@ -35,6 +35,9 @@ CREATE TABLE event (
   sha256            BLOB    NOT NULL CHECK (length(sha256) = 32),
   size              INTEGER NOT NULL,
   body              BLOB,                 -- the provider's bytes; NULL once retention has taken them
+  priority          INTEGER NOT NULL GENERATED ALWAYS AS (  -- of its deliveries, least first
+    CASE WHEN kind IN ('dispute', 'downtime') THEN 0 WHEN kind IN ('account', 'fund_account') THEN 1 ELSE 2 END),
+  chain             TEXT GENERATED ALWAYS AS (provider || ' ' || payment_id),  -- in order, where that is asked for
   UNIQUE (source, provider_event_id)      -- what makes an event be in the log once
 ) STRICT;
 
@@ -101,6 +104,12 @@ CREATE TABLE route (
 
 CREATE INDEX route_endpoint ON route (endpoint);
 
+-- Which endpoints ask for an event as the routing table stands, whatever it was when the event came.
+CREATE VIEW wanted AS
+  SELECT e.key AS event, r.endpoint AS endpoint
+  FROM event AS e JOIN route AS r ON r.source IN (e.source, iif(e.source = 'webhookd', NULL, '*'))
+    AND iif(r.is_glob, e.type GLOB r.pattern, e.type = r.pattern);
+
 -- The outbox.
 CREATE TABLE delivery (
   event       INTEGER NOT NULL REFERENCES event,
@@ -147,13 +156,10 @@ CREATE TABLE attempt (
 CREATE TRIGGER event_is_owed AFTER INSERT ON event WHEN NEW.state = 'accepted'
 BEGIN
   INSERT INTO delivery (event, endpoint, due_at, created_at, priority, chain, held)
-    SELECT NEW.key, r.endpoint, NEW.received_at + r.first_wait_ms, NEW.received_at,
-           CASE WHEN NEW.kind IN ('dispute', 'downtime') THEN 0 WHEN NEW.kind IN ('account', 'fund_account') THEN 1
-                ELSE 2 END,
-           iif(r.is_ordered, NEW.provider || ' ' || NEW.payment_id, NULL),
-           r.is_ordered AND NEW.payment_id IS NOT NULL AND EXISTS (
-             SELECT 1 FROM delivery AS d WHERE d.endpoint = r.endpoint AND d.state = 'pending'
-               AND d.chain = NEW.provider || ' ' || NEW.payment_id)
+    SELECT NEW.key, r.endpoint, NEW.received_at + r.first_wait_ms, NEW.received_at, NEW.priority,
+           iif(r.is_ordered, NEW.chain, NULL),
+           r.is_ordered AND EXISTS (
+             SELECT 1 FROM delivery AS d WHERE d.endpoint = r.endpoint AND d.state = 'pending' AND d.chain = NEW.chain)
     FROM (
       SELECT endpoint, first_wait_ms, is_ordered FROM route
         WHERE source IN (NEW.source, iif(NEW.source = 'webhookd', NULL, '*')) AND is_glob = 0 AND pattern = NEW.type
@@ -166,9 +172,48 @@ BEGIN
     WHERE key = NEW.key AND NOT EXISTS (SELECT 1 FROM delivery WHERE event = NEW.key);
 END;
 
--- The next of a chain may go once none before it is pending: after success, and after it was given up, too.
+-- What a person asked to have replayed, worked off from the log's beginning to `last_event`, some deliveries at a time.
+CREATE TABLE replay (
+  number         INTEGER PRIMARY KEY AUTOINCREMENT,
+  selection      TEXT    NOT NULL,             -- JSON: what was asked for
+  chosen         TEXT,                         -- JSON: [[event, endpoint], …] in order, where it was asked for by id
+  per_s          REAL    CHECK (per_s > 0),    -- deliveries made due in a second; NULL: as fast as they are found
+  state          TEXT    NOT NULL DEFAULT 'running' CHECK (state IN ('running', 'done', 'cancelled')),
+  next_event     INTEGER NOT NULL,             -- how far it is: all before this delivery has been looked at
+  next_endpoint  INTEGER NOT NULL DEFAULT 0,
+  last_event     INTEGER NOT NULL,
+  total          INTEGER NOT NULL,             -- deliveries that were found when it was asked for
+  total_is_exact INTEGER NOT NULL CHECK (total_is_exact IN (0, 1)),  -- 0: there were more
+  replayed       INTEGER NOT NULL DEFAULT 0,   -- deliveries made due by it
+  created_at     INTEGER NOT NULL,
+  ended_at       INTEGER,
+  CHECK ((state = 'running') = (ended_at IS NULL))
+) STRICT;
+
+CREATE INDEX replay_running ON replay (number) WHERE state = 'running';
+
+-- What is settled and replayed is owed again, from the first wait of the schedule on; what was never owed to the endpoint
+-- is from now on; what is pending anyway is due at once. In a chain it goes when what is pending of it has gone.
+CREATE VIEW replayed AS SELECT event, endpoint, due_at FROM delivery;
+CREATE TRIGGER delivery_is_replayed INSTEAD OF INSERT ON replayed
+BEGIN
+  UPDATE delivery SET due_at = min(due_at, NEW.due_at)
+    WHERE event = NEW.event AND endpoint = NEW.endpoint AND state = 'pending';
+  INSERT INTO delivery (event, endpoint, due_at, created_at, replay, priority, chain, held)
+    SELECT NEW.event, NEW.endpoint, NEW.due_at, NEW.due_at, 1, e.priority, e.chain, EXISTS (
+             SELECT 1 FROM delivery AS d WHERE d.endpoint = NEW.endpoint AND d.state = 'pending' AND d.chain = e.chain)
+    FROM (SELECT priority, iif((SELECT max(is_ordered) FROM route WHERE endpoint = NEW.endpoint), chain, NULL) AS chain
+          FROM event WHERE key = NEW.event) AS e
+    WHERE true
+  ON CONFLICT DO UPDATE SET state = 'pending', due_at = excluded.due_at, step = 1, replay = 1, settled_at = NULL,
+                            chain = excluded.chain, held = excluded.held
+    WHERE state <> 'pending';
+  UPDATE event SET state = 'accepted' WHERE key = NEW.event AND state = 'unrouted';
+END;
+
+-- The next of a chain may go once the one that went is no longer pending: after success, and after it was given up, too.
 CREATE TRIGGER chain_goes_on AFTER UPDATE OF state ON delivery
-WHEN OLD.state = 'pending' AND NEW.state <> 'pending' AND NEW.chain IS NOT NULL
+WHEN OLD.state = 'pending' AND OLD.held = 0 AND NEW.state <> 'pending' AND NEW.chain IS NOT NULL
 BEGIN
   UPDATE delivery SET held = 0
     WHERE endpoint = NEW.endpoint AND held = 1 AND event = (
@@ -179,7 +224,8 @@ END;
 CREATE TRIGGER attempt_settles AFTER INSERT ON attempt
 BEGIN
   UPDATE delivery
-    SET state = NEW.state, due_at = NEW.due_at, step = NEW.step, attempts = NEW.number, held = 0,
+    SET state = NEW.state, due_at = NEW.due_at, step = NEW.step, attempts = NEW.number,
+        held = iif(NEW.state = 'pending', held, 0),
         last_status = NEW.status, last_error = NEW.error,
         settled_at = CASE NEW.state WHEN 'pending' THEN NULL ELSE NEW.started_at + NEW.duration_ms END
     WHERE event = NEW.event AND endpoint = NEW.endpoint AND state = 'pending';

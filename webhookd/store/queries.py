@@ -1,4 +1,4 @@
-"""SQL by name: the queries of `sqlite.sql` and `ledger.sql`, `schema.sql`, and inserts of as many rows as there are."""
+"""SQL by name: the queries of `sqlite.sql` and the like, `schema.sql`, and inserts of as many rows as there are."""
 
 from collections.abc import Mapping
 from functools import cache
@@ -46,6 +46,7 @@ def _file(name: str) -> Mapping[str, str]:
 
 
 SQL = {**_file("sqlite.sql"), **_file("ledger.sql")}
+REPLAY = _file("replay.sql")
 AUDIT = _file("audit.sql")
 """What runs beside the log, on a connection of `open_beside`: `main` is the recount, `log` what is kept."""
 

@@ -32,6 +32,7 @@ from webhookd.store.protocol import (
 )
 from webhookd.store.queries import SQL
 from webhookd.store.recount import Recount, Reread
+from webhookd.store.replay import SqliteReplays
 from webhookd.store.seal import Seal, seal_anew
 
 QUEUE_WRITES_MAX = 4096
@@ -224,6 +225,10 @@ class SqliteStore:
     def ledger(self) -> LedgerReader:
         """Reads what the triggers write."""
         return LedgerReader(self._history_reader.read)
+
+    @property
+    def replays(self) -> SqliteReplays:
+        return SqliteReplays(self._history_reader, self._change)
 
     async def odd_events(self) -> Mapping[str, int]:
         return dict(await self._history_reader.read(SQL["odd_events"]))

@@ -1,0 +1,145 @@
+"""What a selection means in the log: ids one by one, all else a stretch of the log at a time; no read is a long one."""
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+
+from webhookd.core.identifier import UnknownIdError, key_floor, parse_delivery_id, parse_event_id
+from webhookd.store.connection import SerialConnection
+from webhookd.store.queries import REPLAY
+from webhookd.store.replay_protocol import Selection, SelectionError
+
+LOOKS = 2_000
+"""Rows of the log, or of an index, that one read looks through."""
+_KEY_MAX = 2**63 - 1
+
+
+class Pair(NamedTuple):
+    """A delivery, or one that may come to be."""
+
+    event: int
+    endpoint: int
+
+
+class Scope(NamedTuple):
+    """A selection, and how much of it is left."""
+
+    selection: Selection
+    chosen: Sequence[Pair] | None
+    """In order; None where nothing was asked for by id."""
+    begin: Pair
+    """All before it have been looked at."""
+    last_event: int
+
+
+class Page(NamedTuple):
+    pairs: Sequence[Pair]
+    """In order."""
+    then: Pair
+    """Where the next page begins."""
+    over: bool
+    """Whether there is no next page."""
+
+
+class Search:
+    """Only reads, and never for longer than connection.READ_SECONDS_MAX at a time."""
+
+    def __init__(self, reader: SerialConnection) -> None:
+        self._read = reader.read
+
+    async def scope(self, selection: Selection) -> Scope:
+        """All of it, up to the log's present end. Raises SelectionError."""
+        endpoint = await self._endpoint(selection.endpoint) if selection.endpoint is not None else None
+        if selection.ids:
+            pairs = {
+                pair
+                for place, public_id in enumerate(selection.ids)
+                for pair in await self._named(f"ids[{place}]", public_id, endpoint)
+            }
+            chosen = sorted(pairs)
+            return Scope(selection, chosen, chosen[0], chosen[-1].event)
+        until = _KEY_MAX if selection.until_ms is None else key_floor(selection.until_ms)
+        [(last_event,)] = await self._read(REPLAY["last_event"], (until,))
+        return Scope(selection, None, Pair(key_floor(selection.since_ms or 0), 0), last_event or 0)
+
+    async def page(self, scope: Scope, limit: int) -> Page:
+        """The next of its deliveries, at most so many; none is no sign that it is over."""
+        if scope.chosen is not None:
+            first = bisect_left(scope.chosen, scope.begin)
+            pairs = scope.chosen[first : first + limit]
+            return _page(pairs, limit, scope.last_event, over=True)
+        through, search = _how(scope.selection)
+        given: dict[str, Any] = {
+            **msgspec.structs.asdict(scope.selection),
+            "next_event": scope.begin.event,
+            "next_endpoint": scope.begin.endpoint,
+            "last_event": scope.last_event,
+            "looks": LOOKS,
+            "limit": limit,
+        }
+        [(until, looked)] = await self._read(REPLAY[through], given)
+        pairs = [Pair(*row) for row in await self._read(REPLAY[search], {**given, "until": until})]
+        return _page(pairs, limit, until or scope.last_event, over=looked < LOOKS)
+
+    async def _endpoint(self, name: str) -> int:
+        rows = await self._read(REPLAY["endpoint_named"], (name,))
+        if not rows:
+            raise SelectionError("endpoint: there is none of this name")
+        [(number, why)] = rows
+        if why == "removed":
+            raise SelectionError("endpoint: it was removed, and nothing is delivered to it")
+        return int(number)
+
+    async def _named(self, place: str, public_id: str, endpoint: int | None) -> list[Pair]:
+        """The deliveries that an id means."""
+        try:
+            if public_id.startswith("dlv_"):
+                return [await self._delivery(place, Pair(*parse_delivery_id(public_id)), endpoint)]
+            key, salt = parse_event_id(public_id)
+        except UnknownIdError:
+            raise SelectionError(f"{place} is neither an event's id, evt_…, nor a delivery's, dlv_…") from None
+        await self._check_bytes(place, key, salt)
+        if endpoint is not None:
+            return [Pair(key, endpoint)]
+        rows = await self._read(REPLAY["owed_to"], (key,)) or await self._read(REPLAY["wanted_by"], (key,))
+        if not rows:
+            raise SelectionError(f"{place}: it is owed to nobody, and nobody asks for it now; say which endpoint")
+        return [Pair(key, number) for (number,) in rows]
+
+    async def _delivery(self, place: str, pair: Pair, endpoint: int | None) -> Pair:
+        rows = await self._read(REPLAY["delivery_in_service"], pair)
+        if not rows:
+            raise SelectionError(f"{place}: there is no such delivery")
+        if endpoint not in (None, pair.endpoint):
+            raise SelectionError(f"{place} is a delivery to another endpoint")
+        if rows == [(0,)]:
+            raise SelectionError(f"{place}: its endpoint was removed, and nothing is delivered to it")
+        await self._check_bytes(place, pair.event, None)
+        return pair
+
+    async def _check_bytes(self, place: str, key: int, salt: int | None) -> None:
+        rows = await self._read(REPLAY["has_body"], (key, salt))
+        if not rows:
+            raise SelectionError(f"{place}: there is no such event")
+        if rows == [(0,)]:
+            raise SelectionError(f"{place}: the event's bytes are no longer kept")
+
+
+def _how(selection: Selection) -> tuple[str, str]:
+    """The queries that look through the log, or through an index where it holds all that is meant."""
+    if selection.state == "unrouted":
+        return "unrouted_until", "from_unrouted"
+    if selection.state in ("dead", "cancelled"):
+        return "given_up_until", "from_given_up"
+    if selection.state is None and selection.endpoint is not None:
+        return "log_until", "from_wanted"
+    return "log_until", "from_log"
+
+
+def _page(pairs: Sequence[Pair], limit: int, until: int, *, over: bool) -> Page:
+    """`over`: whether nothing is left beyond `until`."""
+    if len(pairs) == limit:
+        return Page(pairs, Pair(pairs[-1].event, pairs[-1].endpoint + 1), over=False)
+    return Page(pairs, Pair(until + 1, 0), over)
