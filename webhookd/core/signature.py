@@ -106,10 +106,6 @@ def new_secret(random_bytes: bytes, kind: SecretKind = "hmac") -> str:
     return (PREFIX_PRIVATE if kind == "ed25519" else PREFIX_SYMMETRIC) + _text(random_bytes)
 
 
-def kind_of(secret: str) -> SecretKind:
-    return "ed25519" if secret.startswith(PREFIX_PRIVATE) else "hmac"
-
-
 def signed_content(message_id: str, timestamp: str, body: bytes) -> bytes:
     return b"%b.%b.%b" % (message_id.encode(), timestamp.encode(), body)
 
