@@ -119,7 +119,7 @@ def _endpoint(
     """As it stands, with the secrets that it has, or the generated one as its first."""
     [(number, state, why, managed_by, *health)] = connection.execute(SQL["endpoint_state"], (spec.name,)).fetchall()
     if spec.secret is not None:
-        keys = [EndpointKey(signing_key(secret.reveal())) for secret in (spec.secret, *spec.old_secrets)]
+        keys = [EndpointKey(signing_key(spec.secret.reveal()))]
     else:
         if generated is not None and not connection.execute(SQL["secrets"], (number, now_ms)).fetchall():
             _add_secret(connection, seal, number, generated, now_ms)
@@ -127,6 +127,7 @@ def _endpoint(
             EndpointKey(signing_key(seal.open(sealed, secret_of(number, created_at))), until_ms)
             for created_at, until_ms, sealed in connection.execute(SQL["secrets"], (number, now_ms)).fetchall()
         ]
+    keys += [EndpointKey(signing_key(secret.reveal())) for secret in spec.old_secrets]
     return Endpoint(number, spec, tuple(keys), state, managed_by, why, Health(*health))
 
 
