@@ -68,9 +68,7 @@ class World:
         """The one before is no more: it fires no timer and starts nothing."""
         if self.dispatcher is not None:
             self.dispatcher._stopping = True
-            for lane in self.dispatcher._lanes.values():
-                if lane.alarm is not None:
-                    lane.alarm.cancel()
+            self.dispatcher._alarms.stop()
 
     async def serve(self, *specs: EndpointSpec) -> None:
         self.endpoints = list(await self.store.adopt(specs, self.clock.now_ms()))

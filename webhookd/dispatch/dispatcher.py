@@ -8,16 +8,15 @@ disk alone says what is owed.
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from functools import partial
 
 import msgspec
 
 from webhookd.clock import Clock
-from webhookd.core.breaker import BreakerState
 from webhookd.core.delivery import Due, Outcome, Settlement, settle
 from webhookd.core.endpoint import Endpoint, EndpointState, Why
 from webhookd.core.event import Event
-from webhookd.dispatch.lane import Lane
+from webhookd.dispatch.alarms import Alarms
+from webhookd.dispatch.lane import Lane, LaneView
 from webhookd.dispatch.report import Meter, Report
 from webhookd.dispatch.turns import Turns
 from webhookd.store.protocol import Outbox, StoreBrokenError, StoreUnavailableError
@@ -29,20 +28,6 @@ HELD_BYTES_MAX = 64 * 2**20
 REFILL_BYTES_MAX = 2**20
 """Bodies that one look on disk may bring; a single larger one comes alone."""
 STORE_RETRY_MS = 500
-ALARM_S_MAX = 30.0
-"""The longest sleep, so that a step of the wall clock is noticed."""
-
-
-class LaneView(msgspec.Struct, frozen=True):
-    """What can be told of an endpoint from memory."""
-
-    in_flight: int
-    limit: int
-    """How many may be under way now: what it was asked for, or less while it recovers."""
-    breaker: BreakerState
-    retry_at: int | None
-    """When an open breaker lets the next probe through, Unix milliseconds."""
-    failing_since: int | None
 
 
 class Dispatcher:
@@ -76,6 +61,7 @@ class Dispatcher:
         self._in_flight = 0
         self._unsettled = 0
         self._held_bytes = 0
+        self._alarms = Alarms(clock, self._on_alarm)
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = False
 
@@ -88,10 +74,7 @@ class Dispatcher:
 
     def view(self, name: str) -> LaneView | None:
         """How one endpoint is doing; None when nothing is delivered to such a one."""
-        if (lane := self._lane_of(name)) is None:
-            return None
-        gate, health = lane.gate, lane.gate.breaker.health
-        return LaneView(lane.in_flight, gate.pace.limit, gate.state, health.retry_at, health.failing_since)
+        return lane.view if (lane := self._lane_of(name)) is not None else None
 
     def serve(self, endpoints: Iterable[Endpoint]) -> None:
         """Deliver to exactly these from now on. What is pending for a new one is looked for on disk at once."""
@@ -152,9 +135,7 @@ class Dispatcher:
     async def stop(self, grace_s: float) -> None:
         """Start nothing more, and wait for what is under way. What does not end in time is cut, and due again later."""
         self._stopping = True
-        for lane in self._lanes.values():
-            if lane.alarm is not None:
-                lane.alarm.cancel()
+        self._alarms.stop()
         if self._tasks:
             _, late = await asyncio.wait(self._tasks, timeout=grace_s)
             for task in late:
@@ -195,7 +176,7 @@ class Dispatcher:
         if lane.wake_at is not None:
             wait_ms = lane.wake_at - self._clock.now_ms()
             if wait_ms > 0:
-                self._set_alarm(lane, wait_ms)
+                self._alarms.set(lane, wait_ms)
             else:
                 lane.wake_at = None
                 lane.miss()
@@ -211,7 +192,7 @@ class Dispatcher:
         if wait is None:
             return  # the end of an attempt, or a person, will have us look again
         if wait > 0:
-            self._set_alarm(lane, wait)
+            self._alarms.set(lane, wait)
         elif priority is not None:
             self._turns.queue(lane, priority)
 
@@ -312,19 +293,7 @@ class Dispatcher:
         self._look(lane)
         self._pump()
 
-    def _set_alarm(self, lane: Lane, wait_ms: float) -> None:
-        """Look at the lane again then, or sooner."""
-        delay_s = min(max(wait_ms, 0) / 1_000, ALARM_S_MAX)
-        at = self._clock.monotonic() + delay_s
-        if lane.alarm is not None:
-            if lane.alarm_at <= at:
-                return
-            lane.alarm.cancel()
-        lane.alarm_at = at
-        lane.alarm = self._clock.call_later(delay_s, partial(self._on_alarm, lane))
-
     def _on_alarm(self, lane: Lane) -> None:
-        lane.alarm = None
         self._look(lane)
         self._pump()
 

@@ -9,8 +9,8 @@ from collections import deque
 
 import msgspec
 
-from webhookd.clock import Clock, Timer
-from webhookd.core.breaker import Health
+from webhookd.clock import Clock
+from webhookd.core.breaker import BreakerState, Health
 from webhookd.core.delivery import PRIORITIES, Aftermath, DeliveryKey, Due, Priority
 from webhookd.core.endpoint import Endpoint, EndpointState, Why
 from webhookd.core.event import Event
@@ -21,6 +21,18 @@ WINDOW = 64
 """Deliveries of one priority; of an endpoint whose breaker is not closed only the next one is held."""
 
 
+class LaneView(msgspec.Struct, frozen=True):
+    """What can be told of an endpoint from memory."""
+
+    in_flight: int
+    limit: int
+    """How many may be under way now: what it was asked for, or less while it recovers."""
+    breaker: BreakerState
+    retry_at: int | None
+    """When an open breaker lets the next probe through, Unix milliseconds."""
+    failing_since: int | None
+
+
 class Lane:
     def __init__(self, endpoint: Endpoint, clock: Clock) -> None:
         self.endpoint = endpoint
@@ -28,9 +40,6 @@ class Lane:
         self.in_flight = 0
         self.wake_at: int | None = None
         """When to look on disk next, Unix milliseconds; None when nothing is pending there."""
-        self.alarm: Timer | None = None
-        self.alarm_at = 0.0
-        """What the alarm is set for, while there is one, in seconds of the clock that never steps back."""
         self.refilling = False
         self.turn: Priority | None = None
         """Among which the lane waits for its turn."""
@@ -171,6 +180,11 @@ class Lane:
         self.gate.adapt(endpoint.spec)
 
     # --- How the endpoint is
+
+    @property
+    def view(self) -> LaneView:
+        health = self.gate.breaker.health
+        return LaneView(self.in_flight, self.gate.pace.limit, self.gate.state, health.retry_at, health.failing_since)
 
     def has_failed_for_too_long(self, now_ms: int) -> bool:
         since, longest_ms = self.gate.breaker.health.failing_since, self.endpoint.spec.disable_after_ms
