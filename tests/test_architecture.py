@@ -22,7 +22,7 @@ MAY_IMPORT = {
     "evidence": {"core", "clock", "private_file", "providers.provider"},
     "dispatch": {"core", "clock", "store.protocol"},
     "admin": {"core", "clock", "private_file", "store.protocol", "store.endpoint_protocol"},
-    "observe": {"store.endpoint_protocol"},
+    "observe": {"core", "store.endpoint_protocol"},
     "config": {"core", "providers"},
     "sandbox": {"core", "private_file", "providers", "config"},
 }

@@ -129,8 +129,8 @@ class Daemon:
         guard.own_ports = frozenset({config.server.listen.port, config.server.admin_listen.port})
         transport = HttpTransport(guard, config.proxy)
         sign = partial(sign_again, self._providers)
-        courier = Courier(transport, self._clock, self._metrics, sign, timeout_s=config.delivery.timeout / 1_000)
-        attempt: Attempt = courier.attempt
+        courier = partial(Courier, transport, self._clock, sign_again=sign, timeout_s=config.delivery.timeout / 1_000)
+        attempt: Attempt = courier(self._metrics).attempt
         log = store
         if self._seams is not None:
             log, attempt = self._seams.store(store), self._seams.attempt(attempt)
@@ -158,12 +158,12 @@ class Daemon:
             body_bytes_max=config.server.max_body,
             unready=self._health.unready,
         )
-        registry = Registry(store, dispatcher, self._clock, joints.scout(Resolver(), guard))
+        registry = Registry(store, dispatcher, self._clock, joints.scout(Resolver(), guard, config.proxy))
         self._routes, self._registry, self._store = routes, registry, store
         await self._apply(config, strict=False)
 
         sockets = listen_sockets()
-        ping = joints.pinger(courier.attempt, notice)
+        ping = joints.pinger(courier, notice)
         endpoints = EndpointsApi(store, registry, dispatcher, self._clock, ping)
         status = StatusApi(store, self._clock, self._metrics, self._health, dispatcher, registry)
         rebuild = LedgerRebuild(partial(store.rebuild_ledger, reread))

@@ -12,7 +12,9 @@ from webhookd.config.model import Config, EndpointSettings
 from webhookd.core.delivery import Due, Outcome
 from webhookd.core.endpoint import Endpoint, EndpointSpec
 from webhookd.core.event import OPERATIONAL, Event
+from webhookd.core.proxy import Proxy
 from webhookd.core.url import parse_url
+from webhookd.deliver.courier import Courier, Meter
 from webhookd.deliver.guard import BlockedAddressError, Guard
 from webhookd.deliver.resolve import Resolver, UnknownNameError
 from webhookd.evidence.keeper import Keeper, UnavailableError
@@ -45,11 +47,16 @@ def reader(config: Config) -> Read:
     return read
 
 
-def scout(resolver: Resolver, guard: Guard) -> Scout:
-    """Judges by every address that a name has: with one that is closed, attempts would fail now and then."""
+def scout(resolver: Resolver, guard: Guard, proxy: Proxy | None) -> Scout:
+    """Judges by every address that a name has: with one that is closed, attempts would fail now and then.
+
+    Where a proxy does the dialling, it has another resolver and its own judgement.
+    """
 
     async def look(spec: EndpointSpec) -> str | None:
         url = parse_url(spec.url)
+        if proxy is not None:
+            return None
         try:
             found = await resolver.resolve(url.host, url.port)
         except UnknownNameError:
@@ -64,10 +71,14 @@ def scout(resolver: Resolver, guard: Guard) -> Scout:
     return look
 
 
-def pinger(
-    attempt: Callable[[Endpoint, Due], Awaitable[Outcome]], notice: Callable[[str, Mapping[str, object]], Event]
-) -> Ping:
-    """An attempt with an event that goes into no log."""
+class _Uncounted:
+    def attempt(self, endpoint: str, result: str, seconds: float) -> None:
+        """Alarms are set on the attempts of deliveries."""
+
+
+def pinger(courier: Callable[[Meter], Courier], notice: Callable[[str, Mapping[str, object]], Event]) -> Ping:
+    """An attempt with an event that goes into no log. `courier` makes one that counts in this."""
+    attempt = courier(_Uncounted()).attempt
 
     async def ping(endpoint: Endpoint) -> Outcome:
         event = notice(f"{OPERATIONAL}.ping", {"endpoint": endpoint.spec.name})

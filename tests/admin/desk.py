@@ -3,9 +3,11 @@
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from io import BytesIO
 from typing import Any
 
 import aiohttp
+import yarl
 
 from tests.running import PATIENCE_S, RunningDaemon
 
@@ -33,11 +35,15 @@ class Desk:
         self._running, self._session = running, session
 
     async def ask(self, method: str, path: str, body: Any = None, **query: str) -> Answer:
-        data = body if isinstance(body, bytes) else json.dumps(body).encode() if body is not None else None
+        raw = body if isinstance(body, bytes) else json.dumps(body).encode() if body is not None else b""
         headers = {"Authorization": f"Bearer {self._running.token}"}
-        url = f"{self._running.admin}/api/v1{path}"
-        async with self._session.request(method, url, data=data, params=query, headers=headers) as response:
+        url = yarl.URL(f"{self._running.admin}/api/v1{path}", encoded=True).update_query(query)
+        async with self._session.request(method, url, data=BytesIO(raw), headers=headers) as response:
             return Answer(response.status, response.headers, await response.read())
+
+    async def metrics(self) -> str:
+        async with self._session.get(f"{self._running.admin}/metrics") as response:
+            return await response.text()
 
     async def get(self, path: str, **query: str) -> Any:
         return await self.done("GET", path, **query)

@@ -21,6 +21,7 @@ class Merchant:
     def __init__(self) -> None:
         self.got: list[Got] = []
         self.answer: Callable[[Got], int] = lambda _got: 200
+        self.text = b""
         self.before_answer: Callable[[], Awaitable[object]] | None = None
         self.port = 0
         self.secret = ENDPOINT_SECRET
@@ -42,7 +43,7 @@ class Merchant:
             self._news.notify_all()
         if self.before_answer is not None:
             await self.before_answer()
-        return web.Response(status=self.answer(got))
+        return web.Response(status=self.answer(got), body=self.text)
 
 
 @asynccontextmanager

@@ -70,14 +70,15 @@ class EndpointView(msgspec.Struct):
 
 def endpoint_view(row: EndpointRow, lane: LaneView | None, mistakes: Sequence[Mistake] | None = None) -> EndpointView:
     """`lane` is None when nothing is delivered to it."""
+    breaker, retry_at = (lane.breaker, lane.retry_at) if lane else (row.health.breaker, row.health.retry_at)
     return EndpointView(
         name=row.name,
         url=row.url,
         state="disabled" if mistakes else row.state,
         why="settings" if mistakes else row.why,
         managed_by=row.managed_by,
-        breaker=lane.breaker if lane else row.health.breaker,
-        retry_at=time_text(lane.retry_at if lane else row.health.retry_at),
+        breaker=breaker,
+        retry_at=time_text(retry_at) if breaker == "open" else None,
         failing_since=time_text(lane.failing_since if lane else row.health.failing_since),
         in_flight=lane.in_flight if lane else 0,
         in_flight_limit=lane.limit if lane else None,

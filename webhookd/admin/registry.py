@@ -179,6 +179,8 @@ class Registry:
         async with self._turn:
             if not await self._store.set_endpoint_state(name, state):
                 raise NotFoundError
+            # Also before going on: who has stood still begins anew, with nothing held against him.
+            self._traffic.set_state(name, "paused")
             self._traffic.set_state(name, state)
         _log.info("endpoint_paused" if state == "paused" else "endpoint_resumed", endpoint=name, by="the operator")
 

@@ -1,8 +1,9 @@
 """`/api/v1/status` and `/metrics`: is it well, how fast does it go, and what is waiting for whom."""
 
 from collections import deque
+from collections.abc import Sequence
 from heapq import nlargest
-from typing import Any, Protocol
+from typing import Protocol
 
 import msgspec
 from aiohttp import web
@@ -27,7 +28,7 @@ class Numbers(Protocol):
     accepted: int
     delivered_count: int
 
-    def backlog(self, rows: Any, now_ms: int) -> None: ...
+    def endpoints(self, rows: Sequence[EndpointRow], standing: Sequence[EndpointView], now_ms: int) -> None: ...
 
     def text(self) -> bytes: ...
 
@@ -132,5 +133,6 @@ class StatusApi:
         return endpoint_view(row, self._traffic.view(row.name), self._registry.mistakes.get(row.name))
 
     async def metrics(self, _request: web.Request) -> web.Response:
-        self._numbers.backlog(await self._store.endpoints(removed=True), self._clock.now_ms())
+        rows = await self._store.endpoints(removed=False)
+        self._numbers.endpoints(rows, [self._endpoint(row) for row in rows], self._clock.now_ms())
         return web.Response(body=self._numbers.text(), headers={"Content-Type": "text/plain; version=0.0.4"})

@@ -5,17 +5,36 @@ Counting is a dictionary's work and happens on every event; the library's types 
 
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from typing import Protocol
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from webhookd.core.breaker import BREAKER_STATES
+from webhookd.core.endpoint import ENDPOINT_STATES
 from webhookd.store.endpoint_protocol import EndpointRow
 
 FAST_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
 SLOW_S = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 3600, 86400)
+
+
+class Standing(Protocol):
+    """How an endpoint stands."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def state(self) -> str: ...
+
+    @property
+    def breaker(self) -> str: ...
+
+    @property
+    def in_flight(self) -> int: ...
 
 
 class _Tally:
@@ -73,7 +92,7 @@ class Metrics(Collector):
         self._commit = _Durations("webhookd_commit_seconds", "One group commit, fsync included.", FAST_S)
         self._attempt = _Durations("webhookd_attempt_seconds", "One attempt.", SLOW_S)
         self._to_delivered = _Durations("webhookd_hook_to_delivered_seconds", "From a hook to its delivery.", SLOW_S)
-        self._backlog: list[tuple[str, int, float]] = []
+        self._endpoints: tuple[Sequence[EndpointRow], Sequence[Standing], int] = ((), (), 0)
         self._registry = CollectorRegistry()
         self._registry.register(self)
         self.accepted = 0
@@ -114,11 +133,9 @@ class Metrics(Collector):
         self.delivered_count += 1
         self._to_delivered.observe(seconds_since_received)
 
-    def backlog(self, rows: Iterable[EndpointRow], now_ms: int) -> None:
-        """What was pending at that time, Unix milliseconds."""
-        self._backlog = [
-            (row.name, row.pending, max(0, now_ms - (row.oldest_pending_at or now_ms)) / 1_000) for row in rows
-        ]
+    def endpoints(self, rows: Sequence[EndpointRow], standing: Sequence[Standing], now_ms: int) -> None:
+        """What each was owed and how it stood at that time, Unix milliseconds."""
+        self._endpoints = rows, standing, now_ms
 
     def text(self) -> bytes:
         return generate_latest(self._registry)
@@ -129,11 +146,28 @@ class Metrics(Collector):
             yield tally.family()
         for durations in (self._ack, self._commit, self._attempt, self._to_delivered):
             yield durations.family()
-        pending = GaugeMetricFamily("webhookd_backlog", "Deliveries that are pending.", labels=("endpoint",))
-        oldest = GaugeMetricFamily(
-            "webhookd_oldest_pending_seconds", "Age of the oldest pending delivery.", labels=("endpoint",)
-        )
-        for endpoint, count, age_s in self._backlog:
-            pending.add_metric((endpoint,), count)
-            oldest.add_metric((endpoint,), age_s)
-        yield from (pending, oldest)
+        yield from self._gauges()
+
+    def _gauges(self) -> Iterator[Metric]:
+        rows, standing, now_ms = self._endpoints
+        pending = _gauge("webhookd_backlog", "Deliveries that are pending.")
+        dead = _gauge("webhookd_dead", "Deliveries that were given up.")
+        oldest = _gauge("webhookd_oldest_pending_seconds", "Age of the oldest pending delivery.")
+        for row in rows:
+            pending.add_metric((row.name,), row.pending)
+            dead.add_metric((row.name,), row.dead)
+            oldest.add_metric((row.name,), max(0, now_ms - (row.oldest_pending_at or now_ms)) / 1_000)
+        in_flight = _gauge("webhookd_in_flight", "Attempts under way.")
+        states = _gauge("webhookd_endpoint_state", "1 for the state that the endpoint is in.", "state")
+        breakers = _gauge("webhookd_breaker_state", "1 for the state that the endpoint's breaker is in.", "state")
+        for each in standing:
+            in_flight.add_metric((each.name,), each.in_flight)
+            for state in ENDPOINT_STATES:
+                states.add_metric((each.name, state), each.state == state)
+            for breaker in BREAKER_STATES:
+                breakers.add_metric((each.name, breaker), each.breaker == breaker)
+        yield from (pending, dead, oldest, in_flight, states, breakers)
+
+
+def _gauge(name: str, what: str, *labels: str) -> GaugeMetricFamily:
+    return GaugeMetricFamily(name, what, labels=("endpoint", *labels))
