@@ -147,8 +147,6 @@ def _host(text: str) -> str:
             return str(IPv6Address(text[1:-1]))
         host = ".".join(_label(label) for label in text.split("."))
         if _LIKE_A_NUMBER.fullmatch(host.rpartition(".")[2]):
-            if text != host:
-                raise UrlError("has an address with digits that are not ASCII")
             return str(IPv4Address(host))
     except UrlError:
         raise

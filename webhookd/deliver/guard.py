@@ -44,9 +44,10 @@ class Guard:
 
 
 def is_this_machine(address: Address) -> bool:
-    """Whether the address is one of this machine's, so that a connection to it would not leave it. Sends nothing."""
-    if address.is_loopback or address.is_unspecified:
-        return True
+    """Whether a connection to the address would not leave this machine. Sends nothing.
+
+    Where foreign addresses may be bound to (net.ipv4.ip_nonlocal_bind), every address is taken for one of ours.
+    """
     family = socket.AF_INET if address.version == 4 else socket.AF_INET6
     try:
         with socket.socket(family, socket.SOCK_DGRAM) as probe:
