@@ -129,7 +129,7 @@ class Daemon:
         guard.own_ports = frozenset({config.server.listen.port, config.server.admin_listen.port})
         transport = HttpTransport(guard, config.proxy)
         sign = partial(sign_again, self._providers)
-        courier = partial(Courier, transport, self._clock, sign_again=sign, timeout_s=config.delivery.timeout / 1_000)
+        courier = partial(Courier, transport, self._clock, sign_again=sign)
         attempt: Attempt = courier(self._metrics).attempt
         log = store
         if self._seams is not None:

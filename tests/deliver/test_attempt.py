@@ -74,13 +74,11 @@ def saying(answer: bytes) -> Answer:
     return say
 
 
-async def attempt(
-    url: str, due: Due | None = None, *, guard: Guard | None = None, timeout_s: float = 30, **fields: Any
-) -> Outcome:
+async def attempt(url: str, due: Due | None = None, *, guard: Guard | None = None, **fields: Any) -> Outcome:
     transport = HttpTransport(guard or Guard(LOOPBACK))
     counted = Counted()
     try:
-        courier = Courier(transport, SystemClock(), counted, unsigned, timeout_s=timeout_s)
+        courier = Courier(transport, SystemClock(), counted, unsigned)
         outcome = await courier.attempt(
             Endpoint(1, spec(url=url, **fields), KEYS, "active", "config"), due or Due(1, event(), 0)
         )
@@ -191,7 +189,7 @@ async def test_a_merchant_that_does_not_finish_costs_one_timeout(head: bytes):
         await reader.read()
 
     async with merchant(silent) as port:
-        assert (await attempt(f"http://127.0.0.1:{port}/", timeout_s=0.2)).error == "timeout"
+        assert (await attempt(f"http://127.0.0.1:{port}/", timeout_ms=200)).error == "timeout"
 
 
 async def test_nobody_there_is_a_failed_connection():
@@ -235,6 +233,6 @@ async def test_a_fault_of_our_own_is_an_outcome_and_not_a_crash():
         async def post(self, *_: Any, **__: Any) -> Any:
             raise RuntimeError("a mistake of ours")
 
-    courier = Courier(Faulty(), SystemClock(), Counted(), unsigned, timeout_s=1)
+    courier = Courier(Faulty(), SystemClock(), Counted(), unsigned)
     endpoint = Endpoint(1, spec(), KEYS, "active", "config")
     assert (await courier.attempt(endpoint, Due(1, event(), 0))).error == "internal"

@@ -17,7 +17,7 @@ import pytest
 
 from tests.deliver.test_attempt import KEYS, Counted, merchant, saying, unsigned
 from tests.making import event, spec
-from tests.running import PATIENCE_S, daemon
+from tests.running import daemon
 from webhookd import joints
 from webhookd.clock import SystemClock
 from webhookd.core.delivery import Due
@@ -83,7 +83,7 @@ def make_transport(guard: Guard, look_up: LookUp) -> HttpTransport:
 async def attempt(url: str, guard: Guard, look_up: LookUp = look_up, *, allow_http: bool = True) -> str:
     """The word for what came of it. http:// is allowed, so that it is not what stops a trick."""
     transport = make_transport(guard, look_up)
-    courier = Courier(transport, SystemClock(), Counted(), unsigned, timeout_s=PATIENCE_S)
+    courier = Courier(transport, SystemClock(), Counted(), unsigned)
     try:
         endpoint = Endpoint(1, spec(url=url, allow_http=allow_http), KEYS, "active", "config")
         outcome = await courier.attempt(endpoint, Due(1, event(), 0))

@@ -13,7 +13,7 @@ def fixed_at_start(config: Config) -> dict[str, object]:
         "server.max_body": server.max_body,
         "store.url": config.store.url,
         "store.key": (config.store.key, config.store.old_keys),
-        "delivery.timeout": delivery.timeout,
         "delivery.max_in_flight": delivery.max_in_flight,
         "delivery.allow_networks": delivery.allow_networks,
+        "delivery.proxy": delivery.proxy,
     }

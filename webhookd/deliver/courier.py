@@ -33,14 +33,11 @@ class Meter(Protocol):
 
 
 class Courier:
-    def __init__(
-        self, transport: Transport, clock: Clock, meter: Meter, sign_again: SignAgain, *, timeout_s: float
-    ) -> None:
+    def __init__(self, transport: Transport, clock: Clock, meter: Meter, sign_again: SignAgain) -> None:
         self._transport = transport
         self._clock = clock
         self._meter = meter
         self._sign_again = sign_again
-        self._timeout_s = timeout_s
 
     async def attempt(self, endpoint: Endpoint, due: Due) -> Outcome:
         """Never raises: a fault of ours is an outcome too ("internal"), so that one event cannot stop the others."""
@@ -52,7 +49,7 @@ class Courier:
                 Target(spec.url, spec.allow_http, spec.tls),
                 headers(endpoint, due, started_at, self._sign_again),
                 due.event.body,
-                timeout_s=self._timeout_s,
+                timeout_s=spec.timeout_ms / 1_000,
             )
         except TransportError as failure:
             error = failure.word
