@@ -1,13 +1,19 @@
 """Merchants on raw sockets, who do to a connection what a test tells them, and a transport that posts to them."""
 
 import asyncio
+import socket
 import ssl
+import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from ipaddress import ip_network
 from typing import Any, NamedTuple
 
+import trustme
+
 from tests.running import PATIENCE_S
+from webhookd.core.endpoint import ClientTls
+from webhookd.core.secret import Secret
 from webhookd.deliver.guard import Guard
 from webhookd.deliver.http_transport import HttpTransport
 from webhookd.deliver.transport import Response, Target, TransportError
@@ -46,7 +52,8 @@ class Peer:
             await self.writer.drain()
 
     def reset(self) -> None:
-        """Ends the connection with a reset."""
+        lingering = struct.pack("ii", 1, 0)
+        self.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, lingering)
         self.writer.transport.abort()
 
     async def hung_up(self) -> None:
@@ -176,8 +183,17 @@ async def word(ours: HttpTransport, where: Merchant | str, number: int = 1, **se
     return None
 
 
-def trusting(*authorities: Any) -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    for each in authorities:
-        each.configure_trust(context)
+def served_by(authority: trustme.CA, *names: str, **certificate: Any) -> ssl.SSLContext:
+    """What a merchant speaks TLS with."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert(*(names or ("localhost",)), **certificate).configure_cert(context)
     return context
+
+
+def trusting(authority: trustme.CA, certificate: trustme.LeafCert | None = None) -> ClientTls:
+    """What an endpoint's TLS is made with when its authority is private, and perhaps wants to know us."""
+    ca = authority.cert_pem.bytes()
+    if certificate is None:
+        return ClientTls(ca)
+    chain = b"".join(each.bytes() for each in certificate.cert_chain_pems)
+    return ClientTls(ca, chain, Secret(certificate.private_key_pem.bytes().decode()))

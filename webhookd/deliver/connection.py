@@ -33,6 +33,8 @@ class Keeper(Protocol):
 
 
 class Connection(asyncio.Protocol):
+    """The first answer is expected from the beginning: who is overloaded may say so to everybody he lets in."""
+
     def __init__(self, origin: Origin, connected: socket.socket, keeper: Keeper) -> None:
         self.origin = origin
         self.kept_until = 0.0
@@ -40,27 +42,26 @@ class Connection(asyncio.Protocol):
         self._socket = connected
         self._keeper = keeper
         self._loop = asyncio.get_running_loop()
-        self._reader = AnswerReader()
         self._transport: asyncio.Transport
-        self._waiter: asyncio.Future[Response] | None = None
-        self._fresh = True
+        self._reader = AnswerReader()
+        self._answer: asyncio.Future[Response] = self._loop.create_future()
+        """Done when nothing is expected."""
+        self._requests = 0
         self._owed = 0
-        """The peer must have acknowledged more than this, or it has not taken the whole request."""
+        """The peer has not taken the request while it has acknowledged less than this."""
 
     async def exchange(self, request: bytes, deadline: float) -> Response:
         """Raises TransportError; the connection is closed then, and also when the caller is cancelled."""
-        if self._transport.is_closing():
-            raise TransportError("disconnected")
-        self._reader.begin()
-        waiter: asyncio.Future[Response] = self._loop.create_future()
-        self._waiter = waiter
-        timer = self._loop.call_at(deadline, self._fail, "timeout")
-        self._transport.write(request)
+        if self._requests:
+            self._reader.begin()
+            self._answer = self._loop.create_future()
+        timer = self._loop.call_at(deadline, self.abort, "timeout")
+        self._requests += 1
         self._owed += len(request)
-        if self._fresh:
-            self._transport.resume_reading()
+        if not self._transport.is_closing():
+            self._transport.write(request)
         try:
-            return await waiter
+            return await self._answer
         except BaseException:
             self.abort()
             raise
@@ -68,12 +69,12 @@ class Connection(asyncio.Protocol):
             timer.cancel()
 
     def keep(self) -> bool:
-        """After an exchange: whether there may be another. Closed if not."""
+        """After an exchange: whether there may be another."""
         said = self._reader.keep_alive_s
         kept_s = KEPT_S if said is None else min(TRUSTED * said, KEPT_S_MAX)
-        self._fresh = False
         self.kept_until = self._loop.time() + kept_s
-        return kept_s > 0 and not self._transport.is_closing()
+        unwritten = self._transport.get_write_buffer_size()
+        return self._reader.reusable and kept_s > 0 and not unwritten and not self._transport.is_closing()
 
     def still_good(self) -> bool:
         """Right before another exchange: whether the peer still holds it, as far as that is known by now."""
@@ -83,65 +84,50 @@ class Connection(asyncio.Protocol):
         self._owed = 0 if now is None else now.acknowledged
         return now is None or now.established
 
-    def abort(self) -> None:
-        """At once, without the farewell of TLS: what is not written yet is dropped."""
+    def abort(self, word: str = "disconnected") -> None:
+        """Ends it at once, without the farewell of TLS, and drops what is not written. What is under way fails."""
+        self._fail(TransportError(word))
         self._transport.abort()
 
     # --- Called by the loop
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's is one without saying so
-        self._transport.pause_reading()  # until the request is written: an answer may come early, but to something
         self._keeper.began(self)
 
     def data_received(self, data: bytes) -> None:
-        if self._waiter is None:
+        if self._answer.done():
             self.abort()  # nobody asked
             return
         try:
-            over = self._reader.feed(data)
+            if self._reader.feed(data):
+                self._answer.set_result(self._reader.response())
         except MalformedAnswerError:
-            self._fail("protocol")
-        else:
-            if over:
-                self._answer()
+            self.abort("protocol")
 
     def eof_received(self) -> None:
-        self._end("disconnected")
+        self._complete()
+        if self._requests > 1 and not self._reader.started and self._not_taken():
+            self._fail(NeverTakenError("disconnected"))
         self.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._end("tls" if isinstance(exc, ssl.SSLError) else "disconnected", whole=exc is None)
+        if exc is None:
+            self._complete()
+        self._fail(TransportError("tls" if isinstance(exc, ssl.SSLError) else "disconnected"))
         self._keeper.ended(self)
 
-    # --- How an exchange comes to its end
+    # --- How an exchange ends with the connection
 
-    def _answer(self) -> None:
-        if not self._reader.reusable or self._transport.get_write_buffer_size():
-            self.abort()
-        waiter, self._waiter = self._waiter, None
-        if waiter is not None and not waiter.done():
-            waiter.set_result(self._reader.response())
-
-    def _end(self, word: str, *, whole: bool = True) -> None:
-        if self._waiter is None:
-            return
-        if whole and self._reader.end():
-            self._answer()
-        elif not self._fresh and not self._reader.started and self._not_taken():
-            self._fail_with(NeverTakenError(word))
-        else:
-            self._fail(word)
+    def _complete(self) -> None:
+        if not self._answer.done() and self._reader.end():
+            self._answer.set_result(self._reader.response())
 
     def _not_taken(self) -> bool:
         now = wire(self._socket)
         return now is not None and now.acknowledged < self._owed
 
-    def _fail(self, word: str) -> None:
-        self._fail_with(TransportError(word))
-
-    def _fail_with(self, error: TransportError) -> None:
-        self.abort()
-        waiter, self._waiter = self._waiter, None
-        if waiter is not None and not waiter.done():
-            waiter.set_exception(error)
+    def _fail(self, error: TransportError) -> None:
+        if not self._answer.done():
+            self._answer.set_exception(error)
+            self._answer.exception()  # a caller who was cancelled does not ask for it

@@ -2,9 +2,9 @@
 
 It settles the one question that a client with kept connections cannot answer otherwise. A peer may close an idle
 connection at the moment that we write to it. Was the request taken, or did it find nobody? Sending it again could make
-a merchant take it twice, giving up would charge him with a failure that is none. But the peer's kernel acknowledges
-every byte that it takes, and with the segment that closes the connection at the latest: what is not acknowledged then
-was never there for anybody to read.
+a merchant take it twice, giving up would charge him with a failure that is none. But whatever a peer's kernel has taken
+by the time that it says goodbye (FIN), it acknowledges with that: what is not acknowledged then was there for nobody
+to read. A reset acknowledges nothing, and so proves nothing.
 """
 
 import socket
