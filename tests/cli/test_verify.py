@@ -11,7 +11,7 @@ from tests.running import RunningDaemon, configuration, daemon, endpoint
 from tests.shell import Ended, Shell, run
 from webhookd.store.connection import driver
 
-NOBODY = endpoint("shop", 9)
+NOBODY = endpoint("shop", 65000)
 """A merchant who is not there: what is owed to him stays pending."""
 
 

@@ -161,5 +161,5 @@ async def test_the_black_hole_of_one_costs_the_others_nothing(world: World):
     while sum(name != "hole" for _, name, *_ in world.attempts) < 500:
         await asyncio.sleep(0)
     assert Counter(name for _, name, *_ in world.attempts)["hole"] == 8
-    assert world.dispatcher.in_flight_of("hole") == 8
+    assert world.dispatcher.view("hole").in_flight == 8
     await world.dispatcher.stop(0)

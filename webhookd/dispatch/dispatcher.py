@@ -57,31 +57,26 @@ class Dispatcher:
         self._dice = dice
         self._max_in_flight = max_in_flight
         self._lanes: dict[int, Lane] = {}
+        self._by_name: dict[str, Lane] = {}
         self._turns = Turns()
-        self._in_flight = 0
+        self.in_flight = 0
+        """Attempts under way."""
         self._unsettled = 0
         self._held_bytes = 0
-        self._alarms = Alarms(clock, self._on_alarm)
+        self._alarms = Alarms(clock, self._see_to)
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = False
 
-    @property
-    def in_flight(self) -> int:
-        return self._in_flight
-
-    def in_flight_of(self, name: str) -> int:
-        return lane.in_flight if (lane := self._lane_of(name)) is not None else 0
-
     def view(self, name: str) -> LaneView | None:
         """How one endpoint is doing; None when nothing is delivered to such a one."""
-        return lane.view if (lane := self._lane_of(name)) is not None else None
+        return lane.view if (lane := self._by_name.get(name)) is not None else None
 
     def serve(self, endpoints: Iterable[Endpoint]) -> None:
         """Deliver to exactly these from now on. What is pending for a new one is looked for on disk at once."""
-        wanted = {endpoint.number: endpoint for endpoint in endpoints}
-        for number in self._lanes.keys() - wanted.keys():
+        wanted = list(endpoints)
+        for number in self._lanes.keys() - {endpoint.number for endpoint in wanted}:
             self._stand(self._lanes[number], "disabled")
-        for endpoint in wanted.values():
+        for endpoint in wanted:
             self._put(endpoint)
         self._listen_up()
         self._pump()
@@ -94,13 +89,13 @@ class Dispatcher:
 
     def take_out(self, name: str) -> None:
         """Deliver nothing more to it. What is under way ends."""
-        if (lane := self._lane_of(name)) is not None:
+        if (lane := self._by_name.get(name)) is not None:
             self._stand(lane, "disabled")
             self._listen_up()
 
     def set_state(self, name: str, state: EndpointState) -> None:
         """Pause or resume one endpoint, as the store already has it."""
-        if (lane := self._lane_of(name)) is not None:
+        if (lane := self._by_name.get(name)) is not None:
             self._stand(lane, state)
             self._pump()
 
@@ -109,8 +104,7 @@ class Dispatcher:
         for number in numbers:
             if (lane := self._lanes.get(number)) is not None:
                 lane.miss()
-                self._look(lane)
-        self._pump()
+                self._see_to(lane)
 
     def offer(self, owed: Sequence[Due], complete: bool) -> None:
         """Take the deliveries of a commit. Those that do not fit the window are found on disk later."""
@@ -127,9 +121,7 @@ class Dispatcher:
                 self._held_bytes += due.event.size
             self._look(lane)
         if not complete:
-            for lane in self._lanes.values():
-                lane.miss()
-                self._look(lane)
+            self.look_again(self._lanes)
         self._pump()
 
     async def stop(self, grace_s: float) -> None:
@@ -144,13 +136,10 @@ class Dispatcher:
 
     # --- Endpoints
 
-    def _lane_of(self, name: str) -> Lane | None:
-        return next((lane for lane in self._lanes.values() if lane.endpoint.spec.name == name), None)
-
     def _put(self, endpoint: Endpoint) -> None:
         lane = self._lanes.get(endpoint.number)
         if lane is None:
-            lane = self._lanes[endpoint.number] = Lane(endpoint, self._clock)
+            lane = self._lanes[endpoint.number] = self._by_name[endpoint.spec.name] = Lane(endpoint, self._clock)
         lane.adapt(endpoint)
         self._stand(lane, endpoint.state, endpoint.why)
 
@@ -196,13 +185,17 @@ class Dispatcher:
         elif priority is not None:
             self._turns.queue(lane, priority)
 
+    def _see_to(self, lane: Lane) -> None:
+        self._look(lane)
+        self._pump()
+
     def _pump(self) -> None:
-        while self._in_flight < self._max_in_flight and self._unsettled < UNSETTLED_MAX and not self._stopping:
+        while self.in_flight < self._max_in_flight and self._unsettled < UNSETTLED_MAX and not self._stopping:
             if (lane := self._turns.next()) is None:
                 return
             if lane.ready and lane.wait_ms() == 0:
                 due = lane.start()
-                self._in_flight += 1
+                self.in_flight += 1
                 self._unsettled += 1
                 self._spawn(self._carry_out(lane, due))
             self._look(lane)
@@ -214,10 +207,9 @@ class Dispatcher:
                 self._heed(lane, outcome)
             finally:
                 lane.in_flight -= 1
-                self._in_flight -= 1
+                self.in_flight -= 1
                 self._held_bytes -= due.event.size
-                self._look(lane)
-                self._pump()
+                self._see_to(lane)
             settlement = settle(due, outcome, lane.endpoint.spec.retry, self._clock.now_ms(), self._dice())
             if await self._record(lane, due, settlement):
                 self._heed_gone(lane, outcome)  # once more: it may have been resumed before the store had paused it
@@ -229,8 +221,7 @@ class Dispatcher:
         finally:
             self._unsettled -= 1
             lane.release(due.key)
-            self._look(lane)
-            self._pump()
+            self._see_to(lane)
 
     def _heed(self, lane: Lane, outcome: Outcome) -> None:
         """What an attempt found, for those that come after it."""
@@ -263,7 +254,9 @@ class Dispatcher:
         while True:
             aftermath = lane.take_aftermath()
             try:
-                await self._outbox.settle(msgspec.structs.replace(settlement, aftermath=aftermath))
+                if aftermath is not None:
+                    settlement = msgspec.structs.replace(settlement, aftermath=aftermath)
+                await self._outbox.settle(settlement)
             except StoreUnavailableError:
                 lane.put_back(aftermath)
                 await self._clock.sleep(STORE_RETRY_MS / 1_000)
@@ -290,12 +283,7 @@ class Dispatcher:
             if not lane.room:
                 self._let_go(lane.spill())
         self._held_bytes -= reserved
-        self._look(lane)
-        self._pump()
-
-    def _on_alarm(self, lane: Lane) -> None:
-        self._look(lane)
-        self._pump()
+        self._see_to(lane)
 
     def _let_go(self, dropped: Sequence[Due]) -> None:
         self._held_bytes -= sum(due.event.size for due in dropped)
