@@ -26,6 +26,7 @@ from tests.shell import Shell, ask, run
 from webhookd import __version__
 from webhookd.config import Config
 from webhookd.core.identifier import delivery_id, event_id
+from webhookd.core.signature import asymmetric_key, new_secret, signing_key
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -663,7 +664,11 @@ async def visit(url: str, secret: str, message_id: str = "evt_1", body: str = "{
     headers = {
         "webhook-id": message_id,
         "webhook-timestamp": str(int(at.timestamp())),
-        "webhook-signature": Webhook(secret).sign(message_id, at, body),
+        "webhook-signature": (
+            signing_key(secret).sign(message_id, int(at.timestamp()), body.encode())
+            if secret.startswith("whsk_")
+            else Webhook(secret).sign(message_id, at, body)
+        ),
         "webhookd-event-type": "charge.refunded",
         "webhookd-attempt": "1",
         "webhookd-delivery-id": "dlv_1",
@@ -683,6 +688,12 @@ async def test_a_merchant_verifies_what_it_gets_and_notices_repeats(shell: Shell
         (True, True, 200),
         (False, True, 401),
     ]
+
+
+async def test_a_merchant_may_hold_a_public_key_instead_of_a_secret(shell: Shell) -> None:
+    secret, other = (new_secret(bytes([number]) * 32, "ed25519") for number in (1, 2))
+    async with listening(shell, "--secret", asymmetric_key(secret).public) as (url, _printed):
+        assert [await visit(url, secret), await visit(url, other)] == [200, 401]
 
 
 async def test_a_merchant_uses_the_secret_that_dev_mode_made(shell: Shell) -> None:

@@ -23,7 +23,8 @@ from webhookd.cli.options import (
 )
 from webhookd.clock import SystemClock
 from webhookd.core.secret import Secret
-from webhookd.core.signature import symmetric_key
+from webhookd.providers.provider import Credentials, CredentialsError
+from webhookd.providers.standard import Standard
 from webhookd.sandbox.dev import LOCAL, dev_secrets
 from webhookd.sandbox.merchant import Merchant, Visit
 
@@ -36,7 +37,9 @@ def listen(
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Where to listen, on 127.0.0.1.")] = 9000,
     secret: Annotated[
         str | None,
-        typer.Option("--secret", help="The endpoint's whsec_…; default: the one --dev made, if there is one."),
+        typer.Option(
+            "--secret", help="The endpoint's whsec_… or whpk_…; default: the one --dev made, if there is one."
+        ),
     ] = None,
     fail_rate: Annotated[
         float, typer.Option("--fail-rate", min=0, max=1, help="The share of requests that is answered 500.")
@@ -94,8 +97,9 @@ def print_visit(visit: Visit, name: str | None = None) -> None:
 
 
 def _secret(text: str) -> Secret:
+    secret = Secret(text)
     try:
-        symmetric_key(text)
-    except ValueError as error:
+        Standard(Credentials([secret]))
+    except CredentialsError as error:
         raise typer.BadParameter(str(error), param_hint="--secret") from None
-    return Secret(text)
+    return secret
