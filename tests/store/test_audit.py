@@ -8,10 +8,11 @@ import pytest
 
 from tests.making import NOW_MS, event, spec
 from webhookd.core.delivery import Outcome, settle
-from webhookd.core.event import Event, Hook, Reading
+from webhookd.core.event import OPERATIONAL, Event, Hook, Reading
 from webhookd.core.ledger import Fact
 from webhookd.core.money import Money
 from webhookd.core.retry import RetryPolicy
+from webhookd.providers import reread as providers_reread
 from webhookd.store.audit import Finding, audit
 from webhookd.store.connection import WrongDatabaseError, driver
 from webhookd.store.protocol import LedgerFilter
@@ -88,6 +89,11 @@ async def test_a_sound_database_has_nothing_to_find(shop: SqliteStore):
         ("DELETE FROM reference", "ledger", "reference 'order 7' is missing"),
         ("UPDATE event SET body = x'00' WHERE payment_id = 'pay_1' AND kind = 'refund'", "bodies", "not those"),
         ("DELETE FROM attempt WHERE number = 1", "deliveries", "counts 1 attempts, and 0 are on record"),
+        (
+            "UPDATE delivery SET state = 'pending', due_at = 0, chain = 'stripe pay_1', held = 1",
+            "deliveries",
+            "waits for one of its payment that is not there",
+        ),
         ("UPDATE delivery SET state = 'dead'", "payments", "endpoint shop will not hear of it: dead"),
         ("UPDATE delivery SET state = 'cancelled'", "payments", "endpoint shop will not hear of it: cancelled"),
     ],
@@ -95,6 +101,11 @@ async def test_a_sound_database_has_nothing_to_find(shop: SqliteStore):
 async def test_every_broken_promise_is_found_and_named(shop: SqliteStore, statement: str, check: str, detail: str):
     findings = await broken(shop, statement)
     assert [finding.check for finding in findings if detail in finding.detail][:1] == [check], findings
+
+
+async def test_what_webhookd_said_itself_is_no_providers_to_read(store: SqliteStore):
+    await store.append(event(source=OPERATIONAL, provider=OPERATIONAL, type="webhookd.endpoint.disabled"))
+    assert list(audit(path_of(store), providers_reread)) == []
 
 
 async def test_a_delivery_that_is_gone_is_found_for_the_event_and_for_the_payment(shop: SqliteStore):

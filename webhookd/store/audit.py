@@ -73,6 +73,8 @@ def _deliveries(connection: sqlite3.Connection, progress: Progress) -> Iterator[
         yield Finding("deliveries", event_id(key, salt), "passes for routed, and is owed to nobody")
     for event, endpoint in connection.execute(AUDIT["owed_twice"]):
         yield Finding("deliveries", delivery_id(event, endpoint), "is there more than once")
+    for event, endpoint in connection.execute(AUDIT["held_for_nothing"]):
+        yield Finding("deliveries", delivery_id(event, endpoint), "waits for one of its payment that is not there")
     for event, endpoint, counted, recorded in connection.execute(AUDIT["attempts_unlike"]):
         detail = f"counts {counted} attempts, and {recorded} are on record"
         yield Finding("deliveries", delivery_id(event, endpoint), detail)

@@ -41,6 +41,12 @@ WHERE state = 'accepted' AND NOT EXISTS (SELECT 1 FROM log.delivery AS d WHERE d
 -- owed_twice: more than one delivery of an event to an endpoint; only a damaged index lets that be
 SELECT event, endpoint FROM log.delivery NOT INDEXED GROUP BY event, endpoint HAVING count(*) > 1;
 
+-- held_for_nothing: deliveries that wait for an earlier one of their payment, when none is pending that may go
+SELECT d.event, d.endpoint FROM log.delivery AS d
+WHERE d.state = 'pending' AND d.held = 1
+  AND NOT EXISTS (SELECT 1 FROM log.delivery AS e WHERE e.endpoint = d.endpoint AND e.chain = d.chain
+                  AND e.state = 'pending' AND e.held = 0);
+
 -- attempts_unlike: deliveries whose attempts on record are not those they count
 SELECT d.event, d.endpoint, d.attempts, (SELECT count(*) FROM log.attempt AS a WHERE a.event = d.event AND a.endpoint = d.endpoint)
 FROM log.delivery AS d

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from webhookd.core.event import Event, Hook, Reading
+from webhookd.core.event import OPERATIONAL, Event, Hook, Reading
 from webhookd.core.ledger import Fact
 from webhookd.core.money import Money
 from webhookd.store.batch import event_values, fact_values
@@ -177,7 +177,7 @@ class Recount:
         return event, body
 
     def _again(self, event: Event, body: bytes | None) -> Event:
-        if body is None or event.state == "quarantined":
+        if body is None or event.state == "quarantined" or event.source == OPERATIONAL:
             return event
         reading = self._reread(event.provider, Hook(dict(event.headers), body, event.received_at))
         if reading is None:
