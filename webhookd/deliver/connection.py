@@ -6,7 +6,8 @@ No task and no timeout context of its own: a future for the answer, and one time
 import asyncio
 import socket
 import ssl
-from typing import Protocol, cast
+from collections.abc import Callable
+from typing import cast
 
 from webhookd.deliver.answer import AnswerReader, MalformedAnswerError
 from webhookd.deliver.route import Origin
@@ -24,23 +25,19 @@ class NeverTakenError(TransportError):
     """The peer closed a kept connection before it took the request, which may be written to another one."""
 
 
-class Keeper(Protocol):
-    """Told of every connection that it began and that it ended, once each."""
-
-    def began(self, connection: "Connection") -> None: ...
-
-    def ended(self, connection: "Connection") -> None: ...
-
-
 class Connection(asyncio.Protocol):
-    """The first answer is expected from the beginning: who is overloaded may say so to everybody he lets in."""
+    """`ended` is called when it is over, unless it was never made: a dial that is cancelled may leave it half made.
 
-    def __init__(self, origin: Origin, connected: socket.socket, keeper: Keeper) -> None:
+    The first answer is expected from the beginning: who is overloaded may say so to everybody he lets in.
+    """
+
+    def __init__(self, origin: Origin, connected: socket.socket, ended: Callable[["Connection"], None]) -> None:
         self.origin = origin
+        self.over = False
         self.kept_until = 0.0
         """While it is idle: when it is not to be trusted any more, by the loop's clock."""
         self._socket = connected
-        self._keeper = keeper
+        self._ended = ended
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport
         self._reader = AnswerReader()
@@ -93,7 +90,6 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's is one without saying so
-        self._keeper.began(self)
 
     def data_received(self, data: bytes) -> None:
         if self._answer.done():
@@ -115,7 +111,8 @@ class Connection(asyncio.Protocol):
         if exc is None:
             self._complete()
         self._fail(TransportError("tls" if isinstance(exc, ssl.SSLError) else "disconnected"))
-        self._keeper.ended(self)
+        self.over = True
+        self._ended(self)
 
     # --- How an exchange ends with the connection
 

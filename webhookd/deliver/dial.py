@@ -5,14 +5,14 @@ The guard is asked for every address right before it is dialled, and once more f
 
 import asyncio
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 
 from aiohappyeyeballs import start_connection
 
 from webhookd.core.proxy import Proxy
-from webhookd.deliver.connection import Connection, Keeper
+from webhookd.deliver.connection import Connection
 from webhookd.deliver.guard import BlockedAddressError, Guard
 from webhookd.deliver.proxy import tunnel
 from webhookd.deliver.resolve import AddrInfo, Resolver, UnknownNameError, as_number
@@ -20,6 +20,7 @@ from webhookd.deliver.route import Origin
 from webhookd.deliver.tls import tls_context
 from webhookd.deliver.transport import TransportError
 
+Ended = Callable[[Connection], None]
 CONNECT_S = 5.0
 """For one connection, whichever of its addresses takes it."""
 PROXY_S = 10.0
@@ -38,7 +39,7 @@ class Dialler:
         self._proxy = proxy
         self._tls_context = lru_cache(maxsize=CONTEXTS_MAX)(tls_context)
 
-    async def dial(self, origin: Origin, keeper: Keeper) -> Connection:
+    async def dial(self, origin: Origin, ended: Ended) -> Connection:
         """Raises TransportError. When the caller is cancelled, nothing stays open."""
         try:
             if self._proxy is None:
@@ -47,7 +48,7 @@ class Dialler:
                 connected = await self._through(self._proxy, origin)
         except BlockedAddressError as error:
             raise TransportError("blocked") from error
-        return await self._speak(connected, origin, keeper)
+        return await self._speak(connected, origin, ended)
 
     async def _directly(self, origin: Origin) -> socket.socket:
         try:
@@ -94,10 +95,10 @@ class Dialler:
             raise TransportError("proxy") from error
         return connected
 
-    async def _speak(self, connected: socket.socket, origin: Origin, keeper: Keeper) -> Connection:
+    async def _speak(self, connected: socket.socket, origin: Origin, ended: Ended) -> Connection:
         """Hands the socket to the loop, which closes it from there on, also when this fails."""
         loop = asyncio.get_running_loop()
-        connection = Connection(origin, connected, keeper)
+        connection = Connection(origin, connected, ended)
         if not origin.https:
             await loop.create_connection(lambda: connection, sock=connected)
             return connection

@@ -68,8 +68,10 @@ class HttpTransport:
             async with asyncio.timeout_at(deadline) as limit:
                 self._dials.add(limit)
                 try:
-                    return await self._dialler.dial(origin, self._pool)
+                    connection = await self._dialler.dial(origin, self._pool.ended)
                 finally:
                     self._dials.discard(limit)
         except TimeoutError as error:
             raise TransportError("timeout") from error
+        self._pool.add(connection)
+        return connection

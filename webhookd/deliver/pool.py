@@ -19,11 +19,16 @@ class Pool:
         """In the order of becoming idle."""
         self._idle_for: dict[Origin, dict[Connection, None]] = {}
         """The same, by origin."""
+        self._closed = False
         self._sweep: asyncio.TimerHandle | None = None
         self._empty: asyncio.Future[None] | None = None
 
-    def began(self, connection: Connection) -> None:
-        self._open.add(connection)
+    def add(self, connection: Connection) -> None:
+        """One that was dialled. It is closed if the pool is."""
+        if self._closed:
+            connection.abort()
+        elif not connection.over:
+            self._open.add(connection)
 
     def ended(self, connection: Connection) -> None:
         self._open.discard(connection)
@@ -60,6 +65,7 @@ class Pool:
 
     async def close(self) -> None:
         """Returns when the last has ended."""
+        self._closed = True
         if self._sweep is not None:
             self._sweep.cancel()
         for connection in tuple(self._open):
