@@ -72,7 +72,8 @@ class Desk:
         await self.keeper.open()
 
     def pass_time(self, seconds: float) -> None:
-        self.clock.step_wall_clock(round(seconds * 1_000))
+        self.clock.call_later(seconds, lambda: None)
+        self.clock.advance_to_next_timer()
 
     async def get(self, request: Request) -> bytes | None:
         """None when it is unavailable."""
