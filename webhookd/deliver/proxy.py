@@ -37,5 +37,5 @@ async def tunnel(connected: socket.socket, proxy: Proxy, authority: str) -> None
     status = int(found[1]) if found else 0
     if status == 403 or (status == 407 and b"\nproxy-authenticate:" not in head.lower()):
         raise TransportError("blocked")
-    if not 200 <= status < 300 or not head.endswith(b"\r\n\r\n"):  # nothing may follow: we speak first
+    if not 200 <= status < 300 or head.partition(b"\r\n\r\n")[2]:  # nothing may follow: we speak first
         raise TransportError("proxy")
