@@ -4,10 +4,9 @@ AES-256-GCM under a key that HKDF-SHA256 draws from the operator's text. A seale
 the nonce and the ciphertext; whose it is and what for is authenticated with it, so that none can take another's place.
 """
 
-import os
 import secrets
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
@@ -32,17 +31,16 @@ class SealError(Exception):
 
 
 class Seal:
-    """Seals with the current key, opens with any. `dice` gives as many random bytes as it is asked for."""
+    """Seals with the current key, opens with any."""
 
-    def __init__(self, key: Secret, old_keys: Sequence[Secret] = (), dice: Callable[[int], bytes] = os.urandom) -> None:
+    def __init__(self, key: Secret, old_keys: Sequence[Secret] = ()) -> None:
         key_id, self._cipher = _derive(key)
         self._head = _FORMAT + key_id
         self._ciphers = {**dict(map(_derive, old_keys)), key_id: self._cipher}
-        self._dice = dice
 
     def seal(self, text: str, about: str) -> bytes:
         """`about` says whose the text is and what for; it opens with the same words only."""
-        nonce = self._dice(_NONCE_BYTES)
+        nonce = secrets.token_bytes(_NONCE_BYTES)
         return self._head + nonce + self._cipher.encrypt(nonce, text.encode(), self._head + about.encode())
 
     def open(self, sealed: bytes, about: str) -> str:
