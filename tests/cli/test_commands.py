@@ -35,7 +35,8 @@ NO_EVENT, NO_DELIVERY = event_id(5, 5), delivery_id(5, 5)
 GROUPS = ["events", "deliveries", "endpoints", "payments", "ledger", "config"]
 VERBS = [
     *("serve", "listen", "trigger", "status", "events list", "events show", "events tail"),
-    *("deliveries list", "deliveries show", "endpoints list", "endpoints pause", "endpoints resume"),
+    *("deliveries list", "deliveries show", "endpoints list", "endpoints show", "endpoints add", "endpoints update"),
+    *("endpoints pause", "endpoints resume", "endpoints remove", "endpoints rotate-secret", "endpoints ping"),
     *("payments list", "payments show", "payments wait", "revenue", "ledger list", "ledger rebuild", "verify"),
     *("config check", "config show"),
 ]
@@ -180,6 +181,12 @@ ASKING = [
     ("endpoints", "list"),
     ("endpoints", "pause", "local"),
     ("endpoints", "resume", "local"),
+    ("endpoints", "show", "local"),
+    ("endpoints", "add", "shop", "https://shop.example/"),
+    ("endpoints", "update", "shop", "--timeout", "5s"),
+    ("endpoints", "remove", "shop"),
+    ("endpoints", "rotate-secret", "shop"),
+    ("endpoints", "ping", "shop"),
     ("payments", "list"),
     ("payments", "show", "stripe", "pi_1"),
     ("payments", "wait", "stripe", "pi_1"),

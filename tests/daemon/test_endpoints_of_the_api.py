@@ -166,3 +166,28 @@ async def test_a_start_that_an_endpoint_of_the_api_cannot_follow_holds_what_it_i
         await operator.done("PATCH", "/endpoints/shop", {"sources": ["stripe"]})
         [got] = await shop.has(1)
         assert got.headers["webhook-id"] == event
+
+
+async def test_a_thousand_endpoints_come_in_pages_and_a_status_names_those_that_are_owed_most(tmp_path: Path):
+    many = [f"shop-{number}" for number in range(1_000)]
+    async with merchant() as shop:
+        busy = endpoint("busy", shop.port, events=["payment_intent.*"])
+        config = busy + "".join(endpoint(name, shop.port, events=["charge.*"]) for name in many)
+        shop.answer = lambda _got: 500
+        async with daemon(tmp_path, configuration(endpoints=config)) as running, desk(running) as operator:
+            await happen(running, "evt_1")
+            await shop.has(1)
+            met: list[str] = []
+            cursor: dict[str, str] = {}
+            while True:
+                page = await operator.get("/endpoints", limit="300", **cursor)
+                met += [each["name"] for each in page["data"]]
+                if page["next_cursor"] is None:
+                    break
+                cursor = {"cursor": page["next_cursor"]}
+            assert sorted(met) == sorted(["busy", *many])
+            status = await operator.get("/status")
+            assert (len(status["endpoints"]), status["more_endpoints"], status["backlog"]) == (100, 901, 1)
+            assert status["endpoints"][0]["name"] == "busy"
+            for wrong in ({"limit": "0"}, {"limit": "501"}, {"cursor": "x"}, {"removed": "yes"}, {"state": "paused"}):
+                assert (await operator.ask("GET", "/endpoints", **wrong)).status == 422

@@ -7,6 +7,7 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -17,6 +18,7 @@ from webhookd.cli.options import ConfigFile, DataDirOption, Exit, TokenFile, Url
 from webhookd.observe.whereabouts import running_at
 
 TIMEOUT_S = 30
+Called = Callable[[str], str]
 _DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 
 
@@ -46,17 +48,31 @@ class Client:
         wait = {"wait": f"{wait_ms}ms"}
         return self._send("GET", path, wait, patience_s=TIMEOUT_S + wait_ms / 1_000, missing_ok=True)
 
-    def post(self, path: str) -> Any:
-        return self._decoded(self._send("POST", path, {}) or b"")
+    def post(self, path: str, body: Any = None, called: Called = str) -> Any:
+        """`called` says what the user calls a field that is refused."""
+        return self.change("POST", path, body, called)
+
+    def change(self, method: str, path: str, body: Any = None, called: Called = str) -> Any:
+        return self._decoded(self._send(method, path, {}, body=body, called=called) or b"")
 
     def _send(
-        self, method: str, path: str, query: dict[str, Any], patience_s: float = TIMEOUT_S, *, missing_ok: bool = False
+        self,
+        method: str,
+        path: str,
+        query: dict[str, Any],
+        patience_s: float = TIMEOUT_S,
+        *,
+        missing_ok: bool = False,
+        body: Any = None,
+        called: Called = str,
     ) -> bytes | None:
         given = {name: value for name, value in query.items() if value is not None}
         url = f"{self.url}{path}" + (f"?{urllib.parse.urlencode(given)}" if given else "")
         if not url.startswith(("http://", "https://")):
             fail(Exit.USAGE, "--url must begin with http:// or https://")
-        request = urllib.request.Request(url, method=method, headers={"Authorization": f"Bearer {self._read_token()}"})  # noqa: S310
+        data = None if body is None else json.dumps(body).encode()
+        headers = {"Authorization": f"Bearer {self._read_token()}", "Content-Type": "application/json"}
+        request = urllib.request.Request(url, data, headers, method=method)  # noqa: S310
         try:
             # A proxy of the environment has no business between a command and its daemon.
             opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -65,11 +81,11 @@ class Client:
         except urllib.error.HTTPError as error:
             if error.code == 404 and missing_ok:
                 return None
-            detail = _detail(error.read())
+            reasons = _reasons(error.read(), called)
             if error.code == 401:
                 fail(Exit.UNREACHABLE, f"the daemon at {self.url} does not know the token in {self._token_file}")
             code = {422: Exit.USAGE, 503: Exit.UNREACHABLE}.get(error.code, Exit.FOUND_WRONG)
-            fail(code, detail or f"the daemon answered {error.code}")
+            fail(code, *(reasons or [f"the daemon answered {error.code}"]))
         except (OSError, ValueError, http.client.HTTPException):
             self._nobody()
 
@@ -146,8 +162,12 @@ def moment(text: str | None, option: str) -> str | None:
     return datetime.fromtimestamp(at_s, UTC).isoformat(timespec="milliseconds")
 
 
-def _detail(body: bytes) -> str | None:
+def _reasons(body: bytes, called: Called) -> list[str]:
+    """Why the daemon refuses: a line for each field that is wrong, or one for all."""
     try:
-        return str(json.loads(body)["detail"])
-    except (ValueError, KeyError, TypeError):
-        return None
+        problem = json.loads(body)
+        if mistakes := problem.get("errors"):
+            return [f"{called(each['field'])}: {each['reason']}" for each in mistakes]
+        return [str(problem["detail"])]
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return []

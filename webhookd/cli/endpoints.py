@@ -1,60 +1,177 @@
-"""`webhookd endpoints`: who is delivered to, and holding or releasing that."""
+"""`webhookd endpoints`: who is delivered to."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 import typer
 
 from webhookd.cli.client import Client, find_daemon, segment
+from webhookd.cli.endpoint_settings import FIELDS, option_of, secret, settings
+from webhookd.cli.endpoint_tables import listed, shown
 from webhookd.cli.given import given
-from webhookd.cli.options import Json, listing, marked, output, show, write_json
+from webhookd.cli.options import Exit, Json, cell, marked, output, show, write_json
 
-app = typer.Typer(help="Who is delivered to.", no_args_is_help=True)
+PATH = "/api/v1/endpoints"
+PAGE = 500
+app = typer.Typer(
+    help="Who is delivered to.\n\nAn endpoint of the configuration is changed there; all others here, at once and for "
+    "good:\n\n    webhookd endpoints add shop https://shop.example/hooks --event 'payment_intent.*' --rate-limit 50/s",
+    no_args_is_help=True,
+)
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The endpoint's name.")]
+Target = Annotated[str, typer.Argument(metavar="URL", help="Where events are posted to: https://…")]
 
 
 @app.command("list")
 @given(client=find_daemon)
 def list_endpoints(
     client: Client,
+    removed: Annotated[bool, typer.Option("--removed", help="Also those that are not in service any more.")] = False,
     as_json: Json = False,
 ) -> None:
-    """All endpoints, with what each is still owed."""
-    found = client.get("/api/v1/status")["endpoints"]
+    """All endpoints, how each stands, and what it is still owed."""
+    found: list[dict[str, Any]] = []
+    cursor = None
+    while True:
+        page = client.get(PATH, limit=PAGE, cursor=cursor, removed="true" if removed else None)
+        found += page["data"]
+        if (cursor := page["next_cursor"]) is None:
+            break
     if as_json:
         write_json(msgspec.json.encode({"data": found, "next_cursor": None}))
         return
-    table = listing("endpoint", "state", "managed by", "pending", "dead", "url")
-    for each in found:
-        table.add_row(*(marked(each[name]) for name in ("name", "state", "managed_by", "backlog", "dead", "url")))
-    show(table, "no endpoints")
+    show(listed(found), "no endpoints: events are stored as unrouted")
+
+
+@app.command("show")
+@given(client=find_daemon)
+def show_endpoint(name: Name, client: Client, as_json: Json = False) -> None:
+    """One endpoint with all its settings. Secrets are not shown; a public key is."""
+    found = client.get(_path(name))
+    if as_json:
+        write_json(msgspec.json.encode(found))
+        return
+    show(shown(found), "")
+
+
+@app.command("add")
+@given(asked=settings, signing=secret, client=find_daemon)
+def add_endpoint(
+    name: Name, target: Target, client: Client, asked: dict[str, Any], signing: dict[str, str], as_json: Json = False
+) -> None:
+    """Deliver to it from now on.
+
+    The secret that deliveries are signed with is generated, and shown this once, unless you give one:
+
+        webhookd endpoints add shop https://shop.example/hooks --event "payment_intent.*" --secret-file shop.secret
+    """
+    found = client.post(PATH, {"name": name, "url": target, **asked, **signing}, option_of)
+    _said(found, "is added", as_json=as_json)
+
+
+@app.command("update")
+@given(asked=settings, client=find_daemon)
+def update_endpoint(
+    name: Name,
+    client: Client,
+    asked: dict[str, Any],
+    target: Annotated[str | None, typer.Argument(metavar="URL", help="Where events are posted to from now on.")] = None,
+    reset: Annotated[
+        list[str] | None,
+        typer.Option("--reset", help='A setting to take back to its default, like "rate-limit"; may be repeated.'),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Change what is given here, and leave the rest as it is. Lists are replaced as a whole, headers one by one.
+
+    webhookd endpoints update shop https://new.example/hooks --max-in-flight 16 --reset rate-limit
+    """
+    for option in reset or ():
+        if (field := FIELDS.get(f"--{option.removeprefix('--')}")) is None:
+            raise typer.BadParameter(f"{option} is not one of {', '.join(FIELDS)}", param_hint="--reset")
+        asked.setdefault(field, None)
+    if target is not None:
+        asked["url"] = target
+    if not asked:
+        raise typer.BadParameter("say what is to be changed, see --help", param_hint="update")
+    _said(client.change("PATCH", _path(name), asked, option_of), "is changed", as_json=as_json)
 
 
 @app.command("pause")
 @given(client=find_daemon)
-def pause_endpoint(
-    name: Name,
-    client: Client,
-    as_json: Json = False,
-) -> None:
+def pause_endpoint(name: Name, client: Client, as_json: Json = False) -> None:
     """Deliver nothing to it until it is resumed. What it is owed is kept."""
-    _set(client, name, "pause", as_json=as_json)
+    found = client.post(f"{_path(name)}/pause")
+    _said(found, f"is {found['state']}, {found['backlog']} pending", as_json=as_json)
 
 
 @app.command("resume")
 @given(client=find_daemon)
-def resume_endpoint(
+def resume_endpoint(name: Name, client: Client, as_json: Json = False) -> None:
+    """Deliver to it again, carefully at first, beginning with what has waited longest.
+
+    Also after it answered 410 Gone or failed for too long, and to try it before its breaker would.
+    """
+    found = client.post(f"{_path(name)}/resume")
+    _said(found, f"is {found['state']}, {found['backlog']} pending", as_json=as_json)
+
+
+@app.command("remove")
+@given(client=find_daemon)
+def remove_endpoint(name: Name, client: Client, as_json: Json = False) -> None:
+    """Deliver nothing more to it. What it is still owed is held, and goes on if an endpoint of this name is added."""
+    found = client.change("DELETE", _path(name))
+    held = f"; {found['backlog']} deliveries are held for it" if found["backlog"] else ""
+    _said(found, f"is removed{held}", as_json=as_json)
+
+
+@app.command("rotate-secret")
+@given(signing=secret, client=find_daemon)
+def rotate_secret(
     name: Name,
     client: Client,
+    signing: dict[str, str],
+    overlap: Annotated[
+        str | None,
+        typer.Option("--overlap", help='How long the one before signs, too. Default: "24h"; "0s": no longer.'),
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Deliver to it again, beginning with what has waited longest. Also after it answered 410 Gone."""
-    _set(client, name, "resume", as_json=as_json)
+    """Sign with a new secret, and with the one before until the merchant has had the time to change it.
+
+    webhookd endpoints rotate-secret shop --overlap 2h
+    """
+    body = signing if overlap is None else {**signing, "overlap": overlap}
+    _said(client.post(f"{_path(name)}/rotate-secret", body, option_of), "signs with a new secret", as_json=as_json)
 
 
-def _set(client: Client, name: str, verb: str, *, as_json: bool) -> None:
-    found = client.post(f"/api/v1/endpoints/{segment(name)}/{verb}")
+@app.command("ping")
+@given(client=find_daemon)
+def ping_endpoint(name: Name, client: Client, as_json: Json = False) -> None:
+    """Send it one signed event of type webhookd.ping, now, paused or not. Exit 1 when it is not answered well."""
+    found = client.post(f"{_path(name)}/ping")
+    if as_json:
+        write_json(msgspec.json.encode(found))
+    else:
+        result = f"{found['status'] or 'no answer'} ({found['error'] or 'succeeded'}) in {found['duration_ms']}ms"
+        output.print(f"{marked(name)}: {result}", highlight=False)
+        if found["response"]:
+            output.print(cell(found["response"]), markup=False, highlight=False, soft_wrap=True)
+    if found["error"] is not None:
+        raise typer.Exit(Exit.FOUND_WRONG)
+
+
+def _path(name: str) -> str:
+    return f"{PATH}/{segment(name)}"
+
+
+def _said(found: dict[str, Any], what: str, *, as_json: bool) -> None:
+    """What was done; and the secret, if there is one to be told."""
     if as_json:
         write_json(msgspec.json.encode(found))
         return
-    output.print(f"{marked(found['name'])} is {found['state']}, {found['backlog']} pending", highlight=False)
+    output.print(f"{marked(found['name'])} {what}", highlight=False)
+    if "secret" in found:
+        public = found["secrets"][0]["public_key"]
+        what = "public key, for the merchant" if public else "secret, shown only now"
+        output.print(f"{what}: {public or found['secret']}", markup=False, highlight=False, soft_wrap=True)

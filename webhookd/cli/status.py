@@ -1,14 +1,14 @@
 """`webhookd status`: is it well, and what is waiting."""
 
-from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 import typer
 
 from webhookd.cli.client import Client, find_daemon
+from webhookd.cli.endpoint_tables import listed
 from webhookd.cli.given import given
-from webhookd.cli.options import Exit, Json, listing, marked, output, show, write_json
+from webhookd.cli.options import Exit, Json, marked, output, show, write_json
 from webhookd.core.units import duration_text
 
 
@@ -41,21 +41,8 @@ def _print(client: Client, found: dict[str, Any]) -> None:
         highlight=False,
         soft_wrap=True,
     )
-    table = listing("endpoint", "state", "in flight", "pending", "oldest", "dead", "url")
-    for each in found["endpoints"]:
-        table.add_row(
-            marked(each["name"]),
-            marked(each["state"]),
-            str(each["in_flight"]),
-            str(each["backlog"]),
-            _age(each["oldest_pending_at"]),
-            str(each["dead"]),
-            marked(each["url"]),
-        )
-    show(table, "no endpoints: events are stored as unrouted")
-
-
-def _age(at: str | None) -> str:
-    if at is None:
-        return "–"
-    return duration_text((datetime.now(UTC) - datetime.fromisoformat(at)).total_seconds() * 1_000)
+    show(listed(found["endpoints"]), "no endpoints: events are stored as unrouted")
+    if found["more_endpoints"]:
+        output.print(f"and {found['more_endpoints']} more that are owed less: webhookd endpoints list", highlight=False)
+    if found["held_for_removed"]:
+        output.print(f"{found['held_for_removed']} deliveries are held for removed endpoints", highlight=False)
