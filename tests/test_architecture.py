@@ -21,7 +21,7 @@ MAY_IMPORT = {
     "receive": {"core", "clock", "providers.provider", "store.protocol"},
     "evidence": {"core", "clock", "private_file", "providers.provider"},
     "dispatch": {"core", "clock", "store.protocol"},
-    "admin": {"core", "clock", "private_file", "store.protocol", "store.endpoint_protocol"},
+    "admin": {"core", "clock", "private_file", "store.protocol", "store.endpoint_protocol", "store.replay_protocol"},
     "observe": {"core", "store.endpoint_protocol"},
     "config": {"core", "providers"},
     "sandbox": {"core", "private_file", "providers", "config"},

@@ -21,6 +21,8 @@ from webhookd.admin.endpoints import EndpointsApi
 from webhookd.admin.ledger import LedgerApi
 from webhookd.admin.rebuild import LedgerRebuild
 from webhookd.admin.registry import Registry
+from webhookd.admin.replayer import Replayer
+from webhookd.admin.replays import ReplaysApi
 from webhookd.admin.status import StatusApi
 from webhookd.admin.token import ensure_token
 from webhookd.clock import Clock, SystemClock
@@ -167,9 +169,11 @@ class Daemon:
         endpoints = EndpointsApi(store, registry, dispatcher, self._clock, ping)
         status = StatusApi(store, self._clock, self._metrics, self._health, dispatcher, registry)
         rebuild = LedgerRebuild(partial(store.rebuild_ledger, reread))
+        replayer = Replayer(store.replays, self._clock, dispatcher.look_again)
+        replays = ReplaysApi(store.replays, self._clock, replayer.wake)
         ledger = LedgerApi(store.ledger, store, self._clock)
         admin_runner = web.AppRunner(
-            admin_app(ensure_token(data_dir.path), status, LogApi(store), endpoints, ledger, rebuild),
+            admin_app(ensure_token(data_dir.path), status, LogApi(store), endpoints, replays, ledger, rebuild),
             access_log=None,
             keepalive_timeout=15,
             shutdown_timeout=2,
@@ -181,6 +185,7 @@ class Daemon:
         watch = [
             Service("disk-watch", FREE_CHECK_S, self._watch_disk(data_dir), self._on_duty_failed),
             Service("store-watch", 0.25, self._watch_store, self._on_duty_failed),
+            Service("replayer", 0, replayer.turn, self._on_duty_failed),
         ]
         interval_s = watchdog_interval_s()
         if interval_s is not None:

@@ -35,7 +35,7 @@ class Chains:
         self.connection = driver.connect(":memory:", isolation_level=None)
         self.connection.executescript(schema())
         self.connection.execute(
-            "INSERT INTO endpoint (number, name, url, managed_by, created_at) VALUES (?, 'ordered', 'https://shop', 'api', 1)",
+            "INSERT INTO endpoint (number, name, url, managed_by, created_at) VALUES (?, 'shop', '', 'api', 1)",
             (ORDERED,),
         )
         self.connection.execute("INSERT INTO route VALUES ('*', 1, '*', ?, 0, 1, 1)", (ORDERED,))

@@ -130,9 +130,9 @@ async def test_an_id_that_means_nothing_is_refused_by_its_place(past: Past):
             "ids[1] is neither an event's id, evt_…, nor a delivery's, dlv_…"
         )
     for missing in (event_id(5, 5), event_id(made.key, made.salt + 1)):
-        assert await refused(past, Selection((made.id, missing))) == "ids[1]: there is no such event"
+        assert await refused(past, Selection((made.id, missing))) == "ids[1] is no event that there is"
     for missing in (delivery_id(5, one), delivery_id(made.key, two)):
-        assert await refused(past, Selection((missing,))) == "ids[0]: there is no such delivery"
+        assert await refused(past, Selection((missing,))) == "ids[0] is no delivery that there is"
     to_one = Selection((delivery_id(made.key, one),), endpoint="two")
     assert await refused(past, to_one) == "ids[0] is a delivery to another endpoint"
 
@@ -148,9 +148,9 @@ async def test_an_endpoint_that_is_not_there_or_was_removed_is_refused(past: Pas
     made = await past.append()
     await past.settle((made.key, number), "dead")
     await past.adopt()
-    assert await refused(past, Selection(endpoint="never")) == "endpoint: there is none of this name"
-    assert "endpoint: it was removed" in await refused(past, Selection(endpoint="gone"))
-    assert "its endpoint was removed" in await refused(past, Selection((delivery_id(made.key, number),)))
+    assert await refused(past, Selection(endpoint="never")) == "endpoint is not there"
+    assert "endpoint was removed" in await refused(past, Selection(endpoint="gone"))
+    assert "to an endpoint that was removed" in await refused(past, Selection((delivery_id(made.key, number),)))
     assert "nobody asks for it now" in await refused(past, Selection((made.id,)))
     for selection in (Selection(state="dead"), Selection(source="stripe")):
         assert await past.replay(selection) == [0]

@@ -7,6 +7,7 @@ import typer
 from webhookd import __version__
 from webhookd.cli import configuration, deliveries, endpoints, events, ledger, payments
 from webhookd.cli.listen import listen
+from webhookd.cli.replay import replay
 from webhookd.cli.revenue import revenue
 from webhookd.cli.serve import serve
 from webhookd.cli.status import status
@@ -29,6 +30,7 @@ app.add_typer(events.app, name="events")
 app.add_typer(deliveries.app, name="deliveries")
 app.add_typer(endpoints.app, name="endpoints")
 app.add_typer(payments.app, name="payments")
+app.command()(replay)
 app.command()(revenue)
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(configuration.app, name="config")

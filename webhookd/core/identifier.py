@@ -1,14 +1,15 @@
-"""Public ids: `evt_…` names an event, `dlv_…` one delivery of it. Both sort by time as text.
+"""Public ids: `evt_…` names an event, `dlv_…` one delivery of it, `rpl_…` a replay. All sort by time as text.
 
 An event's id is 128 bits: its key (milliseconds and a counter: the row's primary key and its place in the log) and a
 random salt that makes it unique among all logs there will ever be. A delivery *is* the pair (event, endpoint), and so
-is its id; neither needs an index of its own. Both are written in hex, which keeps the order and costs least.
+is its id; neither needs an index of its own. All are written in hex, which keeps the order and costs least.
 """
 
 import struct
 
 _EVENT = struct.Struct(">QQ")
 _DELIVERY = struct.Struct(">QI")
+_REPLAY = struct.Struct(">Q")
 COUNTER_BITS = 21
 SALT_BITS = 63
 _KEY_MAX = 2**63 - 1
@@ -57,6 +58,16 @@ def parse_delivery_id(text: str) -> tuple[int, int]:
     """`(event key, endpoint number)` of a delivery id. Raises UnknownIdError."""
     key, endpoint = _DELIVERY.unpack(_bytes(text, "dlv_", _DELIVERY.size))
     return _in_range(text, key, endpoint)
+
+
+def replay_id(number: int) -> str:
+    return "rpl_" + _REPLAY.pack(number).hex()
+
+
+def parse_replay_id(text: str) -> int:
+    """The number of a replay. Raises UnknownIdError."""
+    (number,) = _REPLAY.unpack(_bytes(text, "rpl_", _REPLAY.size))
+    return _in_range(text, number, 0)[0]
 
 
 def _bytes(text: str, prefix: str, size: int) -> bytes:

@@ -67,8 +67,12 @@ class Step(msgspec.Struct, frozen=True):
     over: bool
 
 
-class SelectionError(ValueError):
-    """What was selected cannot be replayed; the message begins with the name of the field."""
+class SelectionError(Exception):
+    """What was selected cannot be replayed. `field` is what names it, as "ids[2]"."""
+
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(f"{field} {reason}")
+        self.field, self.reason = field, reason
 
 
 class TooManyReplaysError(Exception):

@@ -86,10 +86,10 @@ class Search:
     async def _endpoint(self, name: str) -> int:
         rows = await self._read(REPLAY["endpoint_named"], (name,))
         if not rows:
-            raise SelectionError("endpoint: there is none of this name")
+            raise SelectionError("endpoint", "is not there")
         [(number, why)] = rows
         if why == "removed":
-            raise SelectionError("endpoint: it was removed, and nothing is delivered to it")
+            raise SelectionError("endpoint", "was removed: nothing is delivered to it")
         return int(number)
 
     async def _named(self, place: str, public_id: str, endpoint: int | None) -> list[Pair]:
@@ -99,32 +99,32 @@ class Search:
                 return [await self._delivery(place, Pair(*parse_delivery_id(public_id)), endpoint)]
             key, salt = parse_event_id(public_id)
         except UnknownIdError:
-            raise SelectionError(f"{place} is neither an event's id, evt_…, nor a delivery's, dlv_…") from None
+            raise SelectionError(place, "is neither an event's id, evt_…, nor a delivery's, dlv_…") from None
         await self._check_bytes(place, key, salt)
         if endpoint is not None:
             return [Pair(key, endpoint)]
         rows = await self._read(REPLAY["owed_to"], (key,)) or await self._read(REPLAY["wanted_by"], (key,))
         if not rows:
-            raise SelectionError(f"{place}: it is owed to nobody, and nobody asks for it now; say which endpoint")
+            raise SelectionError(place, "is owed to nobody, and nobody asks for it now: say to which endpoint")
         return [Pair(key, number) for (number,) in rows]
 
     async def _delivery(self, place: str, pair: Pair, endpoint: int | None) -> Pair:
         rows = await self._read(REPLAY["delivery_in_service"], pair)
         if not rows:
-            raise SelectionError(f"{place}: there is no such delivery")
+            raise SelectionError(place, "is no delivery that there is")
         if endpoint not in (None, pair.endpoint):
-            raise SelectionError(f"{place} is a delivery to another endpoint")
+            raise SelectionError(place, "is a delivery to another endpoint")
         if rows == [(0,)]:
-            raise SelectionError(f"{place}: its endpoint was removed, and nothing is delivered to it")
+            raise SelectionError(place, "is a delivery to an endpoint that was removed")
         await self._check_bytes(place, pair.event, None)
         return pair
 
     async def _check_bytes(self, place: str, key: int, salt: int | None) -> None:
         rows = await self._read(REPLAY["has_body"], (key, salt))
         if not rows:
-            raise SelectionError(f"{place}: there is no such event")
+            raise SelectionError(place, "is no event that there is")
         if rows == [(0,)]:
-            raise SelectionError(f"{place}: the event's bytes are no longer kept")
+            raise SelectionError(place, "cannot be sent: its bytes are no longer kept")
 
 
 def _how(selection: Selection) -> tuple[str, str]:

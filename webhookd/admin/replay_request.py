@@ -1,0 +1,106 @@
+"""What a client asks to have replayed, read field by field, with every mistake at once."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from webhookd.admin.answers import Mistake, MistakesError
+from webhookd.admin.list_query import QueryError, time_ms
+from webhookd.store.replay_protocol import SELECTED_STATES, SelectedState, Selection
+
+IDS_MAX = 1_000
+TEXT_CHARS_MAX = 255
+PER_S_MIN, PER_S_MAX = 0.01, 10_000
+_NARROWING = ("source", "type", "state", "since", "until")
+_FIELDS = ("ids", "endpoint", *_NARROWING, "rate", "dry_run")
+
+
+class ReplayRequest(NamedTuple):
+    selection: Selection
+    per_s: float | None
+    dry_run: bool
+
+
+def read_request(body: Mapping[str, Any]) -> ReplayRequest:
+    """A field that is null is not given. Raises MistakesError."""
+    return _Reader({field: value for field, value in body.items() if value is not None}).read()
+
+
+class _Reader:
+    def __init__(self, given: Mapping[str, Any]) -> None:
+        self._given = given
+        self._mistakes: list[Mistake] = []
+
+    def read(self) -> ReplayRequest:
+        for field in sorted(self._given.keys() - {*_FIELDS}):
+            self._mistake(field[:64], f"is not known; known are {', '.join(_FIELDS)}")
+        selection = Selection(
+            ids=self._ids(),
+            endpoint=self._text("endpoint"),
+            source=self._text("source"),
+            type=self._text("type"),
+            state=self._state(),
+            since_ms=self._time("since"),
+            until_ms=self._time("until"),
+        )
+        request = ReplayRequest(selection, self._rate(), self._flag("dry_run"))
+        if "ids" in self._given:
+            for field in (field for field in _NARROWING if field in self._given):
+                self._mistake(field, "cannot be given with ids: they name what is meant")
+        elif not self._mistakes and selection == Selection():
+            self._mistake("ids", "or one of endpoint, source, type, state, since and until must say what to replay")
+        if self._mistakes:
+            raise MistakesError(self._mistakes)
+        return request
+
+    def _mistake(self, field: str, reason: str) -> None:
+        self._mistakes.append(Mistake(field, reason))
+
+    def _ids(self) -> tuple[str, ...]:
+        ids = self._given.get("ids", ())
+        if "ids" in self._given and not (isinstance(ids, list) and 1 <= len(ids) <= IDS_MAX):
+            self._mistake("ids", f"must be a list of 1 to {IDS_MAX} ids")
+            return ()
+        for place, each in enumerate(ids):
+            if not isinstance(each, str):
+                self._mistake(f"ids[{place}]", "must be a string")
+        return tuple(ids)
+
+    def _text(self, field: str) -> str | None:
+        text = self._given.get(field)
+        if text is not None and not (isinstance(text, str) and 1 <= len(text) <= TEXT_CHARS_MAX):
+            self._mistake(field, f"must be a string of 1 to {TEXT_CHARS_MAX} characters")
+            return None
+        return text
+
+    def _state(self) -> SelectedState | None:
+        state = self._given.get("state")
+        for known in SELECTED_STATES:
+            if state == known:
+                return known
+        if state == "quarantined":
+            self._mistake("state", "must not be quarantined: such events are replayed one by one, by id")
+        elif state is not None:
+            self._mistake("state", f"must be one of {', '.join(SELECTED_STATES)}")
+        return None
+
+    def _time(self, field: str) -> int | None:
+        try:
+            return time_ms({field: str(self._given[field])}, field) if field in self._given else None
+        except QueryError as error:
+            self._mistake(field, str(error).removeprefix(f"{field} "))
+            return None
+
+    def _rate(self) -> float | None:
+        rate = self._given.get("rate")
+        if rate is None:
+            return None
+        if isinstance(rate, bool) or not isinstance(rate, int | float) or not PER_S_MIN <= rate <= PER_S_MAX:
+            self._mistake("rate", f"must be a number of deliveries a second, {PER_S_MIN} to {PER_S_MAX}")
+            return None
+        return float(rate)
+
+    def _flag(self, field: str) -> bool:
+        value = self._given.get(field, False)
+        if not isinstance(value, bool):
+            self._mistake(field, "must be true or false")
+        return value is True

@@ -1,0 +1,123 @@
+"""`webhookd replay`: make deliveries due again, or for the first time."""
+
+import re
+import time
+from typing import Annotated, Any
+
+import msgspec
+import typer
+from rich.progress import Progress
+
+from webhookd.cli.client import Client, find_daemon, moment, segment
+from webhookd.cli.given import given
+from webhookd.cli.options import Exit, Json, cell, fail, messages, output, write_json
+from webhookd.store.replay_protocol import SELECTED_STATES
+
+POLL_S = 0.2
+PATH = "/api/v1/replays"
+Selected = dict[str, Any]
+_PLACE = re.compile(r"ids\[(\d+)\]", re.ASCII)
+
+
+def selected(
+    ids: Annotated[
+        list[str] | None, typer.Argument(metavar="ID", help="Of events, evt_…, or of deliveries, dlv_…")
+    ] = None,
+    endpoint: Annotated[
+        str | None, typer.Option("--endpoint", help="Only to this one; without --state also what was never owed to it.")
+    ] = None,
+    source: Annotated[str | None, typer.Option("--source", help="Only this source.")] = None,
+    type_glob: Annotated[
+        str | None, typer.Option("--type", help='Only event types that match, like "payment_intent.*".')
+    ] = None,
+    state: Annotated[
+        str | None, typer.Option("--state", help=f"Only deliveries in this state: {', '.join(SELECTED_STATES)}.")
+    ] = None,
+    since: Annotated[
+        str | None,
+        typer.Option("--since", help='A day like 2026-01-31, a time like 2026-01-31T12:00:00Z, or an age like "2h".'),
+    ] = None,
+    until: Annotated[str | None, typer.Option("--until", help="The same; up to here.")] = None,
+) -> Selected:
+    """What to replay, as the API has it; empty when nothing is said."""
+    narrowed = {"endpoint": endpoint, "source": source, "type": type_glob, "state": state}
+    stretch = {"since": moment(since, "--since"), "until": moment(until, "--until")}
+    return {name: value for name, value in {"ids": ids or None, **narrowed, **stretch}.items() if value is not None}
+
+
+@given(client=find_daemon, selection=selected)
+def replay(
+    client: Client,
+    selection: Selected,
+    rate: Annotated[
+        float | None,
+        typer.Option("--rate", min=0.01, max=10_000, help="So many deliveries a second; default: as fast as it goes."),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count them.")] = False,
+    watch: Annotated[str | None, typer.Option("--watch", metavar="ID", help="Show how far a replay is, rpl_….")] = None,
+    cancel: Annotated[
+        str | None, typer.Option("--cancel", metavar="ID", help="End a replay, rpl_…, before it is done.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Make deliveries due again, with `webhookd-replay: true`; or for the first time, to an endpoint that came later.
+
+    It goes on in the daemon, over a restart too. What is pending anyway is due at once, what was removed or has no bytes any more is left alone, and an endpoint takes no more at a time than ever.
+
+    webhookd replay evt_0d6f… dlv_0d6f…
+
+    webhookd replay --endpoint shop --state dead --since 2h --rate 50
+
+    webhookd replay --state unrouted --dry-run
+    """
+    if (watch is not None) + (cancel is not None) + bool(selection) > 1:
+        fail(Exit.USAGE, "--watch and --cancel stand alone")
+    if watch is None and cancel is None and not selection:
+        fail(
+            Exit.USAGE,
+            "say what to replay: IDs, or at least one of --endpoint, --source, --type, --state, --since, --until",
+        )
+    if cancel is not None:
+        found = client.post(f"{PATH}/{segment(cancel)}/cancel")
+    elif watch is not None:
+        found = client.get(f"{PATH}/{segment(watch)}")
+    else:
+        asked = {**selection, "rate": rate, "dry_run": dry_run}
+        found = client.post(PATH, asked, lambda field: _called(field, selection))
+    found = _watched(client, found)
+    if as_json:
+        write_json(msgspec.json.encode(found))
+    else:
+        output.print(_said(found), highlight=False, soft_wrap=True)
+
+
+def _watched(client: Client, found: dict[str, Any]) -> dict[str, Any]:
+    """The replay when it is over, or when the person has seen enough."""
+    with Progress(console=messages, transient=True, disable=not messages.is_terminal) as progress:
+        total = found["total"] if found["total_is_exact"] else None
+        bar = progress.add_task(f"replaying {found['id']}", total=total)
+        try:
+            while found["state"] == "running":
+                progress.update(bar, completed=found["replayed"])
+                time.sleep(POLL_S)
+                found = client.get(f"{PATH}/{found['id']}")
+        except KeyboardInterrupt:
+            pass
+    return found
+
+
+def _called(field: str, selection: Selected) -> str:
+    """A field of the API as the person has it on the command line."""
+    if place := _PLACE.fullmatch(field):
+        return cell(selection["ids"][int(place[1])])
+    return "ID" if field == "ids" else f"--{field}"
+
+
+def _said(found: dict[str, Any]) -> str:
+    count = found["total"] if found["dry_run"] else found["replayed"]
+    deliveries = "1 delivery" if count == 1 else f"{count} deliveries"
+    if found["dry_run"]:
+        return f"{deliveries if found['total_is_exact'] else f'more than {deliveries}'} would be made due"
+    if found["state"] == "running":
+        return f"{deliveries} made due, and it goes on: see webhookd replay --watch {found['id']}"
+    return f"{deliveries} made due" + (", then cancelled" if found["state"] == "cancelled" else "")
