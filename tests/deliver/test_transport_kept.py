@@ -223,6 +223,16 @@ async def test_all_together_keep_only_so_many_and_the_oldest_goes(monkeypatch: p
         assert (a.requests, b.requests, c.requests) == ([3], [1], [2])
 
 
+@pytest.mark.parametrize("bound", ["IDLE_MAX", "IDLE_PER_ORIGIN_MAX"])
+async def test_the_only_one_kept_may_be_the_one_that_has_to_go(monkeypatch: pytest.MonkeyPatch, bound: str):
+    monkeypatch.setattr(pool, bound, 1)
+    async with merchant(polite) as there, transport() as ours:
+        for _ in range(2):
+            responses = await asyncio.gather(*(post(ours, there, number) for number in range(3)))
+            assert [each.body for each in responses] == [b"0", b"1", b"2"]
+        assert len(there.peers) == 5
+
+
 async def test_one_is_not_used_on_other_terms_than_it_was_dialled_on():
     async with merchant(polite) as there, transport() as ours:
         for _ in range(2):

@@ -70,8 +70,9 @@ class Connection(asyncio.Protocol):
         said = self._reader.keep_alive_s
         kept_s = KEPT_S if said is None else min(TRUSTED * said, KEPT_S_MAX)
         self.kept_until = self._loop.time() + kept_s
-        unwritten = self._transport.get_write_buffer_size()
-        return self._reader.reusable and kept_s > 0 and not unwritten and not self._transport.is_closing()
+        if self._transport.is_closing() or self._transport.get_write_buffer_size():
+            return False
+        return self._reader.reusable and kept_s > 0
 
     def still_good(self) -> bool:
         """Right before another exchange: whether the peer still holds it, as far as that is known by now."""

@@ -52,14 +52,13 @@ class Pool:
         if not connection.keep():
             connection.abort()
             return
-        idle = self._idle_for.setdefault(connection.origin, {})
-        if len(idle) >= IDLE_PER_ORIGIN_MAX:
-            self._drop(next(iter(idle)))
-            idle = self._idle_for.setdefault(connection.origin, {})
+        rivals = self._idle_for.get(connection.origin, {})
+        if len(rivals) >= IDLE_PER_ORIGIN_MAX:
+            self._drop(next(iter(rivals)))
         elif len(self._idle) >= IDLE_MAX:
             self._drop(next(iter(self._idle)))
-        idle[connection] = None
         self._idle[connection] = None
+        self._idle_for.setdefault(connection.origin, {})[connection] = None
         if self._sweep is None:
             self._sweep = asyncio.get_running_loop().call_later(SWEEP_S, self._close_old)
 

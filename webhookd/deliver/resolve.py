@@ -61,7 +61,7 @@ class Resolver:
             under_way = self._under_way[host, port] = loop.create_task(self._learn(host, port))
             under_way.add_done_callback(partial(self._learnt, host, port))
         done, _ = await asyncio.wait([under_way], timeout=LOOKUP_S)
-        if not done or under_way.cancelled() or under_way.exception() is not None:
+        if not done or under_way.cancelled() or under_way.exception() is not None or not under_way.result():
             raise UnknownNameError(host)
         return under_way.result()
 
@@ -106,5 +106,5 @@ def _on_a_thread(ask: LookUp, host: str, port: int) -> asyncio.Future[Sequence[A
         with suppress(RuntimeError):  # the loop is closed: nobody waits any more
             loop.call_soon_threadsafe(settle, addresses, failure)
 
-    threading.Thread(target=run, name=f"look up {host}", daemon=True).start()
+    threading.Thread(target=run, name="look-up", daemon=True).start()
     return answered
