@@ -1,5 +1,6 @@
 """The endpoints' part of the API: what it shows, what it refuses, and by which name."""
 
+import asyncio
 import json
 import socket
 from collections.abc import AsyncIterator, Callable, Collection
@@ -12,6 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.admin.desk import Desk, desk
 from tests.daemon.merchant import Merchant, merchant
 from tests.running import ENDPOINT_SECRET, configuration, daemon, endpoint
+from webhookd.admin.endpoints import PINGS_MAX
 from webhookd.admin.registry import SECRETS_MAX
 from webhookd.config.model import EndpointSettings
 
@@ -331,6 +333,22 @@ async def test_a_ping_to_nobody_says_so(operator: Desk, new: Add):
 async def test_a_ping_goes_past_no_guard(operator: Desk):
     found = await operator.done("POST", "/endpoints/itself/ping")
     assert (found["status"], found["error"]) == (None, "blocked")
+
+
+async def test_no_more_pings_are_under_way_than_there_may_be(operator: Desk, new: Add, shop: Merchant):
+    await new("slow", url=f"http://127.0.0.1:{shop.port}/slow", secret=ENDPOINT_SECRET)
+    before, go_on = len(shop.got), asyncio.Event()
+    shop.before_answer = go_on.wait
+    try:
+        pings = [asyncio.create_task(operator.ask("POST", "/endpoints/slow/ping")) for _ in range(PINGS_MAX)]
+        await shop.has(before + PINGS_MAX)
+        refused = await operator.ask("POST", "/endpoints/slow/ping")
+        assert (refused.status, "Retry-After" in refused.headers) == (503, True)
+    finally:
+        go_on.set()
+        shop.before_answer = None
+    assert [(await ping).json["status"] for ping in pings] == [200] * PINGS_MAX
+    assert (await operator.done("POST", "/endpoints/slow/ping"))["status"] == 200
 
 
 async def test_a_ping_counts_as_no_attempt(operator: Desk, new: Add, shop: Merchant):

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from webhookd.core.units import duration_ms, duration_text, size_bytes
+from webhookd.core.units import MILLISECONDS_MAX, duration_exactly, duration_ms, duration_text, size_bytes
 
 
 @pytest.mark.parametrize(
@@ -86,3 +86,13 @@ def test_any_text_is_a_duration_or_refused_in_a_short_line(text: str) -> None:
 )
 def test_a_duration_is_shown_in_its_two_largest_units(milliseconds: int, text: str) -> None:
     assert duration_text(milliseconds) == text
+
+
+@given(st.integers(0, MILLISECONDS_MAX))
+def test_a_duration_that_is_written_exactly_is_read_as_the_same(ms: int) -> None:
+    assert duration_ms(duration_exactly(ms)) == ms
+
+
+@pytest.mark.parametrize("text", ["0s", "1ms", "500ms", "1500ms", "90s", "5m", "2h", "25h", "1d", "366d"])
+def test_a_duration_is_written_exactly_in_its_largest_unit(text: str) -> None:
+    assert duration_exactly(duration_ms(text)) == text

@@ -1,5 +1,7 @@
 """Endpoints that the API manages, on a real daemon: what is changed holds at once, and over a restart."""
 
+import asyncio
+import re
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,6 +14,7 @@ from tests.admin.desk import Desk, desk
 from tests.daemon.merchant import Merchant, merchant
 from tests.daemon.test_end_to_end import post, stripe_event, stripe_headers
 from tests.running import ENDPOINT_SECRET, RunningDaemon, configuration, daemon, endpoint
+from tests.shell import ask
 
 
 @asynccontextmanager
@@ -99,6 +102,25 @@ async def test_a_removed_endpoint_gets_nothing_more_and_what_it_is_owed_when_it_
         got = await shop.has(2)
         assert {each.headers["webhook-id"] for each in got} == {owed, later}
         assert (await operator.get("/status"))["held_for_removed"] == 0
+
+
+async def test_no_retry_goes_to_an_endpoint_that_was_removed_meanwhile(tmp_path: Path):
+    async with world(tmp_path, delivery='schedule = ["0s", "1ms"]') as (shop, running, operator):
+        await operator.done("POST", "/endpoints", asked(shop, "leaving", events=["payment_intent.*"]))
+
+        async def remove() -> None:
+            await operator.ask("DELETE", "/endpoints/leaving")
+
+        shop.answer = lambda got: 500 if got.path == "/leaving" else 200
+        shop.before_answer = remove
+        await happen(running, "evt_1")
+        await shop.has(1)
+        await running.logged("endpoint_removed")
+        await operator.done("POST", "/endpoints", asked(shop, "staying"))
+        for number in range(2, 12):  # long enough for a retry, had there been one
+            await happen(running, f"evt_{number}")
+            await shop.has(number)
+        assert [got.path for got in shop.got] == ["/leaving", *["/staying"] * 10]
 
 
 async def test_both_secrets_sign_while_one_is_being_replaced(tmp_path: Path):
@@ -191,3 +213,44 @@ async def test_a_thousand_endpoints_come_in_pages_and_a_status_names_those_that_
             assert status["endpoints"][0]["name"] == "busy"
             for wrong in ({"limit": "0"}, {"limit": "501"}, {"cursor": "x"}, {"removed": "yes"}, {"state": "paused"}):
                 assert (await operator.ask("GET", "/endpoints", **wrong)).status == 422
+
+
+async def test_of_many_who_want_one_name_one_gets_it(tmp_path: Path):
+    async with world(tmp_path) as (shop, running, operator):
+        answers = await asyncio.gather(*(operator.ask("POST", "/endpoints", asked(shop)) for _ in range(20)))
+        assert sorted(answer.status for answer in answers) == [201] + [409] * 19
+        await happen(running, "evt_1")
+        await shop.has(1)
+
+
+async def test_an_open_breaker_is_seen_everywhere_survives_a_restart_and_is_forgotten_by_resuming(tmp_path: Path):
+    async with world(tmp_path, delivery='schedule = ["0s", "1ms", "1ms", "1ms", "1ms", "1ms", "1h"]') as (
+        shop,
+        running,
+        operator,
+    ):
+        shop.answer = lambda _got: 500
+        await operator.done("POST", "/endpoints", asked(shop))
+        await happen(running, "evt_1")
+        await running.logged("breaker_opened", endpoint="shop")
+        found = await operator.get("/endpoints/shop")
+        assert (found["state"], found["breaker"], found["backlog"]) == ("active", "open", 1)
+        assert found["retry_at"] > found["failing_since"]
+        [status] = (await operator.get("/status"))["endpoints"]
+        assert (status["breaker"], status["retry_at"]) == (found["breaker"], found["retry_at"])
+        metrics = await operator.metrics()
+        assert 'webhookd_breaker_state{endpoint="shop",state="open"} 1.0' in metrics
+        assert 'webhookd_breaker_trips_total{endpoint="shop"} 1.0' in metrics
+        said = await ask("status", "--data-dir", tmp_path / "data")
+        assert re.search(r"shop +active +(open, tries in|half open)", said.out)
+        await running.kill()
+        await running.start()
+        again = await operator.get("/endpoints/shop")
+        assert again["breaker"] in ("open", "half_open")
+        assert again["failing_since"] == found["failing_since"]
+        shop.answer = lambda _got: 200
+        failed = len(shop.got)
+        resumed = await operator.done("POST", "/endpoints/shop/resume")
+        assert (resumed["breaker"], resumed["retry_at"], resumed["failing_since"]) == ("closed", None, None)
+        await happen(running, "evt_2")
+        await shop.has(failed + 2)
