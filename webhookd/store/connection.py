@@ -27,6 +27,9 @@ else:
         driver = sqlite3
 
 T = TypeVar("T")
+# Both bind as they are; but the driver first looks for an adapter, and not to find one costs it two exceptions each.
+for _bound_as_is in (bytes, type(None)):
+    driver.register_adapter(_bound_as_is, lambda value: value)
 APPLICATION_ID = 0x57484B44
 SCHEMA_VERSION = 3
 READ_SECONDS_MAX = 2.0
