@@ -22,7 +22,6 @@ _EXACT = Context(prec=40, Emin=MIN_EMIN, Emax=MAX_EMAX, traps=[Inexact, InvalidO
 """Arithmetic that is right to the last digit, or raises."""
 _UNIT = Decimal(1)
 _WHOLE = re.compile(r"-?\d{1,16}", re.ASCII)
-_CURRENCY = re.compile(r"[A-Za-z]{3}", re.ASCII)
 
 _ZERO = "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF".split()
 _TWO = (
@@ -99,4 +98,6 @@ def scaled(value: Any, exponent: int) -> int | None:
 
 
 def _code(currency: Any) -> str | None:
-    return currency.upper() if isinstance(currency, str) and _CURRENCY.fullmatch(currency) else None
+    if isinstance(currency, str) and len(currency) == 3 and currency.isascii() and currency.isalpha():
+        return currency.upper()
+    return None

@@ -76,10 +76,11 @@ def name(found: Any) -> str | None:
 
 def ident(node: Any, *path: str) -> str | None:
     """An id that may be a string or a whole number."""
-    return _ident(at(node, *path))
+    return name_or_number(at(node, *path))
 
 
-def _ident(found: Any) -> str | None:
+def name_or_number(found: Any) -> str | None:
+    """What was found, if it is such an id."""
     if type(found) is int and 0 <= found < _IDENT_MAX:
         return str(found)
     return found if is_name(found) else None
@@ -87,7 +88,11 @@ def _ident(found: Any) -> str | None:
 
 def expandable(node: Any, *path: str) -> str | None:
     """An id, or the id of the object that stands in its place."""
-    found = at(node, *path)
+    return id_of(at(node, *path))
+
+
+def id_of(found: Any) -> str | None:
+    """What was found, if it is an id; or the id of the object that was found."""
     if isinstance(found, dict):
         found = found.get("id")
     return found if is_name(found) else None
@@ -119,11 +124,11 @@ def moment(node: Any, *path: str) -> int | None:
 
 def references(*found: str | None) -> tuple[str, ...]:
     """Those that are there, each once, at most REFERENCES_MAX."""
-    return tuple(dict.fromkeys([each for each in found if each is not None]))[:REFERENCES_MAX]
+    return tuple({each: None for each in found if each is not None})[:REFERENCES_MAX]
 
 
 def values(node: Any) -> list[str]:
     """The short texts and whole numbers of an object such as `metadata` or `notes`, as texts."""
     if not isinstance(node, dict):
         return []
-    return [each for found in islice(node.values(), REFERENCES_MAX) if (each := _ident(found)) is not None]
+    return [each for found in islice(node.values(), REFERENCES_MAX) if (each := name_or_number(found)) is not None]

@@ -10,7 +10,7 @@ from typing import Any
 from webhookd.core.ledger import Fact, Kind
 from webhookd.core.money import Money, of_minor, whole
 from webhookd.providers.stripe.states import STATES
-from webhookd.providers.tree import at, expandable, ident, name, references, text, values, word
+from webhookd.providers.tree import at, expandable, id_of, name, name_or_number, references, text, values
 
 ORDER_KEYS = ("order_id", "orderId", "order_number", "order", "reference", "invoice_id")
 """Where merchants and plug-ins put their own reference in `metadata`; the first one counts."""
@@ -24,7 +24,8 @@ Said = tuple[str | None, Fact | None]
 
 def said(event: Json) -> Said:
     """The payment that the event is about, and the fact. `event` has its type."""
-    subject = at(event, "data", "object")
+    data = event.get("data")
+    subject = data.get("object") if isinstance(data, dict) else None
     if not isinstance(subject, dict) or event.get("object") == "v2.core.event":
         return None, None
     kind = subject.get("object")
@@ -34,18 +35,18 @@ def said(event: Json) -> Said:
 
 def _payment_intent(event: Json, intent: Json) -> Said:
     payment_id = name(intent.get("id"))
-    state = "payment_failed" if event["type"] == "payment_intent.payment_failed" else word(intent, "status")
+    state = "payment_failed" if event["type"] == "payment_intent.payment_failed" else intent.get("status")
     amount = intent.get("amount_received" if state == "succeeded" else "amount")
     # Versions from BASIL on have no invoice here, and this is the event there is most of.
-    invoice = expandable(intent, "invoice") if "invoice" in intent else None
-    names = expandable(intent, "latest_charge"), invoice
+    invoice = id_of(intent["invoice"]) if "invoice" in intent else None
+    names = id_of(intent.get("latest_charge")), invoice
     return payment_id, _fact("payment", payment_id, state, intent, amount, names)
 
 
 def _charge(event: Json, charge: Json) -> Said:
     charge_id = name(charge.get("id"))
-    payment_id = charge_id if charge.get("payment_intent") is None else expandable(charge, "payment_intent")
-    state, captured = word(charge, "status"), charge.get("captured")
+    payment_id = charge_id if (intent := charge.get("payment_intent")) is None else id_of(intent)
+    state, captured = charge.get("status"), charge.get("captured")
     if event["type"] == "charge.expired":
         state = "expired"
     elif state == "succeeded" and captured is False:
@@ -56,7 +57,7 @@ def _charge(event: Json, charge: Json) -> Said:
     if state == "succeeded":
         # The first versions of the API had no amount_captured.
         amount, refunded = charge.get("amount_captured", amount), _refunded(charge, event.get("api_version"))
-    names = charge_id, expandable(charge, "invoice")
+    names = charge_id, id_of(charge.get("invoice"))
     return payment_id, _fact("payment", payment_id, state, charge, amount, names, refunded)
 
 
@@ -78,24 +79,24 @@ def _refunded(charge: Json, api_version: object) -> int | None:
 
 def _refund(_: Json, refund: Json) -> Said:
     names = (expandable(refund, "charge"),)
-    fact = _fact("refund", text(refund, "id"), word(refund, "status"), refund, refund.get("amount"), names)
+    fact = _fact("refund", text(refund, "id"), refund.get("status"), refund, refund.get("amount"), names)
     return _payment(refund), fact
 
 
 def _dispute(_: Json, dispute: Json) -> Said:
     names = (expandable(dispute, "charge"),)
-    fact = _fact("dispute", text(dispute, "id"), word(dispute, "status"), dispute, dispute.get("amount"), names)
+    fact = _fact("dispute", text(dispute, "id"), dispute.get("status"), dispute, dispute.get("amount"), names)
     return _payment(dispute), fact
 
 
 def _checkout_session(event: Json, session: Json) -> Said:
-    session_id, state = text(session, "id"), word(session, "payment_status")
+    session_id, state = text(session, "id"), session.get("payment_status")
     if state != "paid":
         by_type = event["type"].rpartition(".")[2]
         if by_type in ("async_payment_failed", "expired"):
             state = by_type
         elif session.get("status") not in (None, "complete"):  # the first versions of the API had no status
-            state = word(session, "status")
+            state = session.get("status")
     names = (session_id, *(expandable(session, each) for each in ("invoice", "subscription", "payment_link")))
     reference = text(session, "client_reference_id")
     fact = _fact("order", session_id, state, session, session.get("amount_total"), names, reference=reference)
@@ -103,7 +104,7 @@ def _checkout_session(event: Json, session: Json) -> Said:
 
 
 def _invoice(event: Json, invoice: Json) -> Said:
-    invoice_id, state = text(invoice, "id"), word(invoice, "status")
+    invoice_id, state = text(invoice, "id"), invoice.get("status")
     if event["type"] == "invoice.upcoming":
         state = None  # a preview: there is no such invoice yet
     elif event["type"] == "invoice.deleted":
@@ -136,7 +137,7 @@ def _invoice_payment(_: Json, part: Json) -> Said:
 
 def _subscription(_: Json, subscription: Json) -> Said:
     names = (expandable(subscription, "latest_invoice"),)
-    state = word(subscription, "status")
+    state = subscription.get("status")
     return None, _fact("subscription", text(subscription, "id"), state, subscription, names=names)
 
 
@@ -149,17 +150,17 @@ def _transfer(_: Json, transfer: Json) -> Said:
 
 def _payout(_: Json, payout: Json) -> Said:
     """To the bank, or a top-up from it."""
-    state = word(payout, "status") if payout.get("reversed_by") is None else "reversed"
+    state = payout.get("status") if payout.get("reversed_by") is None else "reversed"
     return None, _fact("transfer", text(payout, "id"), state, payout, payout.get("amount"))
 
 
 def _account(_: Json, account: Json) -> Said:
     charges, payouts = account.get("charges_enabled") is True, account.get("payouts_enabled") is True
-    state: str | None = "charges_enabled" if charges else "payouts_enabled"
+    state = "charges_enabled" if charges else "payouts_enabled"
     if charges == payouts:
         state = "enabled" if charges else "disabled"
-    if state == "disabled" and at(account, "requirements", "disabled_reason") is not None:
-        state = word(account, "requirements", "disabled_reason")
+    if state == "disabled" and (reason := at(account, "requirements", "disabled_reason")) is not None:
+        state = reason
     return None, _fact("account", text(account, "id"), state, account)
 
 
@@ -203,30 +204,29 @@ def _payment(subject: Json) -> str | None:
 def _fact(
     kind: Kind,
     object_id: str | None,
-    state: str | None,
+    state: object,
     subject: Json,
     amount: object = None,
     names: tuple[str | None, ...] = (),
     refunded: int | None = None,
     reference: str | None = None,
 ) -> Fact | None:
-    status = STATES[kind].get(state) if state is not None else None
-    if object_id is None or status is None:
+    """`state` may be anything: what is none of the provider's words makes no fact."""
+    if object_id is None or not isinstance(state, str) or (status := STATES[kind].get(state)) is None:
         return None
     money = of_minor("stripe", amount, subject.get("currency"))
     if kind in _OF_MONEY and not _readable(money, kind):
         return None
     metadata = subject.get("metadata")
-    if not metadata or not isinstance(metadata, dict):
-        return Fact(kind, object_id, status, state, money, refunded, reference, references(*names))
-    if reference is None:
-        reference = _order(metadata)
-    return Fact(kind, object_id, status, state, money, refunded, reference, references(*names, *values(metadata)))
+    if metadata and isinstance(metadata, dict):
+        reference = reference or _order(metadata)
+        names = *names, *values(metadata)
+    return Fact(kind, object_id, status, state, money, refunded, reference, references(*names))
 
 
 def _order(metadata: Json) -> str | None:
     for key in ORDER_KEYS:
-        if key in metadata and (found := ident(metadata, key)) is not None:
+        if key in metadata and (found := name_or_number(metadata[key])) is not None:
             return found
     return None
 

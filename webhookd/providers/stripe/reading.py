@@ -1,9 +1,9 @@
 """What a Stripe event says: its envelope. What it says about money is read in `facts`."""
 
-from webhookd.core.event import Hook, Reading, occurred_ms
+from webhookd.core.event import Hook, Reading, is_name, occurred_ms
 from webhookd.providers.provider import NotUnderstoodError
 from webhookd.providers.stripe.facts import said
-from webhookd.providers.tree import moment, name, parse
+from webhookd.providers.tree import moment, parse
 
 
 def read(hook: Hook) -> Reading:
@@ -13,8 +13,8 @@ def read(hook: Hook) -> Reading:
     is that of this delivery.
     """
     event = parse(hook.body)
-    event_id, event_type = name(event.get("id")), name(event.get("type"))
-    if event_id is None or event_type is None:
+    event_id, event_type = event.get("id"), event.get("type")
+    if not is_name(event_id) or not is_name(event_type):
         raise NotUnderstoodError("id or type is missing, empty, too long or unprintable")
     created = event.get("created")
     # Seconds, or the time as text in Stripe's v2 events.
