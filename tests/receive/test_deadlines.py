@@ -6,8 +6,9 @@ import logging
 import pytest
 
 from tests.receive.inside import receiving
-from tests.receive.wire import Headers, ask, assert_problem, event, head, post, standard, stripe, wire
+from tests.receive.wire import Headers, ask, assert_problem, event, event_of_size, head, post, standard, stripe, wire
 from tests.running import PATIENCE_S
+from webhookd.core.event import Appended, Event
 from webhookd.receive import routes, server
 from webhookd.receive.bad_signatures import ADDRESSES_MAX, BURST, BadSignatures
 from webhookd.store.protocol import StoreBrokenError, StoreUnavailableError
@@ -104,6 +105,29 @@ async def test_what_was_pipelined_before_the_rubbish_is_answered_and_the_broken_
         assert_problem(await connection.answer(), 400)
         assert await connection.rest() == b""
     assert len(inside.log.events) == 1
+
+
+async def test_a_large_hook_that_had_to_wait_for_an_earlier_one_is_read_to_its_end() -> None:
+    """While the first is being committed, more of the second comes than is read ahead: reading pauses, and goes on."""
+    first = asyncio.Event()
+    large = event_of_size("evt_large", 3 * 2**20)
+    async with receiving(body_bytes_max=4 * 2**20) as inside, wire(inside.port) as connection:
+        take = inside.log.append
+
+        async def slowly(taken: Event) -> Appended:
+            await first.wait()
+            return await take(taken)
+
+        inside.log.append = slowly
+        at = int(inside.clock.at_s)
+        requests = [post("stripe", each, stripe(each, at=at)) for each in (BODY, large, BODY)]
+        sending = asyncio.create_task(connection.send(*requests))
+        for _ in range(20):  # as much as will be read ahead, has been
+            await ask(inside.port, head("GET /healthz HTTP/1.1"))
+        first.set()
+        await sending
+        assert [(await connection.answer()).status for _ in requests] == [200, 200, 200]
+    assert [each.body for each in inside.log.events] == [BODY, large, BODY]
 
 
 @pytest.mark.parametrize(("seconds", "status"), [(-301, 401), (-300, 200), (0, 200), (300, 200), (301, 401)])

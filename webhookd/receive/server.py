@@ -103,6 +103,11 @@ class HookProtocol(RequestHandler):
         if messages and isinstance(messages[-1][0], _ErrInfo):
             self._end_bodies()
 
+    def resume_reading(self, resume_parser: bool = True) -> None:
+        """Called twice for every body, each time through all of aiohttp's parser; nothing waits there unless paused."""
+        if self._reading_paused:
+            super().resume_reading(resume_parser)
+
     def _end_bodies(self) -> None:
         """What came is not HTTP: no body that is still awaited will get its end. aiohttp would let it wait."""
         bodies = [body for _, body in self._messages]
