@@ -6,7 +6,7 @@ busy event loop costs more than the step.
 
 import sqlite3
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, cast
+from typing import Any, Literal, TypeVar, cast
 
 import msgspec
 
@@ -18,7 +18,9 @@ from webhookd.store.connection import sorted_error
 from webhookd.store.protocol import StoreBrokenError, StoreError
 from webhookd.store.queries import SQL, insert_aliases, insert_attempts, insert_events, insert_notice
 
+T = TypeVar("T")
 ANNOUNCED_MAX = 4096
+STATEMENT_ROWS = 16
 _encode = msgspec.json.Encoder().encode
 Change = Callable[[sqlite3.Connection], object]
 Write = Event | Settlement | Change
@@ -67,8 +69,7 @@ def _write(connection: sqlite3.Connection, batch: Sequence[Write]) -> Committed:
     if events or notices:
         owed, owed_complete = _owed(connection, [*events, *notices])
     if settlements:
-        values = [value for settlement in settlements for value in _attempt_values(settlement)]
-        connection.execute(insert_attempts(len(settlements)), values)
+        _add(connection, insert_attempts, settlements, _attempt_values)
         for settlement in settlements:
             if settlement.aftermath is not None:
                 _note_aftermath(connection, settlement.key.endpoint, settlement.aftermath)
@@ -91,6 +92,24 @@ def _note_aftermath(connection: sqlite3.Connection, endpoint: int, aftermath: Af
         connection.execute(SQL["give_up_endpoint"], (endpoint,))
 
 
+def _add(
+    connection: sqlite3.Connection,
+    insert: Callable[[int], str],
+    rows: Sequence[T],
+    values: Callable[[T], tuple[Any, ...]],
+) -> int:
+    """Insert the rows, in order; how many were new.
+
+    A statement stays prepared, and keeps the values it was last given, bodies and all. So there are few of them: one
+    for each multiple of STATEMENT_ROWS, and for each number of rows that may be left over.
+    """
+    added, together = 0, len(rows) - len(rows) % STATEMENT_ROWS
+    for part in (rows[:together], rows[together:]):
+        if part:
+            added += connection.execute(insert(len(part)), [value for row in part for value in values(row)]).rowcount
+    return added
+
+
 def _append(connection: sqlite3.Connection, events: Sequence[Event]) -> dict[int, Appended]:
     if any(event.alias is not None for event in events):
         return _append_with_aliases(connection, events)
@@ -100,9 +119,8 @@ def _append(connection: sqlite3.Connection, events: Sequence[Event]) -> dict[int
 def _append_with_aliases(connection: sqlite3.Connection, events: Sequence[Event]) -> dict[int, Appended]:
     """Bind the aliases first: what comes under one that is bound already is no new event, whatever else it says."""
     aliased = [event for event in events if event.alias is not None]
-    values = [value for event in aliased for value in (event.source, event.alias, event.key, event.sha256)]
     repeated: list[Event] = []
-    if connection.execute(insert_aliases(len(aliased)), values).rowcount < len(aliased):
+    if _add(connection, insert_aliases, aliased, _alias_values) < len(aliased):
         repeated = [event for event in aliased if _bound(connection, event)[0] != event.key]
     fresh = [event for event in events if event not in repeated]
     appended = _insert(connection, fresh) if fresh else {}
@@ -136,9 +154,7 @@ def _repeat(connection: sqlite3.Connection, event: Event, known: Appended) -> Ap
 
 
 def _insert(connection: sqlite3.Connection, events: Sequence[Event]) -> dict[int, Appended]:
-    values = [value for event in events for value in event_values(event)]
-    added = connection.execute(insert_events(len(events)), values).rowcount
-    if added == len(events):
+    if _add(connection, insert_events, events, event_values) == len(events):
         return {event.key: Appended(event.id, _status(event.state)) for event in events}
     return {event.key: _known(connection, event) for event in events}
 
@@ -169,6 +185,10 @@ def _owed(connection: sqlite3.Connection, events: Sequence[Event]) -> tuple[list
 
 def _status(state: str) -> Any:
     return "quarantined" if state == "quarantined" else "accepted"
+
+
+def _alias_values(event: Event) -> tuple[Any, ...]:
+    return event.source, event.alias, event.key, event.sha256
 
 
 def event_values(event: Event) -> tuple[Any, ...]:
