@@ -77,10 +77,10 @@ class Merchant:
         """How many were read in full, by connection."""
         return [len(peer.requests) for peer in self.peers]
 
-    async def left_alone(self) -> None:
-        """Until no connection is open any more."""
+    async def left_alone(self, *, but: int = 0) -> None:
+        """Until no connection is open any more, or only so many."""
         async with asyncio.timeout(PATIENCE_S), self._news:
-            await self._news.wait_for(lambda: self._open == 0)
+            await self._news.wait_for(lambda: self._open <= but)
 
     async def visited(self, count: int) -> None:
         """Until so many connections have come."""

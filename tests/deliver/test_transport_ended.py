@@ -15,6 +15,7 @@ import trustme
 from tests.deliver.raw import Merchant, Peer, merchant, polite, post, served_by, transport, trusting, word
 from tests.running import PATIENCE_S
 from webhookd.core.proxy import Proxy
+from webhookd.deliver.connection import Connection
 from webhookd.deliver.http_transport import HttpTransport
 from webhookd.deliver.resolve import look_up
 from webhookd.deliver.transport import Response, TransportError
@@ -133,6 +134,47 @@ async def test_no_descriptor_is_left_behind():
     async with asyncio.timeout(PATIENCE_S):
         while descriptors() > before:  # the merchant's side of the last ones ends in its own time
             await asyncio.sleep(0)
+
+
+# --- Lost or closed between the dial and the request
+
+
+@pytest.mark.parametrize("given_up", [False, True])
+async def test_one_that_is_lost_before_it_is_used_is_a_failed_attempt(given_up: bool, monkeypatch: pytest.MonkeyPatch):
+    complaints: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
+
+    async def hangs_up(peer: Peer) -> None:
+        pass
+
+    async def dialled_too_late(*arguments: Any) -> Connection:
+        connection = await dial(*arguments)
+        while not connection.over:
+            await asyncio.sleep(0)
+        if given_up:
+            raise TransportError("timeout")
+        return connection
+
+    async with merchant(hangs_up) as there, transport() as ours:
+        dial = ours._dialler.dial
+        monkeypatch.setattr(ours._dialler, "dial", dialled_too_late)
+        assert await word(ours, there) == ("timeout" if given_up else "disconnected")
+    gc.collect()
+    assert complaints == []
+
+
+async def test_one_that_was_dialled_while_all_is_closed_is_closed_too(monkeypatch: pytest.MonkeyPatch):
+    async def closed_meanwhile(*arguments: Any) -> Connection:
+        connection = await dial(*arguments)
+        await ours.close()
+        return connection
+
+    async with merchant(polite) as there, transport() as ours:
+        dial = ours._dialler.dial
+        monkeypatch.setattr(ours._dialler, "dial", closed_meanwhile)
+        assert await word(ours, there) == "disconnected"
+        await there.left_alone()
+        assert there.requests == [0]
 
 
 # --- Closed

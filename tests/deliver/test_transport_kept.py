@@ -132,7 +132,7 @@ async def test_a_fresh_one_that_ends_without_an_answer_is_a_failed_attempt():
         assert len(there.peers) == 1
 
 
-async def test_one_that_speaks_unasked_is_closed():
+async def test_one_that_speaks_unasked_is_closed(monkeypatch: pytest.MonkeyPatch):
     async def talks(peer: Peer) -> None:
         await peer.request()
         await peer.say(NOTHING)
@@ -140,6 +140,7 @@ async def test_one_that_speaks_unasked_is_closed():
         await peer.say(b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n")
         await peer.hung_up()
 
+    monkeypatch.setattr(pool, "SWEEP_S", 3_600)
     asked = asyncio.Event()
     async with merchant(talks) as there, transport() as ours:
         assert (await post(ours, there)).status == 200
@@ -192,6 +193,17 @@ async def test_one_is_trusted_for_less_time_than_its_peer_keeps_it(
         late.now = kept.kept_until
         await post(ours, there)
         assert there.requests == [3, 1]
+        await there.left_alone(but=1)
+
+
+async def test_the_deadline_of_one_attempt_does_not_end_the_next():
+    async with merchant(polite) as there, transport() as ours:
+        for number in range(2):
+            over = asyncio.Event()
+            asyncio.get_running_loop().call_later(0.06, over.set)
+            await post(ours, there, number, timeout_s=0.05)
+            await over.wait()
+        assert there.requests == [2]
 
 
 async def test_one_that_nobody_needs_is_closed_in_time(monkeypatch: pytest.MonkeyPatch):

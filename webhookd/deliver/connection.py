@@ -22,7 +22,7 @@ TRUSTED = 0.8
 
 
 class NeverTakenError(TransportError):
-    """The peer closed a kept connection before it took the request, which may be written to another one."""
+    """The peer closed the connection before it took the request, which may be written to another one."""
 
 
 class Connection(asyncio.Protocol):
@@ -43,17 +43,17 @@ class Connection(asyncio.Protocol):
         self._reader = AnswerReader()
         self._answer: asyncio.Future[Response] = self._loop.create_future()
         """Done when nothing is expected."""
-        self._requests = 0
+        self._asked = False
         self._owed = 0
         """The peer has not taken the request while it has acknowledged less than this."""
 
     async def exchange(self, request: bytes, deadline: float) -> Response:
         """Raises TransportError; the connection is closed then, and also when the caller is cancelled."""
-        if self._requests:
+        if self._asked:
             self._reader.begin()
             self._answer = self._loop.create_future()
         timer = self._loop.call_at(deadline, self.abort, "timeout")
-        self._requests += 1
+        self._asked = True
         self._owed += len(request)
         if not self._transport.is_closing():
             self._transport.write(request)
@@ -72,7 +72,7 @@ class Connection(asyncio.Protocol):
         self.kept_until = self._loop.time() + kept_s
         if self._transport.is_closing() or self._transport.get_write_buffer_size():
             return False
-        return self._reader.reusable and kept_s > 0
+        return self._reader.reusable
 
     def still_good(self) -> bool:
         """Right before another exchange: whether the peer still holds it, as far as that is known by now."""
@@ -104,7 +104,7 @@ class Connection(asyncio.Protocol):
 
     def eof_received(self) -> None:
         self._complete()
-        if self._requests > 1 and not self._reader.started and self._not_taken():
+        if not self._reader.started and self._not_taken():
             self._fail(NeverTakenError("disconnected"))
         self.abort()
 
