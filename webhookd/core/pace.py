@@ -15,7 +15,8 @@ class Pace:
     @property
     def limit(self) -> int:
         """How many may be under way now; at least one."""
-        return min(int(self._limit), self.most)
+        limit = int(self._limit)
+        return limit if limit < self.most else self.most
 
     def succeeded(self) -> None:
         if self._limit < self.most:

@@ -23,7 +23,8 @@ class Gate:
         self.breaker = Breaker(endpoint.health)
         self.pace = Pace(endpoint.spec.max_in_flight)
         self._rate = RateWindow(endpoint.spec.rate_limit) if endpoint.spec.rate_limit else None
-        self._pleads_until = float("-inf")
+        self._pleads_until: float | None = None
+        """By the clock that never steps back, in milliseconds."""
 
     def adapt(self, spec: EndpointSpec) -> None:
         """Go on with other settings."""
@@ -33,17 +34,24 @@ class Gate:
 
     @property
     def state(self) -> BreakerState:
-        return self.breaker.state(self._clock.now_ms())
+        return "closed" if self.breaker.health.retry_at is None else self.breaker.state(self._clock.now_ms())
 
     def wait_ms(self, in_flight: int) -> float | None:
-        """Milliseconds until an attempt may start: 0 is now. None: not before one that is under way has ended."""
-        now_ms = self._clock.now_ms()
-        state = self.breaker.state(now_ms)
-        if state == "open" and self.breaker.health.retry_at is not None:
-            return self.breaker.health.retry_at - now_ms
-        if in_flight >= (1 if state == "half_open" else self.pace.limit):
+        """Milliseconds until an attempt may start: 0 is now. None: not before one that is under way has ended.
+
+        Asked several times for every attempt: the clock is only read where something depends on it.
+        """
+        limit = self.pace.limit
+        if (retry_at := self.breaker.health.retry_at) is not None:
+            now_ms = self._clock.now_ms()
+            if self.breaker.state(now_ms) == "open":
+                return retry_at - now_ms
+            limit = 1
+        if in_flight >= limit:
             return None
-        opens_at = max(self._pleads_until, self._rate.opens_at() if self._rate else 0)
+        if self._rate is None and self._pleads_until is None:
+            return 0
+        opens_at = max(self._pleads_until or 0, self._rate.opens_at() if self._rate else 0)
         return max(0.0, opens_at - self._steady_ms())
 
     def start(self) -> None:
@@ -59,8 +67,9 @@ class Gate:
             return False
         if outcome.status in SLOW_DOWN:
             self.pace.slow_down()
-            plea_ms = min(outcome.retry_after_ms or 0, PLEA_MS_MAX)
-            self._pleads_until = max(self._pleads_until, self._steady_ms() + plea_ms)
+            if outcome.retry_after_ms is not None:
+                until = self._steady_ms() + min(outcome.retry_after_ms, PLEA_MS_MAX)
+                self._pleads_until = max(self._pleads_until or until, until)
         if tripped := self.breaker.failed(self._clock.now_ms()):
             self.pace.start_over()
         return tripped

@@ -6,6 +6,7 @@ disk, so that reading the disk again never finds one twice.
 """
 
 from collections import deque
+from collections.abc import Mapping
 
 import msgspec
 
@@ -18,7 +19,9 @@ from webhookd.dispatch.gate import Gate
 from webhookd.store.protocol import DueBatch
 
 WINDOW = 64
-"""Deliveries of one priority; of an endpoint whose breaker is not closed only the next one is held."""
+"""Deliveries of one priority."""
+ROOM: Mapping[BreakerState, int] = {"closed": WINDOW, "half_open": 1, "open": 0}
+"""How many of them are held: of an endpoint that fails there is none in memory."""
 
 
 class LaneView(msgspec.Struct, frozen=True):
@@ -98,7 +101,7 @@ class Lane:
         """How many of a priority may be held."""
         if self.endpoint.state != "active":
             return 0  # what it is owed waits on disk
-        return {"closed": WINDOW, "half_open": 1, "open": 0}[self.gate.state]
+        return ROOM[self.gate.state]
 
     def wants_refill(self) -> bool:
         if self.refilling or not self.is_behind or not (room := self.room):
