@@ -15,8 +15,7 @@ class Pace:
     @property
     def limit(self) -> int:
         """How many may be under way now; at least one."""
-        limit = int(self._limit)
-        return limit if limit < self.most else self.most
+        return min(int(self._limit), self.most)
 
     def succeeded(self) -> None:
         if self._limit < self.most:
