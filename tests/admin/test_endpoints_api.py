@@ -202,6 +202,13 @@ async def test_a_patch_that_is_wrong_names_the_field_and_changes_nothing(
     assert await operator.get("/endpoints/steady") == before
 
 
+async def test_null_is_no_way_around_the_names_of_settings(operator: Desk, new: Add):
+    await new("named")
+    for method, path in (("PATCH", "/endpoints/named"), ("POST", "/endpoints")):
+        asked = {"name": "other", "url": "http://127.0.0.1:10999/"} if method == "POST" else {}
+        assert (await operator.ask(method, path, {**asked, "nonsense": None})).wrong.keys() == {"nonsense"}
+
+
 async def test_all_mistakes_are_said_at_once(operator: Desk):
     asked = {"name": "No", "url": "ftp://x/", "timeout": "0s", "nonsense": 1, "secret": "x", "secret_kind": "y"}
     answer = await operator.ask("POST", "/endpoints", asked)

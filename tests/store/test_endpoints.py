@@ -258,9 +258,11 @@ async def test_pages_hold_every_endpoint_once_and_removed_ones_only_when_asked_f
     assert len(await names(store, removed=True)) == 25
     met: list[str] = []
     after = 0
-    while page := await store.endpoints(after, 4, removed=False):
+    for _ in range(4):
+        page = await store.endpoints(after, 4, removed=False)
         met += [row.name for row in page]
         after = page[-1].number
+    assert await store.endpoints(after, 4, removed=False) == []
     assert met == await names(store) == [each.name for each in specs[::2]]
 
 
