@@ -14,6 +14,7 @@ STEP_MAX = 200
 """Deliveries made due in one transaction: it holds up whoever else has something to commit."""
 STEPS_PER_S = 10
 """Of a replay with a rate: so often is often enough to be smooth."""
+WAIT_S_MIN = 0.001
 RETRY_S = 0.5
 _log = structlog.get_logger("webhookd.admin")
 
@@ -38,7 +39,8 @@ class Pace:
 
     def wait_s(self) -> float:
         """From the last time it was asked what is allowed, until something will be."""
-        return max(0.0, (self._portion - self._saved) / self._per_s)
+        lacking = self._portion - self._saved
+        return max(lacking / self._per_s, WAIT_S_MIN) if lacking > 0 else 0.0
 
 
 class Replayer:
