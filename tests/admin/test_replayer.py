@@ -168,3 +168,10 @@ def test_no_stretch_of_time_sees_more_than_the_rate_allows(per_s: float, looks: 
         for last in range(first, len(used)):
             within = sum(deliveries for _, deliveries in used[first : last + 1])
             assert within <= 2 * portion + per_s * (used[last][0] - used[first][0]) + 1e-3
+
+
+def test_what_is_allowed_comes_in_portions_however_often_one_looks():
+    pace = Pace(100, 0.0)
+    assert pace.allowed(0.0) == 10
+    pace.use(10)
+    assert [pace.allowed(now) for now in (0.01, 0.05, 0.09, 0.11)] == [0, 0, 0, 11]

@@ -37,7 +37,16 @@ VERBS = [
     *("serve", "listen", "trigger", "status", "events list", "events show", "events tail"),
     *("deliveries list", "deliveries show", "endpoints list", "endpoints show", "endpoints add", "endpoints update"),
     *("endpoints pause", "endpoints resume", "endpoints remove", "endpoints rotate-secret", "endpoints ping"),
-    *("payments list", "payments show", "payments wait", "revenue", "ledger list", "ledger rebuild", "verify"),
+    *(
+        "payments list",
+        "payments show",
+        "payments wait",
+        "replay",
+        "revenue",
+        "ledger list",
+        "ledger rebuild",
+        "verify",
+    ),
     *("config check", "config show"),
 ]
 EVENT_FIELDS = {

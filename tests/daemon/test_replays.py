@@ -19,10 +19,12 @@ ONE_ATTEMPT = 'schedule = ["0s"]'
 
 
 @asynccontextmanager
-async def world(directory: Path, *, with_shop: bool) -> AsyncIterator[tuple[Merchant, RunningDaemon, Desk]]:
+async def world(
+    directory: Path, *, with_shop: bool, **settings: Any
+) -> AsyncIterator[tuple[Merchant, RunningDaemon, Desk]]:
     """A daemon that tries once, an operator, and a merchant who may be one of its endpoints."""
     async with merchant() as shop:
-        endpoints = endpoint("shop", shop.port) if with_shop else ""
+        endpoints = endpoint("shop", shop.port, **settings) if with_shop else ""
         async with daemon(directory, configuration(endpoints=endpoints, delivery=ONE_ATTEMPT)) as running:
             async with desk(running) as operator:
                 yield shop, running, operator
@@ -108,6 +110,25 @@ async def test_what_is_replayed_to_a_paused_endpoint_waits_until_it_is_resumed(t
         await operator.done("POST", "/endpoints/shop/resume")
         await shop.has(2)
         await settled(operator, 1)
+
+
+async def test_where_order_is_asked_for_a_replay_keeps_it_in_whatever_order_it_is_asked(tmp_path: Path):
+    async with world(tmp_path, with_shop=True, ordering="payment") as (shop, running, operator):
+        ids = await happen(running, 6)  # all of one payment
+        await settled(operator, 6)
+        under_way = 0
+
+        async def one_at_a_time() -> None:
+            nonlocal under_way
+            under_way += 1
+            assert under_way == 1
+            await asyncio.sleep(0)
+            under_way -= 1
+
+        shop.before_answer = one_at_a_time
+        await replay(running, *reversed(ids))
+        await settled(operator, 6)
+        assert [got.headers["webhook-id"] for got in shop.got[6:]] == ids
 
 
 async def test_kill_nine_in_the_middle_of_a_replay_leaves_the_rest_to_the_next_start(tmp_path: Path):
