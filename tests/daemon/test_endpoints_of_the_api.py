@@ -34,6 +34,12 @@ async def happen(running: RunningDaemon, event_id: str) -> str:
     return str(answer["event_id"])
 
 
+async def on_disk(operator: Desk, attempts: int) -> None:
+    """Wait until that many are settled: what a crash cuts short is attempted again."""
+    while sum(each["attempts"] for each in (await operator.get("/deliveries"))["data"]) < attempts:
+        pass
+
+
 async def test_an_endpoint_that_is_added_gets_the_next_event(tmp_path: Path):
     async with world(tmp_path) as (shop, running, operator):
         added = await operator.ask("POST", "/endpoints", asked(shop))
@@ -65,6 +71,7 @@ async def test_a_generated_secret_is_shown_once_and_signs(tmp_path: Path):
         await happen(running, "evt_1")
         await shop.has(1)
         assert "secret" not in await operator.get("/endpoints/shop")
+        await on_disk(operator, 1)
         await running.kill()
         await running.start()
         await happen(running, "evt_2")
@@ -131,6 +138,7 @@ async def test_both_secrets_sign_while_one_is_being_replaced(tmp_path: Path):
         await happen(running, "evt_1")
         [got] = await shop.has(1)  # checked with the old one
         standardwebhooks.Webhook(rotated["secret"]).verify(got.body, got.headers)
+        await on_disk(operator, 1)
         await running.kill()
         await running.start()
         shop.secret = rotated["secret"]
@@ -233,20 +241,23 @@ async def test_an_open_breaker_is_seen_everywhere_survives_a_restart_and_is_forg
         await operator.done("POST", "/endpoints", asked(shop))
         await happen(running, "evt_1")
         await running.logged("breaker_opened", endpoint="shop")
+        # Not "open" alone: on a machine that is busy enough it may be time for the probe already.
+        not_closed = ("open", "half_open")
         found = await operator.get("/endpoints/shop")
-        assert (found["state"], found["breaker"], found["backlog"]) == ("active", "open", 1)
-        assert found["retry_at"] > found["failing_since"]
+        assert (found["state"], found["backlog"], found["breaker"] in not_closed) == ("active", 1, True)
+        assert (found["retry_at"] is not None) == (found["breaker"] == "open")
         [status] = (await operator.get("/status"))["endpoints"]
-        assert (status["breaker"], status["retry_at"]) == (found["breaker"], found["retry_at"])
+        assert (status["breaker"] in not_closed, status["failing_since"]) == (True, found["failing_since"])
         metrics = await operator.metrics()
-        assert 'webhookd_breaker_state{endpoint="shop",state="open"} 1.0' in metrics
-        assert 'webhookd_breaker_trips_total{endpoint="shop"} 1.0' in metrics
+        assert 'webhookd_breaker_state{endpoint="shop",state="closed"} 0.0' in metrics
+        assert re.search(r'webhookd_breaker_trips_total\{endpoint="shop"\} [1-9]', metrics)
         said = await ask("status", "--data-dir", tmp_path / "data")
         assert re.search(r"shop +active +(open, tries in|half open)", said.out)
+        await on_disk(operator, 5)
         await running.kill()
         await running.start()
         again = await operator.get("/endpoints/shop")
-        assert again["breaker"] in ("open", "half_open")
+        assert again["breaker"] in not_closed
         assert again["failing_since"] == found["failing_since"]
         shop.answer = lambda _got: 200
         failed = len(shop.got)
