@@ -85,6 +85,7 @@ async def test_one_that_was_closed_while_it_was_idle_is_not_used(heard: bool, se
             if heard:
                 await there.left_alone()
                 await settled()
+                assert not ours._pool._idle
         assert there.requests == [1, 1, 1]
 
 
@@ -207,7 +208,7 @@ async def test_the_deadline_of_one_attempt_does_not_end_the_next():
 
 
 async def test_one_that_nobody_needs_is_closed_in_time(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(connection, "KEPT_S", 0.01)
+    monkeypatch.setattr(connection, "KEPT_S", 0.05)
     monkeypatch.setattr(pool, "SWEEP_S", 0.01)
     async with merchant(polite) as there, transport() as ours:
         await asyncio.gather(*(post(ours, there, number) for number in range(3)))

@@ -7,6 +7,7 @@ import ssl
 
 import pytest
 import trustme
+from cryptography.hazmat.primitives import serialization as how
 
 from tests.deliver.raw import Peer, merchant, polite, post, served_by, transport, trusting, word
 from webhookd.core.endpoint import ClientTls
@@ -186,14 +187,23 @@ async def test_certificates_that_make_no_sense_are_a_tls_failure_and_nothing_sta
         assert await word(ours, f"https://localhost:{there.port}/", tls=tls) == "tls"
 
 
-async def test_an_encrypted_key_does_not_make_the_terminal_ask():
-    from cryptography.hazmat.primitives import serialization as how
+async def test_an_encrypted_key_does_not_make_the_terminal_ask(monkeypatch: pytest.MonkeyPatch):
+    passwords: list[object] = []
+    load = ssl.SSLContext.load_cert_chain
 
+    def load_cert_chain(self: ssl.SSLContext, *arguments: object, password: object = None) -> None:
+        passwords.append(password)
+        load(self, *arguments, password=password)
+
+    monkeypatch.setattr(ssl.SSLContext, "load_cert_chain", load_cert_chain)
     key = how.load_pem_private_key(KEY.encode(), None)
     secret = key.private_bytes(how.Encoding.PEM, how.PrivateFormat.PKCS8, how.BestAvailableEncryption(b"x"))
-    async with merchant(polite, ssl=served_by(AUTHORITY)) as there, transport() as ours:
-        tls = ClientTls(TRUSTING.ca, CHAIN, Secret(secret.decode()))
-        assert await word(ours, f"https://localhost:{there.port}/", tls=tls) == "tls"
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        async with transport() as ours:
+            tls = ClientTls(TRUSTING.ca, CHAIN, Secret(secret.decode()))
+            assert await word(ours, f"https://localhost:{listening.getsockname()[1]}/", tls=tls) == "tls"
+    assert len(passwords) == 1
+    assert callable(passwords[0]), "else OpenSSL asks"
 
 
 async def test_a_body_that_lasts_until_the_end_may_end_without_a_farewell():
