@@ -15,6 +15,8 @@ from webhookd.core.identifier import (
     key_floor,
     parse_delivery_id,
     parse_event_id,
+    parse_replay_id,
+    replay_id,
 )
 
 KEYS = st.integers(0, 2**63 - 1)
@@ -30,6 +32,14 @@ def test_an_event_id_gives_back_what_it_was_made_of(key: int, salt: int) -> None
 @given(KEYS, ENDPOINTS)
 def test_a_delivery_id_gives_back_its_event_and_its_endpoint(key: int, endpoint: int) -> None:
     assert parse_delivery_id(delivery_id(key, endpoint)) == (key, endpoint)
+
+
+@given(KEYS)
+def test_a_replay_id_gives_back_its_number_and_is_no_other_id(number: int) -> None:
+    assert parse_replay_id(replay_id(number)) == number
+    for parse in (parse_event_id, parse_delivery_id):
+        with pytest.raises(UnknownIdError):
+            parse(replay_id(number))
 
 
 @given(st.lists(st.tuples(KEYS, SALTS), min_size=2, max_size=20))
