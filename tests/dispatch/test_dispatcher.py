@@ -168,6 +168,30 @@ async def test_a_wait_that_ends_while_the_disk_is_being_read_is_not_forgotten(wo
     assert await states(world) == {"delivered": 1}
 
 
+@pytest.mark.parametrize("complete", [True, False])
+async def test_what_is_committed_while_the_disk_is_being_read_is_not_forgotten(world: World, complete: bool):
+    await world.serve(spec("shop"))
+    await world.quiet()
+    due, reading, go_on = world.store.due, asyncio.Event(), asyncio.Event()
+
+    async def slow(*arguments: Any) -> DueBatch:
+        batch = await due(*arguments)
+        reading.set()
+        await go_on.wait()
+        return batch
+
+    world.store.due = slow  # type: ignore[method-assign]
+    world.dispatcher.look_again([1])
+    await reading.wait()
+    offer = world.dispatcher.offer
+    world.store.announce(lambda owed, _complete: offer(owed if complete else [], complete))
+    await world.append()
+    world.store.due = due  # type: ignore[method-assign]
+    go_on.set()
+    await world.run_dry()
+    assert await states(world) == {"delivered": 1}
+
+
 async def test_a_delivery_read_from_disk_while_its_settlement_is_being_committed_is_not_made_again(world: World):
     await world.serve(spec("shop"))
     settle, settling, go_on = world.store.settle, asyncio.Event(), asyncio.Event()
