@@ -84,7 +84,7 @@ class SerialConnection(aiosqlite.Connection):
     async def run(self, function: Callable[[sqlite3.Connection], T]) -> T:
         """Run it on the connection's thread. Once begun it ends, whether or not anyone still waits."""
         try:
-            result: T = await asyncio.shield(self._execute(function, self._conn))  # type: ignore[no-untyped-call]
+            result: T = await self._execute(function, self._conn)  # type: ignore[no-untyped-call]
         except (driver.Error, sqlite3.Error) as error:
             raise sorted_error(error) from error
         return result
