@@ -124,6 +124,27 @@ async def test_a_merchant_that_took_the_request_and_died_over_it_does_not_get_it
         assert there.requests == [2]
 
 
+@pytest.mark.parametrize(("start", "expected"), [(b"", None), (b"HTTP/1.1 5", "disconnected")])
+async def test_a_request_that_was_not_taken_whole_is_sent_again_unless_an_answer_began(
+    start: bytes, expected: str | None
+):
+    async def says_goodbye(peer: Peer) -> None:
+        await peer.request()
+        await peer.say(NOTHING)
+        if peer.number == 1:
+            await peer.reader.readuntil(b"\r\n\r\n")
+            await peer.say(start)
+            peer.writer.write_eof()
+        await over.wait()
+
+    over = asyncio.Event()
+    async with merchant(says_goodbye, limit=4_096) as there, transport() as ours:
+        await post(ours, there, 1)
+        assert await word(ours, there, 2, body=bytes(8_000_000)) == expected
+        assert there.requests == ([1, 1] if expected is None else [1])
+        over.set()
+
+
 async def test_a_fresh_one_that_ends_without_an_answer_is_a_failed_attempt():
     async def hangs_up(peer: Peer) -> None:
         pass
