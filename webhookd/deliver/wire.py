@@ -8,12 +8,13 @@ to read. A reset acknowledges nothing, and so proves nothing.
 """
 
 import socket
+import struct
 import sys
 from typing import NamedTuple
 
 _ESTABLISHED = 1
-_BYTES_ACKED = slice(120, 128)
-"""In struct tcp_info, since Linux 4.1."""
+_TCP_INFO = struct.Struct("=B119xQ")
+"""Of struct tcp_info, since Linux 4.1: tcpi_state and tcpi_bytes_acked."""
 
 
 class Wire(NamedTuple):
@@ -28,9 +29,9 @@ def wire(connected: socket.socket) -> Wire | None:
     if sys.platform != "linux":
         return None
     try:
-        info = connected.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _BYTES_ACKED.stop)
-    except OSError:
+        state, acknowledged = _TCP_INFO.unpack(
+            connected.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO.size)
+        )
+    except (OSError, struct.error):  # it is closed, or the kernel is older
         return None
-    if len(info) < _BYTES_ACKED.stop:
-        return None
-    return Wire(info[0] == _ESTABLISHED, int.from_bytes(info[_BYTES_ACKED], sys.byteorder))
+    return Wire(state == _ESTABLISHED, acknowledged)
