@@ -160,14 +160,16 @@ BEGIN
            iif(r.is_ordered, NEW.chain, NULL),
            r.is_ordered AND EXISTS (
              SELECT 1 FROM delivery AS d WHERE d.endpoint = r.endpoint AND d.state = 'pending' AND d.chain = NEW.chain)
-    FROM (
-      SELECT endpoint, first_wait_ms, is_ordered FROM route
-        WHERE source IN (NEW.source, iif(NEW.source = 'webhookd', NULL, '*')) AND is_glob = 0 AND pattern = NEW.type
-      UNION
-      SELECT endpoint, first_wait_ms, is_ordered FROM route
-        WHERE source IN (NEW.source, iif(NEW.source = 'webhookd', NULL, '*')) AND is_glob = 1
-          AND NEW.type GLOB pattern
-    ) AS r;
+    FROM (  -- joins, because IN (…) and UNION would each make a table of their own, for every event
+      SELECT endpoint, first_wait_ms, is_ordered
+        FROM (SELECT NEW.source AS its UNION ALL SELECT '*' WHERE NEW.source <> 'webhookd') CROSS JOIN route ON source = its
+        WHERE is_glob = 0 AND pattern = NEW.type
+      UNION ALL
+      SELECT endpoint, first_wait_ms, is_ordered
+        FROM (SELECT NEW.source AS its UNION ALL SELECT '*' WHERE NEW.source <> 'webhookd') CROSS JOIN route ON source = its
+        WHERE is_glob = 1 AND NEW.type GLOB pattern
+    ) AS r WHERE true
+    ON CONFLICT (event, endpoint) DO NOTHING;  -- wanted for more than one reason
   UPDATE event SET state = 'unrouted'
     WHERE key = NEW.key AND NOT EXISTS (SELECT 1 FROM delivery WHERE event = NEW.key);
 END;

@@ -11,7 +11,7 @@ from tests.receive.wire import ask, assert_problem, event, head, post, standard,
 from tests.running import RunningDaemon, configuration, daemon, endpoint
 from webhookd.store.connection import driver
 
-NOBODY = endpoint("shop", 9)
+NOBODY = endpoint("shop", 9999)
 """A merchant who is not there: what is owed stays to be counted."""
 
 

@@ -7,7 +7,7 @@ disk alone says what is owed.
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 
 import msgspec
 
@@ -220,7 +220,7 @@ class Dispatcher:
                 self._report.settled(lane.endpoint, due, settlement)
         finally:
             self._unsettled -= 1
-            lane.release(due.key)
+            lane.release(due)
             self._see_to(lane)
 
     def _heed(self, lane: Lane, outcome: Outcome) -> None:
@@ -288,8 +288,8 @@ class Dispatcher:
     def _let_go(self, dropped: Sequence[Due]) -> None:
         self._held_bytes -= sum(due.event.size for due in dropped)
 
-    def _spawn(self, work: Awaitable[None]) -> None:
-        task: asyncio.Task[None] = asyncio.ensure_future(work)
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
 

@@ -1,7 +1,7 @@
 """What the dispatcher holds of one endpoint: a bounded window on its due deliveries, and when to look for more.
 
 The rest is on disk. Each priority has its own place in the window, so that a backlog of ordinary events keeps no
-dispute out of it. `known` holds the key of every delivery that is in the window, under way, or not yet settled on
+dispute out of it. `known` holds every delivery that is in the window, under way, or not yet settled on
 disk, so that reading the disk again never finds one twice.
 """
 
@@ -12,7 +12,7 @@ import msgspec
 
 from webhookd.clock import Clock
 from webhookd.core.breaker import BreakerState, Health
-from webhookd.core.delivery import PRIORITIES, Aftermath, DeliveryKey, Due, Priority
+from webhookd.core.delivery import PRIORITIES, Aftermath, Due, Priority
 from webhookd.core.endpoint import Endpoint, EndpointState, Why
 from webhookd.core.event import Event
 from webhookd.dispatch.gate import Gate
@@ -51,7 +51,8 @@ class Lane:
         self._behind = [True for _ in PRIORITIES]
         """Whether due deliveries are on disk that are not in the window."""
         self._missed = [False for _ in PRIORITIES]
-        self._known: set[DeliveryKey] = set()
+        self._known: set[int] = set()
+        """The keys of the events."""
         self._health_on_disk = endpoint.health
         self.gives_up = False
         """Whether the store is still to hear that the endpoint has failed for too long."""
@@ -68,7 +69,10 @@ class Lane:
     @property
     def next_priority(self) -> Priority | None:
         """Of what the window would give next."""
-        return next((priority for priority in PRIORITIES if self._ready[priority]), None)
+        for priority in PRIORITIES:
+            if self._ready[priority]:
+                return priority
+        return None
 
     @property
     def is_behind(self) -> bool:
@@ -81,7 +85,7 @@ class Lane:
 
     @property
     def known_events(self) -> list[int]:
-        return [key.event for key in self._known]
+        return list(self._known)
 
     def wait_ms(self) -> float | None:
         """Milliseconds until an attempt may start: 0 is now. None: something else has to happen first."""
@@ -89,7 +93,7 @@ class Lane:
 
     def start(self) -> Due:
         """Take the next one out of the window; an attempt of it starts now."""
-        due = next(each for each in self._ready if each).popleft()
+        due = next(filter(None, self._ready)).popleft()
         self.in_flight += 1
         self.gate.start()
         return due
@@ -111,13 +115,13 @@ class Lane:
 
     def offer(self, due: Due) -> bool:
         """Take a delivery that has just been committed, unless older ones wait on disk or the window is full."""
-        if due.key in self._known:
+        if due.event.key in self._known:
             return False  # a read that ended between the commit and its announcement has found it
         held = self._ready[due.priority]
         if self._behind[due.priority] or self.refilling or len(held) >= self.room:
             self.miss(due.priority)
             return False
-        self._known.add(due.key)
+        self._known.add(due.event.key)
         held.append(due)
         return True
 
@@ -139,7 +143,7 @@ class Lane:
         """Take what the read found; it passed over what is known."""
         for due in batch.due:
             self._ready[due.priority].append(due)
-            self._known.add(due.key)
+            self._known.add(due.event.key)
         self._behind = [missed or priority >= batch.behind_from for priority, missed in enumerate(self._missed)]
         if batch.next_due_at is not None:
             self.wake_by(batch.next_due_at)
@@ -153,9 +157,9 @@ class Lane:
 
     # --- What goes out
 
-    def release(self, key: DeliveryKey) -> None:
+    def release(self, due: Due) -> None:
         """The delivery's settlement is on disk. A read that is under way passes over it: it was known at its start."""
-        self._known.discard(key)
+        self._known.discard(due.event.key)
 
     def spill(self) -> list[Due]:
         """Give the window back to the disk. What is under way goes on."""
@@ -163,7 +167,7 @@ class Lane:
         for each in self._ready:
             each.clear()
         for due in dropped:
-            self.release(due.key)
+            self.release(due)
         self.miss()
         return dropped
 
