@@ -52,7 +52,7 @@ from webhookd.providers.provider import Provider
 from webhookd.receive.intake import Intake, Source
 from webhookd.receive.routes import Routes
 from webhookd.receive.server import BACKLOG, HookServer
-from webhookd.service import Service
+from webhookd.service import Service, calm_collector
 from webhookd.store.connection import driver, has_wal_reset_bug
 from webhookd.store.data_dir import DataDir, file_system_of
 from webhookd.store.seal import seal_for
@@ -202,6 +202,7 @@ class Daemon:
             guard.own_ports = frozenset(at[1] for at in (*admin_runner.addresses, *hooks_runner.addresses))
             for service in watch:
                 service.start()
+            calm_collector()
             _log.info(
                 "ready",
                 version=__version__,

@@ -1,7 +1,22 @@
-"""One way to start and stop what runs in the background."""
+"""One way to start and stop what runs in the background, and the collector that runs behind all of it."""
 
 import asyncio
+import gc
 from collections.abc import Awaitable, Callable
+
+GARBAGE_MIN = 50_000
+"""New objects that are still there before they are searched for cycles."""
+
+
+def calm_collector() -> None:
+    """Once everything is started: what is there now stays, and the rest makes next to no cycles.
+
+    Python's 700 would have the collector look through some events' objects for every few events that are under way: a
+    tenth of the time that one takes from hook to merchant.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(GARBAGE_MIN, 10, 10)
 
 
 class Service:

@@ -74,7 +74,10 @@ class Event(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def content_type(self) -> str:
-        return next((value for name, value in self.headers if name == "content-type"), "application/json")
+        for name, value in self.headers:
+            if name == "content-type":
+                return value
+        return "application/json"
 
 
 def occurred_ms(seconds: float) -> int | None:

@@ -76,8 +76,8 @@ def headers(endpoint: Endpoint, due: Due, now_ms: int, sign_again: SignAgain) ->
     """
     event = due.event
     event_id = event.id
-    carried = {name.lower(): value.reveal() for name, value in endpoint.spec.headers}
-    carried |= {
+    carried = {
+        **{name.lower(): value.reveal() for name, value in endpoint.spec.headers},
         "content-type": event.content_type,
         "user-agent": _USER_AGENT,
         "webhook-id": event_id,
