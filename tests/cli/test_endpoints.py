@@ -213,6 +213,24 @@ async def test_a_secret_is_replaced_with_an_overlap(operator: Operator):
         assert line.startswith("webhookd: --overlap: ")
 
 
+async def test_a_secret_that_signs_no_events_is_not_said_to_sign_them(operator: Operator):
+    added = await operator.done("add", "shop", operator.url, "--signature", "provider", "--source", "stripe")
+    operator.shop.secret = secret_in(added)
+    try:
+        rotated = await operator.done("rotate-secret", "shop")
+        for said in (added, rotated):
+            assert said.out.splitlines()[-1].startswith("it signs only webhookd's own events and pings; events are ")
+        shown = (await operator.done("show", "shop")).out
+        assert re.search(r"signs with +the source's secret", shown)
+        assert re.search(r"signs webhookd's own with +hmac", shown)
+        assert "checks only the provider's signature" in (await operator.done("ping", "shop")).out
+    finally:
+        operator.shop.secret = ENDPOINT_SECRET
+        await operator("remove", "shop")
+    async with endpoint_of(operator):
+        assert "provider's" not in (await operator("ping", "shop")).out
+
+
 async def test_no_command_shows_what_a_header_holds(operator: Operator):
     async with endpoint_of(operator, "--header", f"X-Key: {CANARY}"):
         for verb in (["list"], ["show", "shop"], ["pause", "shop"], ["update", "shop", "--timeout", "5s"]):

@@ -37,9 +37,15 @@ def shown(endpoint: dict[str, Any]) -> Table:
     for name, value in endpoint.items():
         if name not in _LATER:
             table.add_row(name.replace("_", " "), marked(_text(value)))
+    signs_anew = endpoint.get("signature") == "provider"
+    if signs_anew:
+        table.add_row("signs with", "the source's secret")
     for each in endpoint.get("secrets", ()):
         until = f", until {each['until']}" if each["until"] else ""
-        table.add_row("signs with", marked(f"{each['public_key'] or each['kind']}{until}"))
+        table.add_row(
+            "signs webhookd's own with" if signs_anew else "signs with",
+            marked(f"{each['public_key'] or each['kind']}{until}"),
+        )
     for each in endpoint.get("mistakes", ()):
         table.add_row("[red]mistake[/]", marked(f"{each['field']}: {each['reason']}"))
     return table

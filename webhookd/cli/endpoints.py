@@ -13,6 +13,8 @@ from webhookd.cli.options import Exit, Json, cell, marked, output, show, write_j
 
 PATH = "/api/v1/endpoints"
 PAGE = 500
+SIGNS_OWN = "it signs only webhookd's own events and pings; events are signed with their source's secret"
+PING_SIGNATURE = "signed as Standard Webhooks; an application that checks only the provider's signature refuses it"
 app = typer.Typer(
     help="Who is delivered to.\n\nAn endpoint of the configuration is changed there; all others here, at once and for "
     "good:\n\n    webhookd endpoints add shop https://shop.example/hooks --event 'payment_intent.*' --rate-limit 50/s",
@@ -157,6 +159,8 @@ def ping_endpoint(name: Name, client: Client, as_json: Json = False) -> None:
         output.print(f"{marked(name)}: {result}", highlight=False)
         if found["response"]:
             output.print(cell(found["response"]), markup=False, highlight=False, soft_wrap=True)
+        if client.get(_path(name)).get("signature") == "provider":
+            output.print(PING_SIGNATURE, highlight=False, soft_wrap=True)
     if found["error"] is not None:
         raise typer.Exit(Exit.FOUND_WRONG)
 
@@ -175,3 +179,5 @@ def _said(found: dict[str, Any], what: str, *, as_json: bool) -> None:
         public = found["secrets"][0]["public_key"]
         what = "public key, for the merchant" if public else "secret, shown only now"
         output.print(f"{what}: {public or found['secret']}", markup=False, highlight=False, soft_wrap=True)
+        if found["signature"] == "provider":
+            output.print(SIGNS_OWN, highlight=False, soft_wrap=True)
