@@ -133,6 +133,17 @@ def test_without_a_source_to_sign_for_nothing_is_sent() -> None:
         carried(endpoint(signature="provider"), stored("stripe"), kind="razorpay")
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_endpoint_is_not_given_the_signature_of_a_source_that_is_none_of_its_own(kind: str) -> None:
+    with pytest.raises(UnsignedError):
+        carried(endpoint(signature="provider", sources=("another",)), stored(kind), kind=kind)
+    CHECKS[kind](
+        carried(endpoint(signature="provider", sources=("another", kind)), stored(kind), kind=kind), body_of(kind)
+    )
+    of_ours = event(source=OPERATIONAL, provider=OPERATIONAL, type="webhookd.endpoint.disabled")
+    assert verifies(NEW, carried(endpoint(signature="provider", sources=("another",)), of_ours), of_ours)
+
+
 # --- The endpoint's own
 
 

@@ -71,10 +71,11 @@ class Courier:
 def headers(endpoint: Endpoint, due: Due, now_ms: int, sign_again: SignAgain) -> dict[str, str]:
     """What every attempt carries. Only timestamp, signature and the attempt's number differ between attempts.
 
-    Ours come after the endpoint's own and the provider's last: an application that checks those is to find them.
-    Raises UnsignedError.
+    Ours come after the endpoint's own and the provider's last: an application that checks those is to find them. An
+    endpoint that takes events of certain sources only is never given the signature of another, which may be a plain
+    secret: what it is still owed of a source that it has left stays unsigned. Raises UnsignedError.
     """
-    event = due.event
+    event, sources = due.event, endpoint.spec.sources
     event_id = event.id
     carried = {
         **{name.lower(): value.reveal() for name, value in endpoint.spec.headers},
@@ -91,7 +92,7 @@ def headers(endpoint: Endpoint, due: Due, now_ms: int, sign_again: SignAgain) ->
     if due.replay:
         carried["webhookd-replay"] = "true"
     if endpoint.spec.signature == "provider" and event.source != OPERATIONAL:
-        if (signed := sign_again(event, now_ms // 1_000)) is None:
+        if (sources and event.source not in sources) or (signed := sign_again(event, now_ms // 1_000)) is None:
             raise UnsignedError
         carried |= {name.lower(): value for name, value in signed.items()}
     else:
