@@ -2,7 +2,7 @@
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from ipaddress import ip_network
 from typing import Any
@@ -11,15 +11,19 @@ import pytest
 import standardwebhooks
 import trustme
 
+from tests.application import KINDS, SECRETS, body_of, sent, source_of
 from tests.making import event, spec
 from webhookd.clock import SystemClock
 from webhookd.core.delivery import RESPONSE_BYTES_MAX, Due, Outcome
 from webhookd.core.endpoint import Endpoint, EndpointKey
 from webhookd.core.event import Event
+from webhookd.core.secret import Secret
 from webhookd.core.signature import signing_key
 from webhookd.deliver.courier import Courier
 from webhookd.deliver.guard import Guard
 from webhookd.deliver.http_transport import HttpTransport
+from webhookd.deliver.transport import Response, Target
+from webhookd.providers import sign_again
 
 SECRET = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"
 KEYS = (EndpointKey(signing_key(SECRET)),)
@@ -226,6 +230,64 @@ async def test_a_certificate_that_nobody_vouches_for_is_a_tls_failure():
     authority.issue_cert("localhost").configure_cert(context)
     async with merchant(saying(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"), ssl=context) as port:
         assert (await attempt(f"https://localhost:{port}/")).error == "tls"
+
+
+# --- Credentials that are said back
+
+
+class Answering:
+    """A merchant whose error page is this, or else all that it was asked with."""
+
+    def __init__(self, page: str | None) -> None:
+        self._page = page
+
+    async def post(self, target: Target, headers: Mapping[str, str], body: bytes, *, timeout_s: float) -> Response:
+        page = self._page or "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        return Response(500, None, page.encode()[:RESPONSE_BYTES_MAX])
+
+    async def close(self) -> None:
+        pass
+
+
+async def kept_of(page: str | None = None, kind: str = "stripe", **fields: Any) -> str:
+    def again(event: Event, now_s: int) -> Mapping[str, str] | None:
+        return sign_again({kind: source_of(kind)}, event, now_s)
+
+    provider = source_of(kind)
+    kept = [(name, value) for name, value in sent(kind, 1).items() if name in provider.kept_headers]
+    due = Due(1, event(source=kind, provider=provider.name, headers=kept, body=body_of(kind)), 0)
+    courier = Courier(Answering(page), SystemClock(), Counted(), again)
+    outcome = await courier.attempt(Endpoint(1, spec(**fields), KEYS, "active", "config"), due)
+    assert outcome.status == 500
+    return outcome.response.decode()
+
+
+TOKEN = "abc/def/0123456789"
+BEARER = {"headers": (("Authorization", Secret(f"Bearer {TOKEN}")), ("X-Shop", Secret("berlin")))}
+
+
+async def test_an_endpoints_own_credentials_are_not_kept_with_its_answer() -> None:
+    kept = await kept_of(**BEARER)
+    assert "authorization: ********\r\n" in kept
+    assert "x-shop: berlin\r\n" in kept, "what is so short may be in any answer"
+    assert "webhook-signature: v1," in kept
+    for page in (TOKEN, TOKEN.replace("/", "\\/")):
+        assert await kept_of(f'{{"token": "{page}"}}', **BEARER) == '{"token": "********"}'
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_providers_secret_that_is_sent_as_it_is_is_not_kept_with_the_answer(kind: str) -> None:
+    kept = await kept_of(None, kind, signature="provider")
+    assert "webhook-id: " in kept
+    assert SECRETS.get(kind, "-" * 8) not in kept
+    assert ("********" in kept) is (kind == "flutterwave-v3")
+
+
+@pytest.mark.parametrize("left", range(8, len(TOKEN)))
+async def test_nor_its_first_characters_where_the_answer_is_cut(left: int) -> None:
+    page = "x" * (RESPONSE_BYTES_MAX - left) + TOKEN
+    kept = await kept_of(page, **BEARER)
+    assert kept == "x" * (RESPONSE_BYTES_MAX - left) + "********"
 
 
 async def test_a_fault_of_our_own_is_an_outcome_and_not_a_crash():

@@ -12,6 +12,7 @@ from webhookd.core.delivery import Due, Outcome
 from webhookd.core.endpoint import Endpoint
 from webhookd.core.event import OPERATIONAL, Event
 from webhookd.core.retry import parse_retry_after
+from webhookd.deliver.echo import may_echo, without_credentials
 from webhookd.deliver.transport import Target, Transport, TransportError
 
 _USER_AGENT = f"webhookd/{__version__}"
@@ -45,9 +46,10 @@ class Courier:
         status, error, body, retry_after_ms = None, None, b"", None
         spec = endpoint.spec
         try:
+            sent = headers(endpoint, due, started_at, self._sign_again)
             response = await self._transport.post(
                 Target(spec.url, spec.allow_http, spec.tls),
-                headers(endpoint, due, started_at, self._sign_again),
+                sent,
                 due.event.body,
                 timeout_s=spec.timeout_ms / 1_000,
             )
@@ -60,6 +62,8 @@ class Courier:
             _log.error("attempt_failed_inside", delivery_id=due.key.id, kind=type(failure).__name__)
         else:
             status, body = response.status, response.body
+            if body and may_echo(spec):
+                body = without_credentials(body, spec, sent)
             error = _error(status)
             if error is not None and response.retry_after is not None:
                 retry_after_ms = parse_retry_after(response.retry_after, self._clock.now_ms())
