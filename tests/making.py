@@ -4,6 +4,7 @@ import hashlib
 from itertools import count
 from typing import Any
 
+from webhookd.core.delivery import PRIORITIES, Priority
 from webhookd.core.endpoint import EndpointSpec
 from webhookd.core.event import Event
 from webhookd.core.identifier import KeyMint
@@ -12,6 +13,8 @@ from webhookd.core.secret import Secret
 from webhookd.store.seal import Seal
 
 NOW_MS = 1_800_000_000_000
+TEN_OF_EACH: dict[Priority, int] = dict.fromkeys(PRIORITIES, 10)
+"""Room enough for what a test has due."""
 SEAL = Seal(Secret("a key for tests, and long enough to be one"))
 _numbers = count(1)
 _mint = KeyMint()

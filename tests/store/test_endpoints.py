@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.making import NOW_MS, SEAL, event, spec
+from tests.making import NOW_MS, SEAL, TEN_OF_EACH, event, spec
 from webhookd.core.breaker import Health
 from webhookd.core.delivery import Aftermath, Due, Outcome, Settlement, settle
 from webhookd.core.endpoint import Endpoint, EndpointSpec
@@ -30,7 +30,7 @@ async def add(store: SqliteStore, name: str = "shop", secret: str = FIRST, **fie
 
 async def owe(store: SqliteStore, endpoint: Endpoint) -> Due:
     await store.append(event())
-    [due] = (await store.due(endpoint.number, LATER_MS, [], 10, NO_BOUND)).due
+    [due] = (await store.due(endpoint.number, LATER_MS, [], TEN_OF_EACH, NO_BOUND)).due
     return due
 
 
@@ -152,7 +152,7 @@ async def test_a_removed_endpoint_is_owed_no_more_and_what_it_is_owed_comes_back
     assert await store.deliveries_of(missed.key) == []
     back = await add(store, secret=SECOND)
     assert (back.number, back.state, len(signed(back))) == (due.endpoint, "active", 1)
-    [held] = (await store.due(back.number, LATER_MS, [], 10, NO_BOUND)).due
+    [held] = (await store.due(back.number, LATER_MS, [], TEN_OF_EACH, NO_BOUND)).due
     assert held.key == due.key
 
 
@@ -178,7 +178,7 @@ async def test_the_configuration_takes_an_endpoint_of_the_api_over_with_its_secr
     [taken] = await store.adopt([spec(events=("charge.*",))], NOW_MS)
     assert (taken.number, taken.managed_by, signed(taken)) == (due.endpoint, "config", signed(added))
     assert await store.kept_endpoints() == []
-    assert len((await store.due(due.endpoint, LATER_MS, [], 10, NO_BOUND)).due) == 1
+    assert len((await store.due(due.endpoint, LATER_MS, [], TEN_OF_EACH, NO_BOUND)).due) == 1
 
 
 async def test_a_reload_leaves_the_apis_endpoints_alone(store: SqliteStore):
@@ -271,7 +271,7 @@ async def test_each_endpoint_is_shown_with_what_it_alone_is_owed(store: SqliteSt
     sent = [event() for _ in range(3)]
     for each in sent:
         await store.append(each)
-    due = (await store.due(busy.number, LATER_MS, [], 10, NO_BOUND)).due
+    due = (await store.due(busy.number, LATER_MS, [], TEN_OF_EACH, NO_BOUND)).due
     await store.settle(settle(due[0], Outcome(NOW_MS, 5, 500, "status"), RetryPolicy((0,)), NOW_MS, 0))
     rows = await store.endpoints(removed=False)
     assert [(row.name, row.pending, row.dead) for row in rows] == [("busy", 2, 1), ("picky", 0, 0)]

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from tests.making import NOW_MS, event, spec
+from tests.making import NOW_MS, TEN_OF_EACH, event, spec
 from webhookd.core.delivery import PRIORITIES, Due, Outcome, settle
 from webhookd.core.retry import RetryPolicy
 from webhookd.store.protocol import Filter
@@ -118,8 +118,8 @@ async def test_what_is_due_comes_oldest_first_bounded_in_rows_and_bytes_and_with
     keys = [each.key for each in sent]
 
     async def due(known: list[int], limit: int, bytes_max: int) -> tuple[list[int], bool]:
-        batch = await store.due(endpoint.number, NOW_MS + 3, known, limit, bytes_max)
-        return [each.event.key for each in batch.due], batch.behind_from == len(PRIORITIES)
+        batch = await store.due(endpoint.number, NOW_MS + 3, known, dict.fromkeys(PRIORITIES, limit), bytes_max)
+        return [each.event.key for each in batch.due], not batch.behind
 
     assert await due([], 10, NO_BOUND) == (keys[:4], True)
     assert await due([], 2, NO_BOUND) == (keys[:2], False)
@@ -132,14 +132,14 @@ async def test_what_is_due_comes_oldest_first_bounded_in_rows_and_bytes_and_with
 async def test_the_next_due_time_is_that_of_the_first_delivery_that_is_not_due_yet(store: SqliteStore):
     [endpoint] = await store.adopt([spec(waits_ms=(5_000, 1))], NOW_MS)
     await store.append(event())
-    batch = await store.due(endpoint.number, NOW_MS, [], 10, NO_BOUND)
-    assert (list(batch.due), batch.behind_from == len(PRIORITIES), batch.next_due_at) == ([], True, NOW_MS + 5_000)
+    batch = await store.due(endpoint.number, NOW_MS, [], TEN_OF_EACH, NO_BOUND)
+    assert (list(batch.due), not batch.behind, batch.next_due_at) == ([], True, NOW_MS + 5_000)
 
 
 async def test_what_is_due_can_be_delivered_as_it_was_received(store: SqliteStore):
     [endpoint] = await store.adopt([spec()], NOW_MS)
     await store.append(sent := event(headers=[("content-type", "application/cloudevents+json")], body=b"\x00\xff"))
-    [due] = (await store.due(endpoint.number, LATER_MS, [], 10, NO_BOUND)).due
+    [due] = (await store.due(endpoint.number, LATER_MS, [], TEN_OF_EACH, NO_BOUND)).due
     assert (due.event.id, due.event.body, due.event.content_type) == (
         sent.id,
         b"\x00\xff",
@@ -165,7 +165,7 @@ async def test_a_settled_attempt_moves_its_delivery_and_is_on_record(store: Sqli
     row = await store.delivery(*due.key)
     assert row is not None
     assert (row.state, row.attempts, row.due_at, row.last_status) == ("pending", 1, NOW_MS + 5_000, 500)
-    [again] = (await store.due(due.endpoint, LATER_MS, [], 10, NO_BOUND)).due
+    [again] = (await store.due(due.endpoint, LATER_MS, [], TEN_OF_EACH, NO_BOUND)).due
     assert (again.attempts, again.step) == (1, 2)
     await store.settle(settle(again, _outcome(200), policy, NOW_MS, 0))
     row = await store.delivery(*due.key)
@@ -198,7 +198,7 @@ async def test_an_endpoint_that_leaves_the_configuration_is_owed_no_more_and_kee
     assert await store.deliveries_of(later.key) == []
     [back] = await store.adopt([spec()], NOW_MS)
     assert (back.number, back.state) == (due.endpoint, "active")
-    assert len((await store.due(back.number, LATER_MS, [], 10, NO_BOUND)).due) == 1
+    assert len((await store.due(back.number, LATER_MS, [], TEN_OF_EACH, NO_BOUND)).due) == 1
 
 
 async def test_a_generated_secret_stays_the_same_across_reloads(store: SqliteStore):

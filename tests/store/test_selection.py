@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.making import NOW_MS, spec
+from tests.making import NOW_MS, TEN_OF_EACH, spec
 from tests.store.replaying import LATER_MS, Past
 from webhookd.core.delivery import DeliveryState
 from webhookd.core.identifier import delivery_id, event_id, key_floor
@@ -30,7 +30,7 @@ async def test_what_is_settled_is_due_again_from_the_first_wait_on_and_its_attem
     assert await past.rows("state, due_at, step, replay, attempts, settled_at, created_at") == [
         ("pending", LATER_MS, 1, 1, 2, None, NOW_MS)
     ]
-    [due] = (await past.store.due(number, LATER_MS, (), 10, 2**30)).due
+    [due] = (await past.store.due(number, LATER_MS, (), TEN_OF_EACH, 2**30)).due
     assert (due.replay, due.attempts, due.step) == (True, 2, 1)
 
 

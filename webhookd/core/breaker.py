@@ -87,6 +87,16 @@ class Breaker:
         self.health = Health("open", now_ms + wait_ms, trips + 1, failing_since)
         return True
 
+    def shift(self, by_ms: float) -> None:
+        """The wall clock was set by so much: what is remembered by it moves along."""
+        since, retry_at = self.health.failing_since, self.health.retry_at
+        if since is not None or retry_at is not None:
+            self.health = msgspec.structs.replace(
+                self.health,
+                failing_since=None if since is None else since + round(by_ms),
+                retry_at=None if retry_at is None else retry_at + round(by_ms),
+            )
+
     def _is_too_much(self, now_ms: int) -> bool:
         if self._failures >= self._policy.failures_in_a_row:
             return True

@@ -22,7 +22,7 @@ class Pace:
             self._limit += 1 if self._limit < self._threshold else 1 / self._limit
 
     def slow_down(self) -> None:
-        self._threshold = self._limit = max(self._limit / 2, 1.0)
+        self._threshold = self._limit = max(min(self._limit, self.most) / 2, 1.0)
 
     def start_over(self) -> None:
         """After an outage: carefully, but back to what it was."""

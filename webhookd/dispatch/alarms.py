@@ -11,11 +11,12 @@ CLOCK_STEP_MS = 1_000
 
 
 class Alarms:
-    """`look` is called for each lane whose time has come."""
+    """`look` is called with a lane whose time has come, `stepped` when the wall clock was set, by how much (ms)."""
 
-    def __init__(self, clock: Clock, look: Callable[[Lane], None]) -> None:
+    def __init__(self, clock: Clock, look: Callable[[Lane], None], stepped: Callable[[float], None]) -> None:
         self._clock = clock
         self._look = look
+        self._stepped = stepped
         self._set: dict[Lane, tuple[float, Timer]] = {}
         """When, in seconds of the clock that never steps back."""
         self._watch: Timer | None = None
@@ -47,16 +48,20 @@ class Alarms:
 
     def _watch_clock(self) -> None:
         self._watch = None
+        self.look_at_clock()
+        if self._set and self._watch is None:
+            self._watch = self._clock.call_later(CLOCK_LOOK_S, self._watch_clock)
+
+    def look_at_clock(self) -> None:
+        """Whether the wall clock was set since the last look."""
         ahead_ms = self._wall_ahead_ms()
-        if abs(ahead_ms - self._ahead_ms) > CLOCK_STEP_MS:
-            self._ahead_ms = ahead_ms
-            waiting = self._set
-            self._set = {}
+        step_ms, self._ahead_ms = ahead_ms - self._ahead_ms, ahead_ms
+        if abs(step_ms) > CLOCK_STEP_MS:
+            self._stepped(step_ms)
+            waiting, self._set = self._set, {}
             for lane, (_, timer) in waiting.items():
                 timer.cancel()
                 self._look(lane)
-        if self._set and self._watch is None:
-            self._watch = self._clock.call_later(CLOCK_LOOK_S, self._watch_clock)
 
     def _wall_ahead_ms(self) -> float:
         return self._clock.now_ms() - self._clock.monotonic() * 1_000

@@ -7,15 +7,16 @@ disk alone says what is owed.
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 
 import msgspec
 
 from webhookd.clock import Clock
-from webhookd.core.delivery import Due, Outcome, Settlement, settle
+from webhookd.core.delivery import Due, Outcome, Priority, Settlement, settle
 from webhookd.core.endpoint import Endpoint, EndpointState, Why
 from webhookd.core.event import Event
 from webhookd.dispatch.alarms import Alarms
+from webhookd.dispatch.judge import Judge
 from webhookd.dispatch.lane import Lane, LaneView
 from webhookd.dispatch.report import Meter, Report
 from webhookd.dispatch.turns import Turns
@@ -63,7 +64,8 @@ class Dispatcher:
         """Attempts under way."""
         self._unsettled = 0
         self._held_bytes = 0
-        self._alarms = Alarms(clock, self._see_to)
+        self._alarms = Alarms(clock, self._see_to, self._clock_was_set)
+        self._judge = Judge(self._report, clock, self._alarms.look_at_clock)
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = False
 
@@ -75,7 +77,7 @@ class Dispatcher:
         """Deliver to exactly these from now on. What is pending for a new one is looked for on disk at once."""
         wanted = list(endpoints)
         for number in self._lanes.keys() - {endpoint.number for endpoint in wanted}:
-            self._stand(self._lanes[number], "disabled")
+            self._stand(self._lanes[number], "disabled", "removed")
         for endpoint in wanted:
             self._put(endpoint)
         self._listen_up()
@@ -90,7 +92,7 @@ class Dispatcher:
     def take_out(self, name: str) -> None:
         """Deliver nothing more to it. What is under way ends."""
         if (lane := self._by_name.get(name)) is not None:
-            self._stand(lane, "disabled")
+            self._stand(lane, "disabled", "removed")
             self._listen_up()
 
     def set_state(self, name: str, state: EndpointState) -> None:
@@ -151,10 +153,17 @@ class Dispatcher:
         else:
             self._let_go(lane.spill())
         self._look(lane)
+        if lane.is_over:
+            self._forget(lane)
+
+    def _forget(self, lane: Lane) -> None:
+        self._lanes.pop(lane.endpoint.number, None)
+        if self._by_name.get(lane.endpoint.spec.name) is lane:
+            del self._by_name[lane.endpoint.spec.name]
 
     def _listen_up(self) -> None:
         lanes = self._lanes.values()
-        self._report.heard_by([lane.endpoint.spec for lane in lanes if lane.endpoint.state != "disabled"])
+        self._report.heard_by([lane.endpoint.spec for lane in lanes if lane.endpoint.why != "removed"])
 
     # --- Turns
 
@@ -169,11 +178,11 @@ class Dispatcher:
             else:
                 lane.wake_at = None
                 lane.miss()
-        if lane.wants_refill() and (self._held_bytes < HELD_BYTES_MAX or lane.has_nothing):
+        if (rooms := lane.rooms()) and (self._held_bytes < HELD_BYTES_MAX or lane.has_nothing):
             lane.begin_refill()
             reserved = max(1, min(REFILL_BYTES_MAX, HELD_BYTES_MAX - self._held_bytes))
             self._held_bytes += reserved
-            self._spawn(self._refill(lane, reserved))
+            self._spawn(self._refill(lane, rooms, reserved))
         priority = lane.next_priority
         if priority is None and not lane.is_behind:
             return
@@ -204,7 +213,7 @@ class Dispatcher:
         try:
             try:
                 outcome = await self._attempt(lane.endpoint, due)
-                self._heed(lane, outcome)
+                self._heed(lane, self._judge.hear(lane, outcome))
             finally:
                 lane.in_flight -= 1
                 self.in_flight -= 1
@@ -212,7 +221,6 @@ class Dispatcher:
                 self._see_to(lane)
             settlement = settle(due, outcome, lane.endpoint.spec.retry, self._clock.now_ms(), self._dice())
             if await self._record(lane, due, settlement):
-                self._heed_gone(lane, outcome)  # once more: it may have been resumed before the store had paused it
                 if settlement.due_at is not None:
                     lane.wake_by(settlement.due_at)
                 elif due.chained:
@@ -222,63 +230,54 @@ class Dispatcher:
             self._unsettled -= 1
             lane.release(due)
             self._see_to(lane)
+            if lane.is_over:
+                self._forget(lane)
 
-    def _heed(self, lane: Lane, outcome: Outcome) -> None:
-        """What an attempt found, for those that come after it."""
-        self._heed_gone(lane, outcome)
-        if lane.endpoint.state != "active" or outcome.error == "internal":
-            return  # a fault of ours says nothing about the endpoint
-        was_open = lane.gate.breaker.health.retry_at is not None
-        tripped = lane.gate.heed(outcome)
-        health = lane.gate.breaker.health
-        if tripped:
+    def _heed(self, lane: Lane, standing: tuple[EndpointState, Why] | None) -> None:
+        if standing is not None:
+            self._stand(lane, *standing)
+        elif not lane.room:
             self._let_go(lane.spill())
-            lane.notices += self._report.tripped(lane.endpoint, health, outcome)
-        elif was_open and health.retry_at is None:
-            lane.notices += self._report.recovered(lane.endpoint)
-        if lane.has_failed_for_too_long(self._clock.now_ms()):
-            lane.gives_up = True
-            self._stand(lane, "disabled", "failing")
-            lane.notices += self._report.given_up(lane.endpoint, health)
 
-    def _heed_gone(self, lane: Lane, outcome: Outcome) -> None:
-        """410: stop at once. The store pauses the endpoint in the transaction that settles the attempt."""
-        if outcome.status == 410 and lane.endpoint.state == "active":
-            self._stand(lane, "paused", "gone")
-            lane.notices += self._report.gone(lane.endpoint)
+    def _clock_was_set(self, by_ms: float) -> None:
+        for lane in self._lanes.values():
+            lane.gate.breaker.shift(by_ms)
 
     async def _record(self, lane: Lane, due: Due, settlement: Settlement) -> bool:
         """Insist: an attempt that was made and is not recorded would be made again. False when the store is broken."""
         if settlement.state == "dead":
             lane.notices += self._report.dead(lane.endpoint, due, settlement)
         while True:
-            aftermath = lane.take_aftermath()
+            aftermath, life = lane.take_aftermath()
             try:
-                if aftermath is not None:
-                    settlement = msgspec.structs.replace(settlement, aftermath=aftermath)
-                await self._outbox.settle(settlement)
+                await self._outbox.settle(
+                    settlement if aftermath is None else msgspec.structs.replace(settlement, aftermath=aftermath)
+                )
             except StoreUnavailableError:
-                lane.put_back(aftermath)
+                lane.put_back(aftermath, life)
+                lane.miss()  # if it is on disk after all, it may have been replayed since
                 await self._clock.sleep(STORE_RETRY_MS / 1_000)
             except StoreBrokenError:
                 self._stopping = True  # and so does the process; after the restart the delivery is due again
                 return False
             else:
-                return True
+                break
+        self._heed(lane, self._judge.hear_again(lane, settlement.outcome, aftermath))
+        return True
 
     # --- From disk
 
-    async def _refill(self, lane: Lane, reserved: int) -> None:
+    async def _refill(self, lane: Lane, rooms: Mapping[Priority, int], reserved: int) -> None:
         """Fill the lane's window; `reserved` bytes of all windows are set aside for it."""
         now_ms = self._clock.now_ms()
         try:
-            batch = await self._outbox.due(lane.endpoint.number, now_ms, lane.known_events, max(1, lane.room), reserved)
+            batch = await self._outbox.due(lane.endpoint.number, now_ms, lane.known_events, rooms, reserved)
         except StoreUnavailableError:
             lane.abandon_refill(now_ms + STORE_RETRY_MS)
         except StoreBrokenError:
             self._stopping = True
         else:
-            lane.end_refill(batch)
+            lane.end_refill(rooms, batch)
             self._held_bytes += sum(due.event.size for due in batch.due)
             if not lane.room:
                 self._let_go(lane.spill())

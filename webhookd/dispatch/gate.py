@@ -26,6 +26,11 @@ class Gate:
         self._pleads_until: float | None = None
         """By the clock that never steps back, in milliseconds."""
 
+    def begin_anew(self) -> None:
+        """The endpoint's past is forgiven, but for how many attempts it has had of late."""
+        self.breaker, self.pace = Breaker(), Pace(self.pace.most)
+        self._pleads_until = None
+
     def adapt(self, spec: EndpointSpec) -> None:
         """Go on with other settings."""
         self.pace.most = spec.max_in_flight

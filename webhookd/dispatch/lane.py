@@ -6,7 +6,7 @@ disk, so that reading the disk again never finds one twice.
 """
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
@@ -20,6 +20,8 @@ from webhookd.store.protocol import DueBatch
 
 WINDOW = 64
 """Deliveries of one priority."""
+UNKNOWN = Health(trips=-1)
+"""What the disk has of an endpoint's health when that has to be told anew."""
 ROOM: Mapping[BreakerState, int] = {"closed": WINDOW, "half_open": 1, "open": 0}
 """How many of them are held: of an endpoint that fails there is none in memory."""
 
@@ -54,6 +56,9 @@ class Lane:
         self._known: set[int] = set()
         """The keys of the events."""
         self._health_on_disk = endpoint.health
+        self._lives = 0
+        self.was_down = False
+        """Whether it failed until a person made it active again, and has not succeeded since."""
         self.gives_up = False
         """Whether the store is still to hear that the endpoint has failed for too long."""
         self.notices: list[Event] = []
@@ -107,11 +112,15 @@ class Lane:
             return 0  # what it is owed waits on disk
         return ROOM[self.gate.state]
 
-    def wants_refill(self) -> bool:
+    def rooms(self) -> dict[Priority, int]:
+        """How many of each priority a read of the disk should bring; empty when there is no need of one."""
         if self.refilling or not self.is_behind or not (room := self.room):
-            return False
-        urgent = any(self._behind[priority] and not self._ready[priority] for priority in PRIORITIES[:-1])
-        return urgent or self.ready <= room // 2
+            return {}
+        return {
+            priority: room - len(held)
+            for priority, held in zip(PRIORITIES, self._ready, strict=True)
+            if self._behind[priority] and len(held) <= room // 2
+        }
 
     def offer(self, due: Due) -> bool:
         """Take a delivery that has just been committed, unless older ones wait on disk or the window is full."""
@@ -139,12 +148,13 @@ class Lane:
         self.refilling = True
         self._missed = [False for _ in PRIORITIES]
 
-    def end_refill(self, batch: DueBatch) -> None:
-        """Take what the read found; it passed over what is known."""
+    def end_refill(self, asked: Iterable[Priority], batch: DueBatch) -> None:
+        """Take what the read found of the priorities asked for; it passed over what is known."""
         for due in batch.due:
             self._ready[due.priority].append(due)
             self._known.add(due.event.key)
-        self._behind = [missed or priority >= batch.behind_from for priority, missed in enumerate(self._missed)]
+        for priority in asked:
+            self._behind[priority] = self._missed[priority] or priority in batch.behind
         if batch.next_due_at is not None:
             self.wake_by(batch.next_due_at)
         self.refilling = False
@@ -173,12 +183,11 @@ class Lane:
 
     def stand(self, state: EndpointState, why: Why | None = None) -> None:
         """Be in this state from now on. Whoever is active again begins carefully, and nothing is held against him."""
-        again = state == "active" and self.endpoint.state != "active"
+        if state == "active" and self.endpoint.state != "active":
+            self.was_down |= self.endpoint.why in ("gone", "failing") or self.gate.breaker.health.trips > 0
+            self._health_on_disk, self.gives_up, self._lives = UNKNOWN, False, self._lives + 1
+            self.gate.begin_anew()
         self.endpoint = msgspec.structs.replace(self.endpoint, state=state, why=why)
-        if again:
-            self._health_on_disk, self.gives_up = Health(), False
-            self.endpoint = msgspec.structs.replace(self.endpoint, health=Health())
-            self.gate = Gate(self.endpoint, self._clock)
 
     def adapt(self, endpoint: Endpoint) -> None:
         """Go on with other settings, in the state as it is."""
@@ -197,18 +206,26 @@ class Lane:
         since, longest_ms = self.gate.breaker.health.failing_since, self.endpoint.spec.disable_after_ms
         return since is not None and longest_ms is not None and now_ms - since >= longest_ms
 
-    def take_aftermath(self) -> Aftermath | None:
-        """What the store is to be told of the endpoint with the next settlement; None when it knows all."""
+    def take_aftermath(self) -> tuple[Aftermath | None, int]:
+        """What the store is to be told of the endpoint with the next settlement; None when it knows all.
+
+        And in which of the lane's lives: one begins when the endpoint is made active again.
+        """
         health = self.gate.breaker.health
         if health == self._health_on_disk and not self.gives_up and not self.notices:
-            return None
+            return None, self._lives
         aftermath = Aftermath(health, self.gives_up, tuple(self.notices))
         self._health_on_disk, self.gives_up, self.notices = health, False, []
-        return aftermath
+        return aftermath, self._lives
 
-    def put_back(self, aftermath: Aftermath | None) -> None:
-        """It could not be stored."""
+    def put_back(self, aftermath: Aftermath | None, life: int) -> None:
+        """It could not be stored. What it said of the endpoint is void if a person has made it active since."""
         if aftermath is not None:
-            self._health_on_disk = Health(trips=-1)  # whatever the disk has: tell it again
-            self.gives_up |= aftermath.gives_up
+            self._health_on_disk = UNKNOWN
+            self.gives_up |= aftermath.gives_up and life == self._lives
             self.notices[:0] = aftermath.notices
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it is taken out and nothing of it is under way, so that it can be forgotten."""
+        return self.endpoint.why == "removed" and not self._known and not self.refilling

@@ -45,7 +45,8 @@ class Report:
         name, outcome = endpoint.spec.name, settlement.outcome
         if settlement.state == "delivered":
             self._meter.settled(name, "delivered")
-            self._meter.delivered((outcome.started_at + outcome.duration_ms - due.event.received_at) / 1_000)
+            if not due.replay:  # the time since the event was a person's to choose
+                self._meter.delivered((outcome.started_at + outcome.duration_ms - due.event.received_at) / 1_000)
             return
         facts = {
             "endpoint": name,

@@ -56,32 +56,38 @@ def apply(connection: sqlite3.Connection, batch: Sequence[Write]) -> Committed:
 
 
 def _write(connection: sqlite3.Connection, batch: Sequence[Write]) -> Committed:
-    events = [write for write in batch if isinstance(write, Event)]
-    settlements = [write for write in batch if isinstance(write, Settlement)]
+    """In the order of the batch, as its writers hear of it: a change parts what came before it from what came after."""
+    committed = Committed([], [], owed_complete=True)
+    run: list[Event | Settlement] = []
+    for write in batch:
+        if isinstance(write, Event | Settlement):
+            run.append(write)
+            continue
+        _write_run(connection, run, committed)
+        run = []
+        committed.results.append(write(connection))
+    _write_run(connection, run, committed)
+    return committed
+
+
+def _write_run(connection: sqlite3.Connection, run: Sequence[Event | Settlement], committed: Committed) -> None:
+    """Events, then settlements, each in as few statements as can be."""
+    events = [write for write in run if isinstance(write, Event)]
+    settlements = [write for write in run if isinstance(write, Settlement)]
     notices = [notice for each in settlements if each.aftermath is not None for notice in each.aftermath.notices]
-    appended: dict[int, Appended] = {}
-    owed: list[Due] = []
-    owed_complete = True
-    if events:
-        appended = _append(connection, events)
+    appended = _append(connection, events) if events else {}
     for notice in notices:  # passed over if its settlement has been committed before, and nobody heard of it
         connection.execute(insert_notice(), event_values(notice))
     if events or notices:
-        owed, owed_complete = _owed(connection, [*events, *notices])
+        owed, complete = _owed(connection, [*events, *notices])
+        committed.owed += owed
+        committed.owed_complete &= complete
     if settlements:
         _add(connection, insert_attempts, settlements, _attempt_values)
         for settlement in settlements:
             if settlement.aftermath is not None:
                 _note_aftermath(connection, settlement.key.endpoint, settlement.aftermath)
-    results: list[object] = []
-    for write in batch:
-        if isinstance(write, Event):
-            results.append(appended[write.key])
-        elif isinstance(write, Settlement):
-            results.append(None)
-        else:
-            results.append(write(connection))
-    return Committed(results, owed, owed_complete)
+    committed.results += [appended[write.key] if isinstance(write, Event) else None for write in run]
 
 
 def _note_aftermath(connection: sqlite3.Connection, endpoint: int, aftermath: Aftermath) -> None:

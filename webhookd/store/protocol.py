@@ -5,7 +5,7 @@ from typing import Protocol
 
 import msgspec
 
-from webhookd.core.delivery import Due, Settlement
+from webhookd.core.delivery import Due, Priority, Settlement
 from webhookd.core.event import Appended, Event
 from webhookd.core.ledger import Kind
 
@@ -24,11 +24,11 @@ class StoreBrokenError(StoreError):
 
 class DueBatch(msgspec.Struct, frozen=True):
     due: Sequence[Due]
-    behind_from: int
-    """The first priority of which more was due than the limits let through; len(PRIORITIES) when these are all."""
+    behind: frozenset[Priority]
+    """Those of the priorities asked for of which more was due than the limits let through."""
     next_due_at: int | None
-    """When the first delivery comes due that is not due yet, of the priorities before `behind_from`, Unix milliseconds;
-    None when there is none."""
+    """When the first delivery comes due that is not due yet, of the other priorities asked for, Unix milliseconds; None
+    when there is none."""
 
 
 class EventLog(Protocol):
@@ -54,10 +54,13 @@ class Outbox(Protocol):
         """
         ...
 
-    async def due(self, endpoint: int, now_ms: int, known: Sequence[int], limit: int, bytes_max: int) -> DueBatch:
+    async def due(
+        self, endpoint: int, now_ms: int, known: Sequence[int], rooms: Mapping[Priority, int], bytes_max: int
+    ) -> DueBatch:
         """The endpoint's pending deliveries whose time has come: by priority, then oldest first. Changes nothing.
 
-        Passes over the events in `known`; gives at most `limit` rows and `bytes_max` bytes of bodies, but always one.
+        Passes over the events in `known`; gives at most so many of each priority as `rooms` says, none of another, and
+        `bytes_max` bytes of bodies, but always one.
         """
         ...
 

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import msgspec
 
-from webhookd.core.delivery import PRIORITIES, Due, Priority, Settlement
+from webhookd.core.delivery import Due, Priority, Settlement
 from webhookd.core.endpoint import Endpoint, EndpointSpec, EndpointState
 from webhookd.core.event import Appended, Event
 from webhookd.core.identifier import key_floor
@@ -107,24 +107,29 @@ class SqliteStore:
     def announce(self, listener: Listener) -> None:
         self._listener = listener
 
-    async def due(self, endpoint: int, now_ms: int, known: Sequence[int], limit: int, bytes_max: int) -> DueBatch:
+    async def due(
+        self, endpoint: int, now_ms: int, known: Sequence[int], rooms: Mapping[Priority, int], bytes_max: int
+    ) -> DueBatch:
         passed_over = _encode(known).decode()
 
         def read(connection: sqlite3.Connection) -> DueBatch:
             found: list[Due] = []
+            behind: set[Priority] = set()
             next_due_at: int | None = None
             bytes_left = bytes_max
-            for priority in PRIORITIES:
-                given = (endpoint, priority, now_ms, passed_over, limit + 1 - len(found))
-                for row in connection.execute(SQL["due"], given):
+            for priority, room in sorted(rooms.items()):
+                rows = connection.execute(SQL["due"], (endpoint, priority, now_ms, passed_over, room + 1))
+                for count, row in enumerate(rows):
                     due = _due(endpoint, priority, row)
-                    if len(found) == limit or (found and due.event.size > bytes_left):
-                        return DueBatch(found, behind_from=priority, next_due_at=next_due_at)
+                    if count == room or (found and due.event.size > bytes_left):
+                        behind.add(priority)
+                        break
                     found.append(due)
                     bytes_left -= due.event.size
-                (waits_until,) = connection.execute(SQL["next_due_at"], (endpoint, priority, now_ms)).fetchone()
-                next_due_at = min(filter(None, (next_due_at, waits_until)), default=None)
-            return DueBatch(found, behind_from=len(PRIORITIES), next_due_at=next_due_at)
+                else:
+                    (waits_until,) = connection.execute(SQL["next_due_at"], (endpoint, priority, now_ms)).fetchone()
+                    next_due_at = min(filter(None, (next_due_at, waits_until)), default=None)
+            return DueBatch(found, frozenset(behind), next_due_at)
 
         try:
             return await self._due_reader.run(read)

@@ -38,9 +38,11 @@ UPDATE endpoint SET breaker = ?, retry_at = ?, trips = ?, failing_since = ? WHER
 -- give_up_endpoint: it has failed for too long
 UPDATE endpoint SET state = 'disabled', why = 'failing' WHERE number = ? AND state = 'active';
 
--- upsert_endpoint: a configured endpoint; one that was taken out is active again, one that is paused stays so
+-- upsert_endpoint: a configured one; what was taken out is active again, its past forgiven; what is paused stays so
 INSERT INTO endpoint (name, url, managed_by, created_at) VALUES (?, ?, 'config', ?)
   ON CONFLICT (name) DO UPDATE SET url = excluded.url, managed_by = 'config', settings = NULL,
+    breaker = iif(why = 'removed', 'closed', breaker), retry_at = iif(why = 'removed', NULL, retry_at),
+    trips = iif(why = 'removed', 0, trips), failing_since = iif(why = 'removed', NULL, failing_since),
     state = iif(why = 'removed', 'active', state), why = nullif(why, 'removed');
 
 -- disable_endpoint: it has left the configuration
