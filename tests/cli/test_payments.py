@@ -118,6 +118,7 @@ class Terminal:
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor, self._said, self._more = descriptor, b"", asyncio.Event()
+        self._over = asyncio.Event()
         asyncio.get_running_loop().add_reader(descriptor, self._read)
 
     def _read(self) -> None:
@@ -125,12 +126,17 @@ class Terminal:
             self._said += os.read(self._descriptor, 65536)
         except OSError:  # the other side is closed
             asyncio.get_running_loop().remove_reader(self._descriptor)
+            self._over.set()
         self._more.set()
 
     async def says(self, words: str) -> None:
         while words.encode() not in self._said:
             self._more.clear()
             await self._more.wait()
+
+    async def all_said(self) -> bytes:
+        await self._over.wait()
+        return self._said
 
     def close(self) -> None:
         asyncio.get_running_loop().remove_reader(self._descriptor)

@@ -102,7 +102,14 @@ async def test_a_replay_can_be_watched_and_cancelled_by_others(shell: Shell):
     cancelled = await shell.done("replay", "--cancel", begun)
     assert cancelled.out in ("0 deliveries made due, then cancelled\n", "1 delivery made due, then cancelled\n")
     assert (await watching).out == cancelled.out
+    assert (await shell.done("replay", "--cancel", begun)).out == f"it was over already: {cancelled.out}"
     assert (await shell.done("replay", "--watch", begun, "--json")).json["state"] == "cancelled"
+
+
+async def test_what_is_over_has_no_bar(shell: Shell):
+    async with at_a_terminal(shell, "replay", "--state", "delivered", "--dry-run") as (process, terminal):
+        assert await terminal.all_said() == b""
+        assert await process.wait() == 0
 
 
 async def test_ctrl_c_leaves_the_replay_going_on_and_says_how_to_look(shell: Shell):

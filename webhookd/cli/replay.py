@@ -77,18 +77,22 @@ def replay(
             Exit.USAGE,
             "say what to replay: IDs, or at least one of --endpoint, --source, --type, --state, --since, --until",
         )
+    came_late = False
     if cancel is not None:
+        was_over = client.get(f"{PATH}/{segment(cancel)}")["state"] != "running"
         found = client.post(f"{PATH}/{segment(cancel)}/cancel")
+        came_late = was_over or found["state"] == "done"
     elif watch is not None:
         found = client.get(f"{PATH}/{segment(watch)}")
     else:
         asked = {**selection, "rate": rate, "dry_run": dry_run}
         found = client.post(PATH, asked, lambda field: _called(field, selection))
-    found = _watched(client, found)
+    if found["state"] == "running":
+        found = _watched(client, found)
     if as_json:
         write_json(msgspec.json.encode(found))
     else:
-        output.print(_said(found), highlight=False, soft_wrap=True)
+        output.print(("it was over already: " if came_late else "") + _said(found), highlight=False, soft_wrap=True)
 
 
 def _watched(client: Client, found: dict[str, Any]) -> dict[str, Any]:
