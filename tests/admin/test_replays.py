@@ -163,8 +163,23 @@ async def test_one_too_many_is_409_until_another_is_over(operator: Desk):
     refused = await operator.ask("POST", "/replays", NOTHING)
     assert refused.status == 409
     assert f"{RUNNING_MAX} replays" in refused.json["detail"]
+    assert "GET /api/v1/replays" in refused.json["detail"]
     assert (await begin(operator, **NOTHING, dry_run=True))["total"] == 0
     await operator.done("POST", f"/replays/{begun[0]['id']}/cancel")
     await begin(operator, **NOTHING)
     for each in begun:
         await operator.done("POST", f"/replays/{each['id']}/cancel")
+
+
+async def test_replays_are_listed_newest_first_and_page_by_page(operator: Desk):
+    begun = [(await begin(operator, **NOTHING, until=f"2026-01-0{day}T00:00:00Z"))["id"] for day in (1, 2, 3)]
+    first = await operator.get("/replays", limit="2")
+    assert [each["id"] for each in first["data"]] == begun[:0:-1]
+    assert first["data"][0]["selection"] == {**NOTHING, "until": "2026-01-03T00:00:00.000Z"}
+    then = await operator.get("/replays", limit="2", cursor=first["next_cursor"])
+    assert then["data"][0]["id"] == begun[0]
+    all_of_them = await operator.get("/replays", limit="500")
+    assert all_of_them["next_cursor"] is None
+    assert [each["id"] for each in all_of_them["data"]][:3] == begun[::-1]
+    for query in ({"limit": "0"}, {"cursor": "x"}, {"colour": "red"}):
+        assert (await operator.ask("GET", "/replays", **query)).status == 422

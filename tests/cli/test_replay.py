@@ -34,14 +34,14 @@ async def test_what_is_named_is_delivered_again(shell: Shell):
     assert (await shell.done("replay", first)).out == "1 delivery made due\n"
     found = await shell.done("replay", *sent, "--json")
     assert (found.json["state"], found.json["replayed"], found.json["selection"]) == ("done", 2, {"ids": sent})
-    assert found.err == ""
+    assert found.err == f"replaying {found.json['id']}\n"
     again = await shell.dev.delivered(sent[1])
     assert [each["replay"] for each in again["history"]] == [False, True]
 
 
 async def test_it_can_be_run_from_a_shell(shell: Shell):
     found = await shell.process("replay", "--type", "no.such.type")
-    assert (found.code, found.out, found.err) == (0, "0 deliveries made due\n", "")
+    assert (found.code, found.out) == (0, "0 deliveries made due\n")
 
 
 async def test_a_dry_run_says_how_many_there_would_be(shell: Shell):
@@ -73,6 +73,7 @@ async def test_a_dry_run_says_how_many_there_would_be(shell: Shell):
         (("--watch", NO_REPLAY, "--cancel", NO_REPLAY), "stand alone"),
         (("--watch", NO_REPLAY, "--state", "dead"), "stand alone"),
         (("--cancel", NO_REPLAY, NO_EVENT), "stand alone"),
+        (("--list", "--watch", NO_REPLAY), "stand alone"),
     ],
 )
 async def test_wrong_usage_is_exit_2_and_says_what_is_wrong(shell: Shell, arguments: tuple[str, ...], said: str):
@@ -104,6 +105,14 @@ async def test_a_replay_can_be_watched_and_cancelled_by_others(shell: Shell):
     assert (await watching).out == cancelled.out
     assert (await shell.done("replay", "--cancel", begun)).out == f"it was over already: {cancelled.out}"
     assert (await shell.done("replay", "--watch", begun, "--json")).json["state"] == "cancelled"
+
+
+async def test_an_id_that_was_lost_is_found_again(shell: Shell):
+    begun = await slow(shell)
+    listed = (await shell.done("replay", "--list")).out
+    assert re.search(rf"^ *{begun} +running +[01] +\d+ +0\.01 +\S+Z +state delivered *$", listed, re.MULTILINE)
+    assert (await shell.done("replay", "--list", "--json")).json["data"][0]["id"] == begun
+    await shell.done("replay", "--cancel", begun)
 
 
 async def test_what_is_over_has_no_bar(shell: Shell):

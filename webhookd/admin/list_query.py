@@ -61,7 +61,7 @@ def ledger_filter(query: Mapping[str, str], own: Collection[str], states: Collec
 
 
 def page_of(query: Mapping[str, str], own: Collection[str]) -> tuple[int, int]:
-    """The number that a page begins above, and how long it is. Raises QueryError."""
+    """The number that the page before ended with, 0 for the first, and how long it is. Raises QueryError."""
     refuse_unknown(query, {"limit", "cursor", *own})
     return _cursor(query["cursor"], 1)[0] if "cursor" in query else 0, _limit(query)
 

@@ -7,8 +7,9 @@ import structlog
 from aiohttp import web
 
 from webhookd.admin.answers import ConflictError, Mistake, MistakesError, NotFoundError, json_answer, json_object
+from webhookd.admin.list_query import page_of
 from webhookd.admin.replay_request import ReplayRequest, read_request
-from webhookd.admin.views import time_text
+from webhookd.admin.views import Page, cursor_text, time_text
 from webhookd.clock import Clock
 from webhookd.core.identifier import parse_replay_id, replay_id
 from webhookd.store.replay_protocol import (
@@ -63,6 +64,7 @@ class ReplaysApi:
     def routes(self) -> list[web.RouteDef]:
         path = "/api/v1/replays"
         return [
+            web.get(path, self.list),
             web.post(path, self.begin),
             web.get(f"{path}/{{id}}", self.show),
             web.post(f"{path}/{{id}}/cancel", self.cancel),
@@ -75,9 +77,18 @@ class ReplaysApi:
         except SelectionError as error:
             raise MistakesError([Mistake(error.field, error.reason)]) from None
         except TooManyReplaysError:
-            why = f"{RUNNING_MAX} replays are under way already: wait until one is done, or cancel one"
+            why = (
+                f"{RUNNING_MAX} replays are under way already: wait until one is done, or cancel one. "
+                "GET /api/v1/replays and `webhookd replay --list` show them."
+            )
             raise ConflictError(why) from None
         return json_answer(view, 202)
+
+    async def list(self, request: web.Request) -> web.Response:
+        below, limit = page_of(request.query, ())
+        rows = await self._store.list(below or None, limit)
+        cursor = cursor_text(rows[-1].number) if len(rows) == limit else None
+        return json_answer(Page([_view(row) for row in rows], cursor))
 
     async def show(self, request: web.Request) -> web.Response:
         return json_answer(await self._shown(request))

@@ -10,11 +10,12 @@ from rich.progress import Progress
 
 from webhookd.cli.client import Client, find_daemon, moment, segment
 from webhookd.cli.given import given
-from webhookd.cli.options import Exit, Json, cell, fail, messages, output, write_json
+from webhookd.cli.options import Exit, Json, cell, fail, listing, marked, messages, output, show, write_json
 from webhookd.store.replay_protocol import SELECTED_STATES
 
 POLL_S = 0.2
 PATH = "/api/v1/replays"
+LISTED_MAX = 500
 Selected = dict[str, Any]
 _PLACE = re.compile(r"ids\[(\d+)\]", re.ASCII)
 
@@ -58,6 +59,7 @@ def replay(
     cancel: Annotated[
         str | None, typer.Option("--cancel", metavar="ID", help="End a replay, rpl_…, before it is done.")
     ] = None,
+    list_all: Annotated[bool, typer.Option("--list", help="The last replays, and how far each is.")] = False,
     as_json: Json = False,
 ) -> None:
     """Make deliveries due again, with `webhookd-replay: true`; or for the first time, to an endpoint that came later.
@@ -70,13 +72,17 @@ def replay(
 
     webhookd replay --state unrouted --dry-run
     """
-    if (watch is not None) + (cancel is not None) + bool(selection) > 1:
-        fail(Exit.USAGE, "--watch and --cancel stand alone")
-    if watch is None and cancel is None and not selection:
+    ways = (watch is not None) + (cancel is not None) + list_all + bool(selection)
+    if ways > 1:
+        fail(Exit.USAGE, "--watch, --cancel and --list stand alone")
+    if ways == 0:
         fail(
             Exit.USAGE,
             "say what to replay: IDs, or at least one of --endpoint, --source, --type, --state, --since, --until",
         )
+    if list_all:
+        _list(client, as_json=as_json)
+        return
     came_late = False
     if cancel is not None:
         was_over = client.get(f"{PATH}/{segment(cancel)}")["state"] != "running"
@@ -87,12 +93,32 @@ def replay(
     else:
         asked = {**selection, "rate": rate, "dry_run": dry_run}
         found = client.post(PATH, asked, lambda field: _called(field, selection))
+        if found["state"] == "running" and not messages.is_terminal:
+            messages.print(f"replaying {found['id']}", highlight=False)
     if found["state"] == "running":
         found = _watched(client, found)
     if as_json:
         write_json(msgspec.json.encode(found))
     else:
         output.print(("it was over already: " if came_late else "") + _said(found), highlight=False, soft_wrap=True)
+
+
+def _list(client: Client, *, as_json: bool) -> None:
+    raw = client.get_raw(PATH, limit=LISTED_MAX)
+    if as_json:
+        write_json(raw)
+        return
+    table = listing("replay", "state", "made due", "of", "a second", "begun", "of what")
+    for each in msgspec.json.decode(raw)["data"]:
+        total = each["total"] if each["total_is_exact"] else f"more than {each['total']}"
+        meant = ", ".join(f"{name} {_meant(value)}" for name, value in each["selection"].items())
+        row = (each["id"], each["state"], each["replayed"], total, each["rate"], each["created_at"], meant)
+        table.add_row(*map(marked, row))
+    show(table, "no replays")
+
+
+def _meant(value: str | list[str]) -> str:
+    return value if isinstance(value, str) else f"{value[0]}" + (f" and {len(value) - 1} more" if value[1:] else "")
 
 
 def _watched(client: Client, found: dict[str, Any]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from webhookd.store.replay_protocol import RUNNING_MAX, Found, Replay, Selection
 from webhookd.store.selection import LOOKS, Page, Pair, Scope, Search
 
 COUNT_S_MAX = 1.0
+NUMBER_MAX = 2**63 - 1
 KEPT = 1_000
 """Replays that are remembered when they are over."""
 _encode = msgspec.json.Encoder().encode
@@ -52,6 +53,10 @@ class SqliteReplays:
 
     async def running(self) -> Sequence[Replay]:
         return [_replay(row) for row in await self._read(REPLAY["running"])]
+
+    async def list(self, below: int | None, limit: int) -> Sequence[Replay]:
+        given = (NUMBER_MAX if below is None else below, limit)
+        return [_replay(row) for row in await self._read(REPLAY["replays"], given)]
 
     async def get(self, number: int) -> Replay | None:
         rows = await self._read(REPLAY["replay"], (number,))

@@ -77,6 +77,11 @@ SELECT number, selection, chosen, per_s, state, next_event, next_endpoint, last_
        created_at, ended_at
 FROM replay WHERE state = 'running' ORDER BY number;
 
+-- replays: newest first, below a number
+SELECT number, selection, chosen, per_s, state, next_event, next_endpoint, last_event, total, total_is_exact, replayed,
+       created_at, ended_at
+FROM replay WHERE number < ? ORDER BY number DESC LIMIT ?;
+
 -- replay: one
 SELECT number, selection, chosen, per_s, state, next_event, next_endpoint, last_event, total, total_is_exact, replayed,
        created_at, ended_at

@@ -107,6 +107,10 @@ class Replays(Protocol):
 
     async def running(self) -> Sequence[Replay]: ...
 
+    async def list(self, below: int | None, limit: int) -> Sequence[Replay]:
+        """Newest first; from a number on that is not among them, or from the newest."""
+        ...
+
     async def get(self, number: int) -> Replay | None: ...
 
     async def cancel(self, number: int, now_ms: int) -> None:
