@@ -12,6 +12,7 @@ from webhookd.deliver import resolve
 from webhookd.deliver.resolve import AddrInfo, Resolver, UnknownNameError, as_number, look_up
 
 ADDRESS: list[AddrInfo] = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("192.0.2.1", 443))]
+MOVED: list[AddrInfo] = [(socket.AF_INET6, socket.SOCK_STREAM, 6, "", ("2001:db8::1", 443, 0, 0))]
 
 
 class NameServer:
@@ -73,6 +74,86 @@ async def test_a_failure_is_not_remembered():
         await resolver.resolve("shop.example", 443)
     server.answer = ADDRESS
     assert await resolver.resolve("shop.example", 443) == ADDRESS
+
+
+# --- A name server that fails
+
+
+async def old_answer(server: NameServer, monkeypatch: pytest.MonkeyPatch, *, age_s: float = 0) -> Resolver:
+    """A resolver that knows shop.example from long enough ago to ask again."""
+    monkeypatch.setattr(resolve, "KNOWN_S", 0)
+    monkeypatch.setattr(resolve, "LATE_S", 0.01)
+    resolver = Resolver(server)
+    await resolver.resolve("shop.example", 443)
+    learnt_at, addresses = resolver._known["shop.example"]
+    resolver._known["shop.example"] = (learnt_at - age_s, addresses)
+    return resolver
+
+
+@pytest.mark.parametrize("answer", [socket.gaierror(socket.EAI_AGAIN, "try again"), []])
+async def test_while_it_fails_the_addresses_that_were_good_are_used(
+    monkeypatch: pytest.MonkeyPatch, answer: Sequence[AddrInfo] | Exception
+):
+    server = NameServer()
+    resolver = await old_answer(server, monkeypatch, age_s=resolve.STALE_S - 60)
+    server.answer = answer
+    assert await resolver.resolve("shop.example", 443) == ADDRESS
+    assert server.asked == ["shop.example"] * 2
+    server.answer = MOVED
+    assert await resolver.resolve("shop.example", 443) == MOVED, "the newest is the one that holds"
+
+
+async def test_but_not_for_ever(monkeypatch: pytest.MonkeyPatch):
+    server = NameServer()
+    resolver = await old_answer(server, monkeypatch, age_s=resolve.STALE_S)
+    server.answer = socket.gaierror(socket.EAI_AGAIN, "try again")
+    with pytest.raises(UnknownNameError):
+        await resolver.resolve("shop.example", 443)
+
+
+async def test_names_that_nobody_answers_for_keep_none_from_where_it_went_before(monkeypatch: pytest.MonkeyPatch):
+    silent = [f"silent{number}.example" for number in range(resolve.LOOKUPS_MAX)]
+    server = NameServer(*silent)
+    resolver = await old_answer(server, monkeypatch)
+    waiting = [asyncio.create_task(resolver.resolve(name, 443)) for name in silent]
+    while len(server.asked) < 1 + len(silent):
+        await asyncio.sleep(0)
+    assert await resolver.resolve("shop.example", 443) == ADDRESS
+    server.let_go.set()
+    await asyncio.gather(*waiting)
+
+
+async def test_what_is_too_old_leaves_with_the_next_that_is_learnt(monkeypatch: pytest.MonkeyPatch):
+    resolver = await old_answer(NameServer(), monkeypatch, age_s=resolve.STALE_S + 60)
+    await resolver.resolve("another.example", 443)
+    assert resolver._known.keys() == {"another.example"}
+
+
+# --- What is made of an answer
+
+
+async def test_a_name_is_asked_for_once_whatever_the_port():
+    server = NameServer("shop.example")
+    resolver = Resolver(server)
+    waiting = [asyncio.create_task(resolver.resolve("shop.example", port)) for port in (443, 8443)]
+    while not server.asked:
+        await asyncio.sleep(0)
+    server.let_go.set()
+    assert [each[0][4] for each in await asyncio.gather(*waiting)] == [("192.0.2.1", 443), ("192.0.2.1", 8443)]
+    assert (await resolver.resolve("shop.example", 9443))[0][4] == ("192.0.2.1", 9443)
+    assert server.asked == ["shop.example"]
+
+
+async def test_of_thousands_of_addresses_the_first_of_each_family_are_taken():
+    server = NameServer()
+    four: list[AddrInfo] = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (f"192.0.2.{n}", 443)) for n in range(99)]
+    six: list[AddrInfo] = [
+        (socket.AF_INET6, socket.SOCK_STREAM, 6, "", (f"2001:db8::{n}", 443, 0, 0)) for n in range(99)
+    ]
+    server.answer = [*four, *six]
+    resolver = Resolver(server)
+    for _ in range(2):
+        assert await resolver.resolve("shop.example", 443) == [*four[:16], *six[:16]]
 
 
 @pytest.mark.parametrize("name", ["nowhere.invalid", "a" * 64 + ".example", "a..b", "\udcff"])

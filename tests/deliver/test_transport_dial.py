@@ -26,10 +26,10 @@ def leading_to(*addresses: tuple[str, int]) -> LookUp:
 
 
 @contextmanager
-def black_hole() -> Iterator[tuple[str, int]]:
+def black_hole(host: str = "127.0.0.1", port: int = 0) -> Iterator[tuple[str, int]]:
     """An address where nobody answers, not even with a refusal: the queue of those who want to be let in is full."""
     with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
+        listening.bind((host, port))
         listening.listen(0)
         with socket.create_connection(listening.getsockname()):
             yield listening.getsockname()
@@ -57,13 +57,14 @@ async def test_an_address_that_refuses_is_not_the_last():
     async with merchant(polite) as there:
         say = leading_to(("127.0.0.2", there.port), ("127.0.0.3", there.port), ("127.0.0.1", there.port))
         async with transport(look_up=say) as ours:
-            assert (await post(ours, "http://shop.example/")).body == b"1"
+            assert (await post(ours, f"http://shop.example:{there.port}/")).body == b"1"
 
 
 async def test_an_address_that_says_nothing_is_not_the_last():
-    with black_hole() as nowhere:
-        async with merchant(polite) as there, transport(look_up=leading_to(nowhere, ("127.0.0.1", there.port))) as ours:
-            assert (await post(ours, "http://shop.example/")).body == b"1"
+    async with merchant(polite) as there:
+        with black_hole("127.0.0.2", there.port) as nowhere:
+            async with transport(look_up=leading_to(nowhere, ("127.0.0.1", there.port))) as ours:
+                assert (await post(ours, f"http://shop.example:{there.port}/")).body == b"1"
 
 
 async def test_no_more_addresses_are_tried_than_is_reasonable(monkeypatch: pytest.MonkeyPatch):
@@ -129,7 +130,7 @@ async def test_only_permitted_addresses_of_a_name_are_dialled():
     async with merchant(polite, host="0.0.0.0") as there:
         say = leading_to(("127.0.0.2", there.port), ("127.0.0.1", there.port))
         async with transport(guard, look_up=say) as ours:
-            assert (await post(ours, "http://shop.example/")).body == b"1"
+            assert (await post(ours, f"http://shop.example:{there.port}/")).body == b"1"
         [peer] = there.peers
         assert peer.writer.get_extra_info("sockname")[0] == "127.0.0.1"
 
@@ -138,7 +139,7 @@ async def test_a_name_that_leads_only_to_closed_addresses_is_blocked():
     async with merchant(polite, host="0.0.0.0") as there:
         say = leading_to(("127.0.0.2", there.port), ("127.0.0.3", there.port))
         async with transport(Watching("127.0.0.2", "127.0.0.3"), look_up=say) as ours:
-            assert await word(ours, "http://shop.example/") == "blocked"
+            assert await word(ours, f"http://shop.example:{there.port}/") == "blocked"
         assert there.peers == []
 
 
@@ -172,7 +173,7 @@ async def test_plain_http_is_for_opened_networks_unless_the_endpoint_allows_it()
     guard = Guard([ip_network("127.0.0.1/32")])
     async with merchant(polite) as there, transport(guard, look_up=leading_to(("93.184.216.34", there.port))) as ours:
         assert await word(ours, there) is None
-        assert await word(ours, "http://shop.example/") == "blocked"
+        assert await word(ours, f"http://shop.example:{there.port}/") == "blocked"
 
 
 async def test_a_listener_of_our_own_is_not_dialled():
@@ -202,5 +203,5 @@ async def test_eight_attempts_at_once_ask_for_the_name_once():
             return look_up("127.0.0.1", there.port)
 
         async with transport(look_up=say) as ours:
-            await asyncio.gather(*(post(ours, "http://shop.example/", number) for number in range(8)))
+            await asyncio.gather(*(post(ours, f"http://shop.example:{there.port}/", number) for number in range(8)))
     assert asked == ["shop.example"]

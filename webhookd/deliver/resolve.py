@@ -8,9 +8,11 @@ thread at most, whoever waits for it, and there may be LOOKUPS_MAX of them.
 import asyncio
 import socket
 import threading
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
+from math import inf
 from typing import Any
 
 AddrInfo = tuple[int, int, int, str, tuple[Any, ...]]
@@ -19,7 +21,13 @@ LookUp = Callable[[str, int], Sequence[AddrInfo]]
 LOOKUP_S = 5.0
 LOOKUPS_MAX = 32
 KNOWN_S = 30.0
+STALE_S = 600.0
+"""How old an answer may be where no newer one is to be had."""
+LATE_S = 0.5
+"""How long a newer answer is waited for where there is an old one: less than the shortest of usual timeouts."""
 KNOWN_MAX = 1024
+ADDRESSES_PER_FAMILY_MAX = 16
+"""Of one answer."""
 
 
 class UnknownNameError(Exception):
@@ -40,47 +48,75 @@ def as_number(host: str, port: int) -> Sequence[AddrInfo]:
 
 
 class Resolver:
-    """Remembers what a name led to for KNOWN_S; a failure not at all, for attempts have pauses of their own."""
+    """Remembers what a name led to for KNOWN_S, whatever the port; a failure not at all, for attempts have pauses of
+    their own. While a name server fails, or is late, what it said last is good for STALE_S: the guard judges it again.
+    """
 
     def __init__(self, ask: LookUp = look_up) -> None:
         self._ask = ask
-        self._known: dict[tuple[str, int], tuple[float, Sequence[AddrInfo]]] = {}
-        self._under_way: dict[tuple[str, int], asyncio.Task[Sequence[AddrInfo]]] = {}
+        self._known: dict[str, tuple[float, Sequence[AddrInfo]]] = {}
+        """When it was learnt, by the loop's clock, and what; the oldest first."""
+        self._under_way: dict[str, asyncio.Task[Sequence[AddrInfo]]] = {}
         self._turns = asyncio.Semaphore(LOOKUPS_MAX)
 
     async def resolve(self, host: str, port: int) -> Sequence[AddrInfo]:
         """At least one address. Raises UnknownNameError, also when `close` comes in between."""
         if addresses := as_number(host, port):
             return addresses
-        loop = asyncio.get_running_loop()
-        until, addresses = self._known.get((host, port), (0.0, []))
-        if loop.time() < until:
-            return addresses
-        under_way = self._under_way.get((host, port))
-        if under_way is None:
-            under_way = self._under_way[host, port] = loop.create_task(self._learn(host, port))
-            under_way.add_done_callback(partial(self._learnt, host, port))
-        done, _ = await asyncio.wait([under_way], timeout=LOOKUP_S)
-        if not done or under_way.cancelled() or under_way.exception() is not None or not under_way.result():
-            raise UnknownNameError(host)
-        return under_way.result()
+        return [_at_port(each, port) for each in await self._addresses(host, port)]
 
     def close(self) -> None:
         for under_way in self._under_way.values():
             under_way.cancel()
 
+    async def _addresses(self, host: str, port: int) -> Sequence[AddrInfo]:
+        """At whatever port. Raises UnknownNameError."""
+        loop = asyncio.get_running_loop()
+        learnt_at, addresses = self._known.get(host, (-inf, ()))
+        age_s = loop.time() - learnt_at
+        if age_s < KNOWN_S:
+            return addresses
+        under_way = self._under_way.get(host)
+        if under_way is None:
+            under_way = self._under_way[host] = loop.create_task(self._learn(host, port))
+            under_way.add_done_callback(partial(self._learnt, host))
+        is_stale = age_s < STALE_S
+        done, _ = await asyncio.wait([under_way], timeout=LATE_S if is_stale else LOOKUP_S)
+        if done and not under_way.cancelled() and under_way.exception() is None and under_way.result():
+            return under_way.result()
+        if not is_stale or under_way.cancelled():
+            raise UnknownNameError(host)
+        return addresses
+
     async def _learn(self, host: str, port: int) -> Sequence[AddrInfo]:
         async with self._turns:
             return await _on_a_thread(self._ask, host, port)
 
-    def _learnt(self, host: str, port: int, done: asyncio.Task[Sequence[AddrInfo]]) -> None:
-        del self._under_way[host, port]
-        if done.cancelled() or done.exception() is not None:
+    def _learnt(self, host: str, done: asyncio.Task[Sequence[AddrInfo]]) -> None:
+        del self._under_way[host]
+        if done.cancelled() or done.exception() is not None or not done.result():
             return
-        self._known.pop((host, port), None)
-        if len(self._known) >= KNOWN_MAX:
+        now = done.get_loop().time()
+        self._known.pop(host, None)
+        self._known[host] = (now, done.result())
+        while len(self._known) > KNOWN_MAX or now - next(iter(self._known.values()))[0] > STALE_S:
             del self._known[next(iter(self._known))]
-        self._known[host, port] = (done.get_loop().time() + KNOWN_S, done.result())
+
+
+def _at_port(found: AddrInfo, port: int) -> AddrInfo:
+    family, kind, protocol, name, address = found
+    return family, kind, protocol, name, (address[0], port, *address[2:])
+
+
+def _first_of_each_family(addresses: Sequence[AddrInfo]) -> list[AddrInfo]:
+    """A name may have thousands, and each is judged whenever it is dialled."""
+    seen = Counter[int]()
+    kept = []
+    for each in addresses:
+        seen[each[0]] += 1
+        if seen[each[0]] <= ADDRESSES_PER_FAMILY_MAX:
+            kept.append(each)
+    return kept
 
 
 def _on_a_thread(ask: LookUp, host: str, port: int) -> asyncio.Future[Sequence[AddrInfo]]:
@@ -100,7 +136,7 @@ def _on_a_thread(ask: LookUp, host: str, port: int) -> asyncio.Future[Sequence[A
         addresses: Sequence[AddrInfo] = []
         failure: Exception | None = None
         try:
-            addresses = ask(host, port)
+            addresses = _first_of_each_family(ask(host, port))
         except Exception as error:  # noqa: BLE001 - it is raised where it is waited for
             failure = error
         with suppress(RuntimeError):  # the loop is closed: nobody waits any more
