@@ -1,5 +1,7 @@
 """Which addresses may be dialled."""
 
+import errno
+import resource
 import socket
 from collections.abc import Sequence
 from ipaddress import ip_address, ip_network
@@ -158,3 +160,36 @@ def test_another_machine_may_listen_where_we_do():
 )
 def test_a_machine_knows_its_own_addresses(address: str, ours: bool):
     assert is_this_machine(ip_address(address)) is ours
+
+
+def test_where_nobody_can_say_whose_an_address_is_it_is_taken_for_one_of_ours():
+    guard = Guard(EVERYTHING)
+    guard.own_ports = frozenset({8080})
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))  # no descriptor is to be had
+    try:
+        with pytest.raises(BlockedAddressError, match="own"):
+            guard.check("127.0.0.1", 8080)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.mark.parametrize(
+    ("code", "ours"),
+    [
+        *((errno.EADDRNOTAVAIL, False), (errno.EAFNOSUPPORT, False), (errno.EINVAL, False)),
+        *(
+            (errno.EMFILE, True),
+            (errno.ENFILE, True),
+            (errno.ENOBUFS, True),
+            (errno.ENOMEM, True),
+            (errno.EACCES, True),
+        ),
+    ],
+)
+def test_only_a_machine_that_says_so_has_not_an_address(monkeypatch: pytest.MonkeyPatch, code: int, ours: bool):
+    def refuse(*_: object) -> None:
+        raise OSError(code, "no")
+
+    monkeypatch.setattr(socket, "socket", refuse)
+    assert is_this_machine(ip_address("192.0.2.1")) is ours

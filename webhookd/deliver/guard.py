@@ -2,12 +2,17 @@
 asks none. The table is in core/address.py.
 """
 
+import errno
 import socket
 from collections.abc import Sequence
 from ipaddress import ip_address
 
 from webhookd.core.address import Address, Network, closed, forms, is_opened
 from webhookd.core.url import Url, check_url
+
+
+_NOT_OURS = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT, errno.EINVAL})
+"""The last two: of a kind that this machine has none of, or only with the name of a link."""
 
 
 class BlockedAddressError(Exception):
@@ -46,12 +51,13 @@ class Guard:
 def is_this_machine(address: Address) -> bool:
     """Whether a connection to the address would not leave this machine. Sends nothing.
 
-    Where foreign addresses may be bound to (net.ipv4.ip_nonlocal_bind), every address is taken for one of ours.
+    Where foreign addresses may be bound to (net.ipv4.ip_nonlocal_bind), every address is taken for one of ours; and so it
+    is while nobody can say, as when there are no descriptors left.
     """
     family = socket.AF_INET if address.version == 4 else socket.AF_INET6
     try:
         with socket.socket(family, socket.SOCK_DGRAM) as probe:
             probe.bind((str(address), 0))  # only a machine's own addresses can be bound to
-    except OSError:
-        return False
+    except OSError as error:
+        return error.errno not in _NOT_OURS
     return True
