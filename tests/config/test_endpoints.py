@@ -102,6 +102,18 @@ def test_an_endpoint_may_say_all_of_this(spec: Spec) -> None:
     assert made.headers == (("Authorization", Secret("Bearer x")), ("X-Shop", Secret("1")))
 
 
+def test_an_endpoint_asks_for_so_many_sources_and_events_and_pairs_of_them_and_for_each_once(spec: Spec) -> None:
+    many = [f"charge.{number}" for number in range(201)]
+    assert spec(sources=["shop", "dodo"] * 100, events=many[:200]).events == tuple(many[:200])
+    for field in ("sources", "events"):
+        assert mistake(spec, **{field: many}).startswith(f"{field}: Expected `array` of length <= 200")
+    sources = {f"shop-{number}": SOURCES["shop"] for number in range(11)}
+    around = msgspec.structs.replace(config(), sources=config(sources=sources).sources)
+    assert endpoint_spec("a", {"url": URL, "sources": [*sources][:10], "events": many[:200]}, around)
+    with pytest.raises(ConfigError, match=r"^events: make 2200 pairs with the sources, of at most 2000"):
+        endpoint_spec("a", {"url": URL, "sources": [*sources], "events": many[:200]}, around)
+
+
 def test_what_an_endpoint_does_not_say_is_as_delivery_says() -> None:
     delivery = {"schedule": ["0s", "1h"], "jitter": 0.5, "timeout": "3s", "disable_after": "never"}
     around = config(delivery=delivery, endpoints={"a": {"url": URL}, "b": {"url": URL, "disable_after": "1d"}})

@@ -23,6 +23,14 @@ def test_an_endpoint_wants_every_pattern_of_every_source_it_names() -> None:
     }
 
 
+def test_what_is_asked_for_twice_is_wanted_once() -> None:
+    wanted = routes(("live", "test", "live"), ("a", "webhookd.*", "b", "a", "webhookd.*"))
+    assert [(each.source, each.pattern) for each in wanted] == [
+        ("webhookd", "webhookd.*"),
+        *(("live", "a"), ("live", "b"), ("test", "a"), ("test", "b")),
+    ]
+
+
 def test_what_webhookd_says_itself_is_asked_for_by_its_name_whatever_the_sources() -> None:
     assert routes(("live",), ("webhookd.*", "charge.*")) == [Route("webhookd", "webhookd.*"), Route("live", "charge.*")]
     assert routes((), ("webhookd.*",)) == [Route("webhookd", "webhookd.*")], "and nothing else"

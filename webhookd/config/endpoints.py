@@ -12,7 +12,7 @@ from webhookd.config.secret_text import ClientsTexts
 from webhookd.config.table import NAME, NAME_RULE, Mistake, TableReader
 from webhookd.core.address import Network
 from webhookd.core.custom_headers import header_mistakes
-from webhookd.core.endpoint import EndpointSpec, check_pattern
+from webhookd.core.endpoint import ROUTES_MAX, EndpointSpec, check_pattern, routes
 from webhookd.core.signature import signing_key
 from webhookd.core.url import UrlError, check_url
 from webhookd.providers import PROVIDERS, why_it_cannot_sign_again
@@ -58,6 +58,8 @@ def endpoint_mistakes(given: dict[str, Any], around: Surroundings) -> Iterator[M
             check_pattern(pattern)
         except ValueError as error:
             yield "events", str(error)
+    if (count := len(routes(given.get("sources", ()), given.get("events", ())))) > ROUTES_MAX:
+        yield "events", f"make {count} pairs with the sources, of at most {ROUTES_MAX}: * and ? stand for many"
     yield from _secrets(given)
     yield from timeout_mistakes(given)
     signers: set[str] = set()

@@ -10,7 +10,7 @@ from msgspec import Meta, field
 
 from webhookd.config.value import Address, Duration, Patience, Pem, Size
 from webhookd.core.address import Network
-from webhookd.core.endpoint import ClientTls, EndpointSpec, Ordering, SignatureStyle
+from webhookd.core.endpoint import EVENTS_MAX, SOURCES_MAX, ClientTls, EndpointSpec, Ordering, SignatureStyle
 from webhookd.core.proxy import Proxy
 from webhookd.core.rate_limit import RateLimit
 from webhookd.core.retry import DEFAULT_SCHEDULE, RetryPolicy
@@ -81,8 +81,8 @@ class EndpointSettings(msgspec.Struct, frozen=True):
     url: str
     secret: Secret | None = None
     old_secrets: tuple[Secret, ...] = ()
-    sources: tuple[str, ...] = ()
-    events: tuple[str, ...] = ()
+    sources: Annotated[tuple[str, ...], Meta(max_length=SOURCES_MAX)] = ()
+    events: Annotated[tuple[str, ...], Meta(max_length=EVENTS_MAX)] = ()
     max_in_flight: InFlight = 8
     rate_limit: RateLimit | None = None
     allow_http: bool = False

@@ -21,6 +21,9 @@ ManagedBy = Literal["config", "api"]
 Ordering = Literal["none", "payment"]
 SignatureStyle = Literal["standard", "provider"]
 EVERYTHING = "*"
+SOURCES_MAX = EVENTS_MAX = 200
+ROUTES_MAX = 2_000
+"""Of one endpoint: they are looked through for every event, and written in one transaction."""
 _PATTERN = re.compile(r"[\w.\-:/*?]{1,255}", re.ASCII)
 
 
@@ -102,15 +105,16 @@ class Route(msgspec.Struct, frozen=True):
 
 
 def routes(sources: Sequence[str], events: Sequence[str]) -> list[Route]:
-    """The routing rows of an endpoint: every source with every pattern, an empty list standing for everything.
+    """The routing rows of an endpoint: every source with every pattern, once; an empty list is everything.
 
     What webhookd itself has to say is of no source that anybody configures: it is asked for by its pattern alone.
     """
-    operational = [pattern for pattern in events if pattern.startswith(f"{OPERATIONAL}.")]
-    others = [pattern for pattern in events or (EVERYTHING,) if pattern not in operational]
+    patterns = dict.fromkeys(events or (EVERYTHING,))
+    operational = [pattern for pattern in patterns if pattern.startswith(f"{OPERATIONAL}.")]
+    others = [pattern for pattern in patterns if not pattern.startswith(f"{OPERATIONAL}.")]
     return [
         *(Route(OPERATIONAL, pattern) for pattern in operational),
-        *(Route(source, pattern) for source in sources or (EVERYTHING,) for pattern in others),
+        *(Route(source, pattern) for source in dict.fromkeys(sources or (EVERYTHING,)) for pattern in others),
     ]
 
 

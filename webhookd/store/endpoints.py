@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from webhookd.core.breaker import Health
-from webhookd.core.endpoint import Endpoint, EndpointKey, EndpointSpec, EndpointState, Route, routes
+from webhookd.core.endpoint import Endpoint, EndpointKey, EndpointSpec, EndpointState, routes
 from webhookd.core.identifier import COUNTER_BITS
 from webhookd.core.signature import signing_key
 from webhookd.store.endpoint_protocol import EndpointRow, KeptEndpoint
@@ -138,13 +138,13 @@ def _add_secret(connection: sqlite3.Connection, seal: Seal, number: int, secret:
 
 
 def _route(connection: sqlite3.Connection, number: int, spec: EndpointSpec | None, now_ms: int) -> None:
-    """Make the endpoint's rows of the routing table those of its spec; none without one."""
-    wants: list[Route] = routes(spec.sources, spec.events) if spec is not None else []
-    keep = {(row.source, row.is_glob, row.pattern) for row in wants}
-    for known in connection.execute(SQL["routes"], (number,)).fetchall():
-        if known not in keep:
-            connection.execute(SQL["unroute"], (*known, number))
+    """Make the endpoint's rows of the routing table those of its spec; none without one. Writes what differs."""
+    wants = {(row.source, row.is_glob, row.pattern) for row in routes(spec.sources, spec.events)} if spec else set()
+    known = set(connection.execute(SQL["routes"], (number,)).fetchall())
+    for row in known - wants:
+        connection.execute(SQL["unroute"], (*row, number))
     if spec is not None:
-        settings = (spec.retry.waits_ms[0], spec.ordering == "payment", now_ms)
-        for row in wants:
-            connection.execute(SQL["route"], (row.source, row.is_glob, row.pattern, number, *settings))
+        settings = (spec.retry.waits_ms[0], spec.ordering == "payment")
+        connection.execute(SQL["set_routes"], (*settings, number, *settings))
+        for row in wants - known:
+            connection.execute(SQL["route"], (*row, number, *settings, now_ms))

@@ -43,10 +43,11 @@ INSERT INTO endpoint (name, url, managed_by, created_at) VALUES (?, ?, 'config',
   ON CONFLICT (name) DO UPDATE SET url = excluded.url, managed_by = 'config', settings = NULL,
     breaker = iif(why = 'removed', 'closed', breaker), retry_at = iif(why = 'removed', NULL, retry_at),
     trips = iif(why = 'removed', 0, trips), failing_since = iif(why = 'removed', NULL, failing_since),
-    state = iif(why = 'removed', 'active', state), why = nullif(why, 'removed');
+    state = iif(why = 'removed', 'active', state), why = nullif(why, 'removed')
+    WHERE url <> excluded.url OR managed_by <> 'config' OR why = 'removed';
 
 -- disable_endpoint: it has left the configuration
-UPDATE endpoint SET state = 'disabled', why = 'removed' WHERE number = ?;
+UPDATE endpoint SET state = 'disabled', why = 'removed' WHERE number = ? AND why IS NOT 'removed';
 
 -- set_endpoint_state: paused or resumed by a person
 UPDATE endpoint SET state = ?, why = ?, breaker = 'closed', retry_at = NULL, trips = 0, failing_since = NULL
@@ -110,9 +111,12 @@ SELECT source, is_glob, pattern FROM route WHERE endpoint = ?;
 -- unroute: it no longer wants this
 DELETE FROM route WHERE source = ? AND is_glob = ? AND pattern = ? AND endpoint = ?;
 
--- route: it wants this, from now on unless it did before
-INSERT INTO route (source, is_glob, pattern, endpoint, first_wait_ms, is_ordered, added_at) VALUES (?, ?, ?, ?, ?, ?, ?)
-  ON CONFLICT DO UPDATE SET first_wait_ms = excluded.first_wait_ms, is_ordered = excluded.is_ordered;
+-- set_routes: how what it wants is owed to it
+UPDATE route SET first_wait_ms = ?, is_ordered = ? WHERE endpoint = ? AND (first_wait_ms, is_ordered) IS NOT (?, ?);
+
+-- route: it wants this, from now on
+INSERT INTO route (source, is_glob, pattern, endpoint, first_wait_ms, is_ordered, added_at)
+VALUES (?, ?, ?, ?, ?, ?, ?);
 
 -- endpoint_names: all that there are
 SELECT number, name, managed_by FROM endpoint ORDER BY number;
