@@ -170,10 +170,10 @@ class Daemon:
         status = StatusApi(store, self._clock, self._metrics, self._health, dispatcher, registry)
         rebuild = LedgerRebuild(partial(store.rebuild_ledger, reread))
         replayer = Replayer(store.replays, self._clock, dispatcher.look_again)
-        replays = ReplaysApi(store.replays, self._clock, replayer.wake)
+        replays = ReplaysApi(store.replays, self._clock, replayer.wake, lambda: routes.sources)
         ledger = LedgerApi(store.ledger, store, self._clock)
         admin_runner = web.AppRunner(
-            admin_app(ensure_token(data_dir.path), status, LogApi(store), endpoints, replays, ledger, rebuild),
+            admin_app(ensure_token(data_dir.path), status, LogApi(store, store), endpoints, replays, ledger, rebuild),
             access_log=None,
             keepalive_timeout=15,
             shutdown_timeout=2,

@@ -403,7 +403,7 @@ async def test_a_list_can_be_narrowed_by_each_of_its_filters(dev: DevDaemon) -> 
     assert await ids(state="accepted") == [standard, stripe]
     assert await ids(state="unrouted") == []
     assert await ids(DELIVERIES, endpoint="local") == [standard, stripe]
-    assert await ids(DELIVERIES, endpoint="nobody") == []
+    assert 'no endpoint "nobody"' in assert_problem(await ask(dev, DELIVERIES, endpoint="nobody"), 422)
     assert await ids(DELIVERIES, state="dead") == []
 
 

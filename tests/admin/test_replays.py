@@ -14,7 +14,7 @@ from webhookd.store.replay_protocol import RUNNING_MAX
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 NO_EVENT, NO_DELIVERY, NO_REPLAY = event_id(5, 5), delivery_id(5, 5), replay_id(2**40)
-NOTHING = {"source": "nobody"}
+NOTHING = {"type": "no.such.type"}
 """What no delivery matches."""
 SLOW = {"state": "delivered", "rate": 0.01}
 """A replay that is not over while a test looks at it, when there is more than one delivery."""
@@ -105,6 +105,9 @@ async def test_what_is_null_is_not_asked_for(operator: Desk):
         ({"endpoint": ""}, "endpoint", "1 to 255 characters"),
         ({"endpoint": 5}, "endpoint", "must be a string"),
         ({"source": ["stripe"]}, "source", "must be a string"),
+        ({"source": "nobody"}, "source", 'there is no source "nobody"'),
+        ({"type": "["}, "type", "is not an event glob"),
+        ({"since": "2026-01-02T00:00:00Z", "until": "2026-01-01T00:00:00Z"}, "since", "must not be after until"),
         ({"type": "*" * 256}, "type", "1 to 255 characters"),
         ({"state": "lost"}, "state", "pending, delivered, dead, cancelled, unrouted"),
         ({"state": "quarantined"}, "state", "by id"),
@@ -183,3 +186,8 @@ async def test_replays_are_listed_newest_first_and_page_by_page(operator: Desk):
     assert [each["id"] for each in all_of_them["data"]][:3] == begun[::-1]
     for query in ({"limit": "0"}, {"cursor": "x"}, {"colour": "red"}):
         assert (await operator.ask("GET", "/replays", **query)).status == 422
+
+
+async def test_a_source_that_is_configured_may_be_silent(operator: Desk):
+    for known in ("paypal", "webhookd"):
+        assert (await begin(operator, source=known, dry_run=True))["total"] == 0

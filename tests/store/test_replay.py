@@ -50,6 +50,11 @@ async def test_stretch_by_stretch_and_step_by_step_nothing_is_missed_and_nothing
         assert len(steps) > 1 or limit == 100
 
 
+async def test_a_source_that_the_log_knows_may_have_left_the_configuration(past: Past):
+    await past.append(source="left")
+    assert [await past.store.replays.has_source(name) for name in ("left", "lef", "never")] == [True, False, False]
+
+
 async def test_events_that_come_later_are_not_meant(past: Past):
     await past.append()
     replays = past.store.replays

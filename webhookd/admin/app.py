@@ -23,6 +23,7 @@ from webhookd.admin.views import Page, cursor_text, delivery_view, event_view
 from webhookd.core.delivery import DELIVERY_STATES
 from webhookd.core.event import EVENT_STATES
 from webhookd.core.identifier import UnknownIdError, parse_delivery_id, parse_event_id
+from webhookd.store.endpoint_protocol import Endpoints
 from webhookd.store.protocol import History, StoreUnavailableError
 
 _CSP = "default-src 'none'; frame-ancestors 'none'"
@@ -30,8 +31,9 @@ _log = structlog.get_logger("webhookd.admin")
 
 
 class LogApi:
-    def __init__(self, store: History) -> None:
+    def __init__(self, store: History, endpoints: Endpoints) -> None:
         self._store = store
+        self._endpoints = endpoints
 
     def routes(self) -> list[web.RouteDef]:
         return [
@@ -77,6 +79,8 @@ class LogApi:
     async def deliveries(self, request: web.Request) -> web.Response:
         narrowed, limit = list_filter(request.query, {"endpoint"}, DELIVERY_STATES, cursor_numbers=2)
         rows = await self._store.deliveries(narrowed, limit)
+        if not rows and (name := narrowed.endpoint) is not None and await self._endpoints.endpoint(name) is None:
+            raise QueryError(f'endpoint: there is no endpoint "{name[:64]}"')
         cursor = cursor_text(rows[-1].event, rows[-1].endpoint) if len(rows) == limit else None
         return json_answer(Page([delivery_view(row) for row in rows], cursor))
 

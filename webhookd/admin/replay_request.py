@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 from webhookd.admin.answers import Mistake, MistakesError
 from webhookd.admin.list_query import QueryError, time_ms
+from webhookd.core.endpoint import check_pattern
 from webhookd.store.replay_protocol import SELECTED_STATES, SelectedState, Selection
 
 IDS_MAX = 1_000
@@ -37,11 +38,14 @@ class _Reader:
             ids=self._ids(),
             endpoint=self._text("endpoint"),
             source=self._text("source"),
-            type=self._text("type"),
+            type=self._glob("type"),
             state=self._state(),
             since_ms=self._time("since"),
             until_ms=self._time("until"),
         )
+        since_ms, until_ms = selection.since_ms, selection.until_ms
+        if since_ms is not None and until_ms is not None and since_ms > until_ms:
+            self._mistake("since", "must not be after until")
         request = ReplayRequest(selection, self._rate(), self._flag("dry_run"))
         if "ids" in self._given:
             for field in (field for field in _NARROWING if field in self._given):
@@ -70,6 +74,15 @@ class _Reader:
         if text is not None and not (isinstance(text, str) and 1 <= len(text) <= TEXT_CHARS_MAX):
             self._mistake(field, f"must be a string of 1 to {TEXT_CHARS_MAX} characters")
             return None
+        return text
+
+    def _glob(self, field: str) -> str | None:
+        text = self._text(field)
+        try:
+            if text is not None:
+                check_pattern(text)
+        except ValueError as error:
+            self._mistake(field, str(error))
         return text
 
     def _state(self) -> SelectedState | None:

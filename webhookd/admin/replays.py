@@ -1,6 +1,6 @@
 """`/api/v1/replays`: make deliveries due again, or for the first time; and see how far that is."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import msgspec
 import structlog
@@ -11,6 +11,7 @@ from webhookd.admin.list_query import page_of
 from webhookd.admin.replay_request import ReplayRequest, read_request
 from webhookd.admin.views import Page, cursor_text, time_text
 from webhookd.clock import Clock
+from webhookd.core.event import OPERATIONAL
 from webhookd.core.identifier import parse_replay_id, replay_id
 from webhookd.store.replay_protocol import (
     RUNNING_MAX,
@@ -54,12 +55,15 @@ class ReplayView(msgspec.Struct):
 
 
 class ReplaysApi:
-    """`begun` is called when there is something for the replayer to do."""
+    """`begun` is called when there is something for the replayer to do. `sources` gives the configured ones' names."""
 
-    def __init__(self, store: Replays, clock: Clock, begun: Callable[[], None]) -> None:
+    def __init__(
+        self, store: Replays, clock: Clock, begun: Callable[[], None], sources: Callable[[], Collection[str]]
+    ) -> None:
         self._store = store
         self._clock = clock
         self._begun = begun
+        self._sources = sources
 
     def routes(self) -> list[web.RouteDef]:
         path = "/api/v1/replays"
@@ -72,6 +76,7 @@ class ReplaysApi:
 
     async def begin(self, request: web.Request) -> web.Response:
         asked = read_request(await json_object(request))
+        await self._check_source(asked.selection.source)
         try:
             view = await (self._count(asked) if asked.dry_run else self._begin(asked))
         except SelectionError as error:
@@ -97,6 +102,11 @@ class ReplaysApi:
         """Those that are over stay what they are."""
         await self._store.cancel(parse_replay_id(request.match_info["id"]), self._clock.now_ms())
         return json_answer(await self._shown(request))
+
+    async def _check_source(self, name: str | None) -> None:
+        if name is None or name == OPERATIONAL or name in self._sources() or await self._store.has_source(name):
+            return
+        raise MistakesError([Mistake("source", f'there is no source "{name[:64]}", nor an event of one')])
 
     async def _count(self, asked: ReplayRequest) -> ReplayView:
         found = await self._store.count(asked.selection)

@@ -34,6 +34,10 @@ class SqliteReplays:
     async def count(self, selection: Selection) -> Found:
         return await self._count(await self._search.scope(selection))
 
+    async def has_source(self, name: str) -> bool:
+        [(found,)] = await self._read(REPLAY["has_source"], (name,))
+        return bool(found)
+
     async def begin(self, selection: Selection, per_s: float | None, now_ms: int) -> Replay:
         scope = await self._search.scope(selection)
         found = await self._count(scope)

@@ -4,6 +4,9 @@ SELECT max(key) FROM event WHERE key < ?;
 -- endpoint_named: its number, and why it stands still
 SELECT number, why FROM endpoint WHERE name = ?;
 
+-- has_source: whether any event is of this source
+SELECT EXISTS (SELECT 1 FROM event WHERE source = ?);
+
 -- has_body: whether an event is there, and whether its bytes still are
 SELECT body IS NOT NULL FROM event WHERE key = ?1 AND (?2 IS NULL OR salt = ?2);
 

@@ -89,6 +89,10 @@ class Replays(Protocol):
         """
         ...
 
+    async def has_source(self, name: str) -> bool:
+        """Whether any event in the log is of it."""
+        ...
+
     async def begin(self, selection: Selection, per_s: float | None, now_ms: int) -> Replay:
         """Put a replay on record; `step` carries it out. A crash leaves it or not.
 
