@@ -123,16 +123,16 @@ def _meant(value: str | list[str]) -> str:
 
 def _watched(client: Client, found: dict[str, Any]) -> dict[str, Any]:
     """The replay when it is over, or when the person has seen enough."""
-    with Progress(console=messages, transient=True, disable=not messages.is_terminal) as progress:
-        total = found["total"] if found["total_is_exact"] else None
-        bar = progress.add_task(f"replaying {found['id']}", total=total)
-        try:
+    bars = Progress(console=messages, transient=True, disable=not messages.is_terminal)
+    try:
+        with bars:
+            bar = bars.add_task(f"replaying {found['id']}", total=found["total"] if found["total_is_exact"] else None)
             while found["state"] == "running":
-                progress.update(bar, completed=found["replayed"])
+                bars.update(bar, completed=found["replayed"])
                 time.sleep(POLL_S)
                 found = client.get(f"{PATH}/{found['id']}")
-        except KeyboardInterrupt:
-            pass
+    except KeyboardInterrupt:
+        pass
     return found
 
 
