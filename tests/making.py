@@ -17,14 +17,15 @@ TEN_OF_EACH: dict[Priority, int] = dict.fromkeys(PRIORITIES, 10)
 """Room enough for what a test has due."""
 SEAL = Seal(Secret("a key for tests, and long enough to be one"))
 _numbers = count(1)
-_mint = KeyMint()
+MINT = KeyMint()
+"""One for all: two would give the same key at the same time."""
 
 
 def event(**fields: Any) -> Event:
     body = fields.pop("body", b'{"id":"evt_1","type":"payment_intent.succeeded"}')
     number = next(_numbers)
     given: dict[str, Any] = {
-        "key": _mint.next(NOW_MS),
+        "key": MINT.next(NOW_MS),
         "salt": number,
         "source": "stripe",
         "provider": "stripe",

@@ -9,11 +9,10 @@ from typing import Any
 import pytest
 
 from tests.fake_clock import FakeClock
-from tests.making import SEAL, event
+from tests.making import MINT, SEAL, event
 from webhookd.core.delivery import DeliveryKey, Due, Outcome
 from webhookd.core.endpoint import Endpoint, EndpointSpec
 from webhookd.core.event import Event
-from webhookd.core.identifier import KeyMint
 from webhookd.dispatch.dispatcher import Dispatcher
 from webhookd.dispatch.notice import Notice
 from webhookd.store.sqlite import SqliteStore
@@ -45,7 +44,6 @@ class World:
         self.hold: asyncio.Event | None = None
         """While set and not yet released, attempts wait for it."""
         self.dispatcher: Any = None
-        self._mint = KeyMint()
         self.new_dispatcher()
 
     def new_dispatcher(self, **settings: Any) -> Dispatcher:
@@ -58,7 +56,7 @@ class World:
             self.clock,
             NoMeter(),
             failed=lambda *fault: self.faults.append(fault),
-            notice=Notice(self.clock, self._mint, lambda: 7),
+            notice=Notice(self.clock, MINT, lambda: 7),
             **settings,
         )
         self.store.announce(self.dispatcher.offer)

@@ -105,7 +105,13 @@ async def test_a_backlog_far_beyond_the_window_is_delivered_once_each_and_never_
     for _ in range(5):
         await world.append(WINDOW)
     lane = next(iter(world.dispatcher._lanes.values()))
-    assert lane.ready <= WINDOW
+    most = 0
+    for _ in range(20):  # as replays do, or waits that end
+        world.dispatcher.look_again([1])
+        while lane.refilling:
+            await asyncio.sleep(0)
+        most = max(most, lane.ready)
+    assert 0 < most <= WINDOW
     world.hold.set()
     await world.run_dry()
     assert len(world.attempts) == len({key for _, _, key, _ in world.attempts}) == 5 * WINDOW
