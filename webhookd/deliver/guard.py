@@ -10,7 +10,6 @@ from ipaddress import ip_address
 from webhookd.core.address import Address, Network, closed, forms, is_opened
 from webhookd.core.url import Url, check_url
 
-
 _NOT_OURS = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT, errno.EINVAL})
 """The last two: of a kind that this machine has none of, or only with the name of a link."""
 
@@ -51,7 +50,7 @@ class Guard:
 def is_this_machine(address: Address) -> bool:
     """Whether a connection to the address would not leave this machine. Sends nothing.
 
-    Where foreign addresses may be bound to (net.ipv4.ip_nonlocal_bind), every address is taken for one of ours; and so it
+    Where foreign addresses may be bound to (net.ipv4.ip_nonlocal_bind), every address is taken for one of ours; so it
     is while nobody can say, as when there are no descriptors left.
     """
     family = socket.AF_INET if address.version == 4 else socket.AF_INET6
