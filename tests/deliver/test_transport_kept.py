@@ -172,6 +172,17 @@ async def test_one_that_speaks_unasked_is_closed(monkeypatch: pytest.MonkeyPatch
         assert there.requests == [1, 1]
 
 
+async def test_an_answer_that_nobody_asked_for_is_not_the_next_ones(secure: bool):
+    """It has come, and the loop does not know of it yet."""
+    async with merchant(polite, ssl=served_by(AUTHORITY) if secure else None) as there, transport() as ours:
+        url, tls = where(there, secure)
+        assert (await post(ours, url, 1, tls=tls)).body == b"1"
+        with socket.socket(fileno=os.dup(there.peers[0].writer.get_extra_info("socket").fileno())) as same:
+            same.sendall(NOTHING)
+        assert (await post(ours, url, 2, tls=tls)).body == b"2"
+        assert there.requests == [1, 1]
+
+
 # --- How long, and how many
 
 

@@ -71,7 +71,8 @@ class AnswerReader:
                     raise MalformedAnswerError from error
                 self._surplus = True
             if self._over:
-                self.reusable = self._kept_alive and not self._surplus and not data
+                is_ambiguous = self._has_length and self._coding  # RFC 9112, 6.1: two ways to say where it ends
+                self.reusable = self._kept_alive and not (is_ambiguous or self._surplus or data)
                 return True
             if not self._head_read and self._seen >= HEAD_BYTES_MAX:
                 raise MalformedAnswerError

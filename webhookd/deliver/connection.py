@@ -12,7 +12,7 @@ from typing import cast
 from webhookd.deliver.answer import AnswerReader, MalformedAnswerError
 from webhookd.deliver.route import Origin
 from webhookd.deliver.transport import Response, TransportError
-from webhookd.deliver.wire import wire
+from webhookd.deliver.wire import is_empty, wire
 
 KEPT_S = 4.0
 """How long an idle connection is trusted when the peer does not say: many servers close after 5 s."""
@@ -77,6 +77,8 @@ class Connection(asyncio.Protocol):
     def still_good(self) -> bool:
         """Right before another exchange: whether the peer still holds it, as far as that is known by now."""
         if self._transport.is_closing() or self._loop.time() >= self.kept_until:
+            return False
+        if not is_empty(self._socket):
             return False
         now = wire(self._socket)
         self._owed = 0 if now is None else now.acknowledged

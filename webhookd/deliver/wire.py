@@ -7,12 +7,15 @@ by the time that it says goodbye (FIN), it acknowledges with that: what is not a
 to read. A reset acknowledges nothing, and so proves nothing.
 """
 
+import fcntl
 import socket
 import struct
 import sys
+import termios
 from typing import NamedTuple
 
 _ESTABLISHED = 1
+_NO_BYTES = bytes(struct.calcsize("i"))
 _TCP_INFO = struct.Struct("=B119xQ")
 """Of struct tcp_info, since Linux 4.1: tcpi_state and tcpi_bytes_acked."""
 
@@ -35,3 +38,13 @@ def wire(connected: socket.socket) -> Wire | None:
     except (OSError, struct.error):  # it is closed, or the kernel is older
         return None
     return Wire(state == _ESTABLISHED, acknowledged)
+
+
+def is_empty(connected: socket.socket) -> bool:
+    """Whether nothing has come that waits to be read. Of an idle connection it is an answer that nobody asked for, and
+    would be taken for the next one's.
+    """
+    try:
+        return fcntl.ioctl(connected, termios.FIONREAD, _NO_BYTES) == _NO_BYTES
+    except OSError:  # it is closed
+        return False
