@@ -4,6 +4,7 @@ import asyncio
 import re
 import signal
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -113,6 +114,20 @@ async def test_an_id_that_was_lost_is_found_again(shell: Shell):
     assert re.search(rf"^ *{begun} +running +[01] +\d+ +0\.01 +\S+Z +state delivered *$", listed, re.MULTILINE)
     assert (await shell.done("replay", "--list", "--json")).json["data"][0]["id"] == begun
     await shell.done("replay", "--cancel", begun)
+
+
+async def test_a_dry_run_says_why_what_went_nowhere_stays_there(tmp_path: Path):
+    wants_little = '[endpoints.local]\nurl = "http://127.0.0.1:10999/"\nevents = ["no.such.type"]\n'
+    counting = ("replay", "--state", "unrouted", "--dry-run")
+    async with dev_daemon(tmp_path, wants_little) as dev:
+        shell, none = Shell(dev, tmp_path), "0 deliveries would be made due"
+        assert (await shell.done(*counting)).out == f"{none}\n"
+        await dev.send(stripe_event(1))
+        assert (await shell.done(*counting)).out == f"{none} (1 event is unrouted; no endpoint asks for it)\n"
+        await dev.send(stripe_event(2))
+        reason = "(2 events are unrouted; local does not ask for them)"
+        assert (await shell.done(*counting, "--endpoint", "local")).out == f"{none} {reason}\n"
+        assert (await shell.done(*counting, "--type", "other.*")).out == f"{none}\n"
 
 
 async def test_what_is_over_has_no_bar(shell: Shell):

@@ -16,6 +16,7 @@ from webhookd.store.replay_protocol import SELECTED_STATES
 POLL_S = 0.2
 PATH = "/api/v1/replays"
 LISTED_MAX = 500
+"""What the API lists at a time, at most."""
 Selected = dict[str, Any]
 _PLACE = re.compile(r"ids\[(\d+)\]", re.ASCII)
 
@@ -99,8 +100,11 @@ def replay(
         found = _watched(client, found)
     if as_json:
         write_json(msgspec.json.encode(found))
-    else:
-        output.print(("it was over already: " if came_late else "") + _said(found), highlight=False, soft_wrap=True)
+        return
+    said = ("it was over already: " if came_late else "") + _said(found)
+    if found["dry_run"] and not found["total"] and selection.get("state") == "unrouted":
+        said += _unrouted(client, selection)
+    output.print(said, markup=False, highlight=False, soft_wrap=True)
 
 
 def _list(client: Client, *, as_json: bool) -> None:
@@ -134,6 +138,18 @@ def _watched(client: Client, found: dict[str, Any]) -> dict[str, Any]:
     except KeyboardInterrupt:
         pass
     return found
+
+
+def _unrouted(client: Client, selection: Selected) -> str:
+    """Why none of them would be replayed, if there are any."""
+    narrowed = {name: selection.get(name) for name in ("source", "type", "since", "until")}
+    page = client.get("/api/v1/events", state="unrouted", limit=LISTED_MAX, **narrowed)
+    if not (count := len(page["data"])):
+        return ""
+    who = cell(selection["endpoint"]) + " does not ask" if "endpoint" in selection else "no endpoint asks"
+    if count == 1 and page["next_cursor"] is None:
+        return f" (1 event is unrouted; {who} for it)"
+    return f" ({count}{' or more' if page['next_cursor'] else ''} events are unrouted; {who} for them)"
 
 
 def _called(field: str, selection: Selected) -> str:
