@@ -133,6 +133,7 @@ CREATE TABLE delivery (
 
 CREATE INDEX delivery_due ON delivery (endpoint, priority, due_at) WHERE state = 'pending' AND held = 0;
 CREATE INDEX delivery_chain ON delivery (endpoint, chain, event, held) WHERE state = 'pending' AND chain IS NOT NULL;
+CREATE INDEX delivery_dead ON delivery (endpoint) WHERE state = 'dead';
 CREATE INDEX delivery_given_up ON delivery (state, event) WHERE state IN ('dead', 'cancelled');
 
 CREATE TABLE attempt (

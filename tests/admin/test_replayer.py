@@ -123,6 +123,23 @@ async def test_a_store_that_cannot_answer_now_is_asked_again(world: World, monke
     assert (await world.progress(number))[-1][1] == 1
 
 
+async def test_one_that_takes_too_long_to_look_for_holds_up_no_other(world: World, monkeypatch: pytest.MonkeyPatch):
+    await world.deliveries(3)
+    stuck, other = await world.begin(), await world.begin()
+    step = world.replays.step
+
+    async def step_or_not(number: int, limit: int, now_ms: int) -> Step:
+        if number == stuck:
+            raise StoreUnavailableError("SQLITE_INTERRUPT")
+        return await step(number, limit, now_ms)
+
+    monkeypatch.setattr(world.replays, "step", step_or_not)
+    for _ in range(3):
+        await world.turn()
+    assert (await world.replay(other)).state == "done"
+    assert (await world.replay(stuck)).state == "running"
+
+
 async def test_another_replayer_goes_on_where_the_first_was_and_no_faster(world: World):
     await world.deliveries(10)
     number = await world.begin(1)

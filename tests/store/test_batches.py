@@ -11,6 +11,7 @@ from tests.making import event
 from webhookd.store.batch import apply
 from webhookd.store.connection import driver
 from webhookd.store.group_commit import COMMIT_WRITES_MAX
+from webhookd.store.protocol import RefusalError
 from webhookd.store.queries import schema
 from webhookd.store.sqlite import SqliteStore
 
@@ -54,3 +55,25 @@ def test_statements_for_batches_of_every_size_have_few_rows_all_together(listeni
         assert len(committed.results) == size
     rows = [sql.count("(?") for sql in listening.statements if sql.startswith("INSERT INTO event")]
     assert sum(rows) < 17 * COMMIT_WRITES_MAX
+
+
+def test_a_change_parts_what_came_before_it_from_what_came_after(listening: Listening):
+    """As its writers hear of it: what was asked for first holds for what is written next, and for nothing before."""
+    owed_before, owed_after = event(), event()
+    add_route = """INSERT INTO route (source, is_glob, pattern, endpoint, first_wait_ms, is_ordered, added_at)
+        VALUES ('*', 1, '*', 1, 0, 0, 0)"""
+    listening.execute("INSERT INTO endpoint (number, name, url, managed_by, created_at) VALUES (1, 'a', 'u', 'api', 0)")
+    committed = apply(listening, [owed_before, lambda connection: connection.execute(add_route), owed_after])
+    assert len(committed.results) == 3
+    assert [due.event.key for due in committed.owed] == [owed_after.key]
+
+
+def test_a_change_that_is_refused_is_alone_with_it(listening: Listening):
+    def refused(_connection: Any) -> None:
+        raise RefusalError("not now")
+
+    before, after = event(), event()
+    committed = apply(listening, [before, refused, after])
+    assert isinstance(committed.results[1], RefusalError)
+    assert listening.execute("SELECT count(*) FROM event").fetchone() == (2,)
+    assert "ROLLBACK" not in listening.statements, "the others were made once"

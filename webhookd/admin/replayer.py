@@ -62,10 +62,11 @@ class Replayer:
         self._asked.clear()
         try:
             running = await self._store.running()
-            self._paces = {each.number: pace for each in running if (pace := self._pace(each)) is not None}
-            waits_s = [await self._go_on(each) for each in running]
         except StoreUnavailableError:
             waits_s = [RETRY_S]
+        else:
+            self._paces = {each.number: pace for each in running if (pace := self._pace(each)) is not None}
+            waits_s = [await self._go_on(each) for each in running]
         if (wait_s := min(waits_s, default=None)) != 0:
             await self._sleep(wait_s)
 
@@ -79,7 +80,10 @@ class Replayer:
         pace = self._paces.get(replay.number)
         limit = STEP_MAX if pace is None else min(STEP_MAX, pace.allowed(self._clock.monotonic()))
         if limit:
-            step = await self._store.step(replay.number, limit, self._clock.now_ms())
+            try:
+                step = await self._store.step(replay.number, limit, self._clock.now_ms())
+            except StoreUnavailableError:
+                return RETRY_S  # the others go on: it may be what this one looks for that takes too long
             self._made_due(step.endpoints)
             if pace is not None:
                 pace.use(step.replayed)

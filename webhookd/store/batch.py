@@ -15,7 +15,7 @@ from webhookd.core.event import Appended, Event
 from webhookd.core.identifier import event_id
 from webhookd.core.ledger import Fact, counts, standing
 from webhookd.store.connection import sorted_error
-from webhookd.store.protocol import StoreBrokenError, StoreError
+from webhookd.store.protocol import RefusalError, StoreBrokenError, StoreError
 from webhookd.store.queries import SQL, insert_aliases, insert_attempts, insert_events, insert_notice
 
 T = TypeVar("T")
@@ -65,7 +65,10 @@ def _write(connection: sqlite3.Connection, batch: Sequence[Write]) -> Committed:
             continue
         _write_run(connection, run, committed)
         run = []
-        committed.results.append(write(connection))
+        try:
+            committed.results.append(write(connection))
+        except RefusalError as refusal:
+            committed.results.append(refusal)
     _write_run(connection, run, committed)
     return committed
 

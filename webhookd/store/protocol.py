@@ -22,6 +22,10 @@ class StoreBrokenError(StoreError):
     """The disk failed under the database. Whether the last transaction is kept is unknown: the process must stop."""
 
 
+class RefusalError(Exception):
+    """A change that was not made, and has written nothing: what else is in its batch is not concerned."""
+
+
 class DueBatch(msgspec.Struct, frozen=True):
     due: Sequence[Due]
     behind: frozenset[Priority]

@@ -6,6 +6,7 @@ from typing import Literal, Protocol
 import msgspec
 
 from webhookd.core.delivery import DELIVERY_STATES, DeliveryState
+from webhookd.store.protocol import RefusalError
 
 RUNNING_MAX = 8
 """Replays under way at once."""
@@ -75,7 +76,7 @@ class SelectionError(Exception):
         self.field, self.reason = field, reason
 
 
-class TooManyReplaysError(Exception):
+class TooManyReplaysError(RefusalError):
     """RUNNING_MAX are under way."""
 
 

@@ -139,8 +139,8 @@ WITH page AS MATERIALIZED (
       GROUP BY endpoint
   ) GROUP BY endpoint
 ), given_up AS (
-  SELECT endpoint, count(*) AS dead FROM delivery INDEXED BY delivery_given_up
-    WHERE state = 'dead' AND state IN ('dead', 'cancelled') GROUP BY endpoint
+  SELECT endpoint, count(*) AS dead FROM delivery INDEXED BY delivery_dead
+    WHERE endpoint IN (SELECT number FROM page) AND state = 'dead' GROUP BY endpoint
 )
 SELECT number, name, url, state, why, managed_by, breaker, retry_at, trips, failing_since, created_at,
        coalesce(pending, 0), coalesce(dead, 0), oldest
