@@ -7,7 +7,7 @@ write is committed at once; under load the batch grows until it hides the cost o
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from webhookd.store.protocol import StoreBrokenError, StoreUnavailableError
 
@@ -15,7 +15,14 @@ Write = TypeVar("Write")
 Result = object
 COMMIT_WRITES_MAX = 128
 COMMIT_S_MAX = 10.0
-"""Nobody waits longer for a commit: a later answer is worthless to a provider, who has given up on it by then."""
+"""Nobody who can do without its end waits longer for a commit: a provider has given up on the answer by then."""
+
+
+class _Waiting(NamedTuple, Generic[Write]):
+    write: Write
+    size: int
+    patient: bool
+    future: asyncio.Future[Result]
 
 
 class GroupCommit(Generic[Write]):
@@ -29,7 +36,7 @@ class GroupCommit(Generic[Write]):
         self, commit: Callable[[Sequence[Write]], Awaitable[Sequence[Result]]], *, queue_max: int, bytes_max: int
     ) -> None:
         self._commit = commit
-        self._queue: deque[tuple[Write, int, asyncio.Future[Result]]] = deque()
+        self._queue: deque[_Waiting[Write]] = deque()
         self._queue_max, self._bytes_max = queue_max, bytes_max
         self._bytes = 0
         self._wake = asyncio.Event()
@@ -58,8 +65,12 @@ class GroupCommit(Generic[Write]):
         if self._task is not None:
             await self._task
 
-    def submit(self, write: Write, size: int = 0) -> asyncio.Future[Result]:
-        """A future of the write's result; it is set once the commit that holds the write is fsynced."""
+    def submit(self, write: Write, size: int = 0, *, patient: bool = False) -> asyncio.Future[Result]:
+        """A future of the write's result; it is set once the commit that holds the write is fsynced.
+
+        If that takes too long it is set to StoreUnavailableError, and the write may be stored or not. One that is
+        `patient` is told how it ended, however long that takes: such an error says that it is not stored.
+        """
         if self._broken is not None:
             raise self._broken
         if self._closing:
@@ -69,7 +80,7 @@ class GroupCommit(Generic[Write]):
         if len(self._queue) >= self._queue_max or self._bytes + size > self._bytes_max:
             raise StoreUnavailableError("the commit queue is full")
         future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
-        self._queue.append((write, size, future))
+        self._queue.append(_Waiting(write, size, patient, future))
         self._bytes += size
         if self._idle:
             self._idle = False
@@ -87,11 +98,11 @@ class GroupCommit(Generic[Write]):
             batch = [self._queue.popleft() for _ in range(min(len(self._queue), COMMIT_WRITES_MAX))]
             await self._commit_batch(batch)
 
-    async def _commit_batch(self, batch: list[tuple[Write, int, asyncio.Future[Result]]]) -> None:
+    async def _commit_batch(self, batch: list[_Waiting[Write]]) -> None:
         results: Sequence[Result]
         late = asyncio.get_running_loop().call_later(COMMIT_S_MAX, self._give_up, batch)
         try:
-            results = await self._commit([write for write, _, _ in batch])
+            results = await self._commit([each.write for each in batch])
         except Exception as error:  # noqa: BLE001 - every waiter must hear of it
             results = [error] * len(batch)
             if isinstance(error, StoreBrokenError):
@@ -101,20 +112,20 @@ class GroupCommit(Generic[Write]):
                 self._queue.clear()
         late.cancel()
         self._stalled = False
-        for (_, size, future), result in zip(batch, results, strict=True):
-            self._bytes -= size
-            if future.done():
+        for each, result in zip(batch, results, strict=True):
+            self._bytes -= each.size
+            if each.future.done():
                 continue
             if isinstance(result, Exception):
-                future.set_exception(result)
+                each.future.set_exception(result)
             else:
-                future.set_result(result)
+                each.future.set_result(result)
 
-    def _give_up(self, batch: list[tuple[Write, int, asyncio.Future[Result]]]) -> None:
+    def _give_up(self, batch: list[_Waiting[Write]]) -> None:
         """The disk hangs. What is being committed may yet be stored; what has only queued is dropped for good."""
         self._stalled = True
-        self._bytes -= sum(size for _, size, _ in self._queue)
-        for _, _, future in (*batch, *self._queue):
-            if not future.done():
-                future.set_exception(StoreUnavailableError("the disk takes too long"))
+        self._bytes -= sum(each.size for each in self._queue)
+        for each in (*(each for each in batch if not each.patient), *self._queue):
+            if not each.future.done():
+                each.future.set_exception(StoreUnavailableError("the disk takes too long"))
         self._queue.clear()

@@ -269,7 +269,8 @@ class SqliteStore:
     # --- The one writer
 
     async def _change(self, change: Change) -> object:
-        return await self._writes.submit(change)
+        """Raises StoreUnavailableError when it is not made: to ask again would not be to ask for the same."""
+        return await self._writes.submit(change, patient=True)
 
     async def _commit(self, batch: Sequence[Write]) -> Sequence[object]:
         began = time.perf_counter()
