@@ -1,4 +1,4 @@
-"""What the daemon hands between rooms: where an endpoint's name leads before it is registered."""
+"""What the daemon hands between rooms: what a client asked for, and where an endpoint's name leads."""
 
 import asyncio
 from ipaddress import ip_network
@@ -6,10 +6,12 @@ from ipaddress import ip_network
 import pytest
 
 from tests.making import spec
+from webhookd.admin.answers import Mistake, MistakesError
+from webhookd.config import Config
 from webhookd.core.proxy import Proxy
 from webhookd.deliver.guard import Guard
 from webhookd.deliver.resolve import AddrInfo, Resolver
-from webhookd.joints import scout
+from webhookd.joints import reader, scout
 
 PUBLIC, PRIVATE, METADATA = "93.184.216.34", "10.0.0.5", "169.254.169.254"
 
@@ -23,6 +25,13 @@ def leading_to(*addresses: str) -> Resolver:
         return [(2 if "." in address else 10, 1, 6, "", (address, port)) for address in addresses]
 
     return Resolver(look_up)
+
+
+@pytest.mark.parametrize("name", ["a: b", "", ": "])
+def test_a_mistake_is_under_the_fields_own_name_however_odd_that_is(name: str):
+    with pytest.raises(MistakesError) as refused:
+        reader(Config())("shop", {"url": "https://shop.example/", name: 1})
+    assert refused.value.mistakes == [Mistake(name, "is not a setting")]
 
 
 @pytest.mark.parametrize(

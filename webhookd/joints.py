@@ -7,7 +7,7 @@ from webhookd.admin.answers import Mistake, MistakesError
 from webhookd.admin.endpoints import Ping
 from webhookd.admin.registry import Read, Scout
 from webhookd.config.endpoints import endpoint_spec
-from webhookd.config.mistake import ConfigError
+from webhookd.config.mistake import SettingsError
 from webhookd.config.model import Config, EndpointSettings
 from webhookd.core.delivery import Due, Outcome
 from webhookd.core.endpoint import Endpoint, EndpointSpec
@@ -40,9 +40,8 @@ def reader(config: Config) -> Read:
         given = {field: value for field, value in settings.items() if value is not None or field not in known}
         try:
             return endpoint_spec(name, given, config)
-        except ConfigError as error:
-            found = [mistake.partition(": ") for mistake in error.mistakes]
-            raise MistakesError([Mistake(field, reason) for field, _, reason in found]) from None
+        except SettingsError as error:
+            raise MistakesError([Mistake(field, reason) for field, reason in error.found]) from None
 
     return read
 

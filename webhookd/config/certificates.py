@@ -1,40 +1,61 @@
 """What TLS to one endpoint is made with: whether it can be loaded, and fits together."""
 
+import ssl
 from collections.abc import Iterator
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from webhookd.config.table import Mistake
+from webhookd.config.mistake import Mistake
 from webhookd.config.value import Pem
 from webhookd.core.secret import Secret
+from webhookd.deliver.tls import present
 
 _UNREADABLE = (ValueError, TypeError, UnsupportedAlgorithm)
+_UNUSABLE = (ValueError, ssl.SSLError)
+_NO_PAIR = ("KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH")
+"""OpenSSL's reasons when a key and a certificate do not belong together."""
 
 
 def certificate_mistakes(ca: Pem | None, certificate: Pem | None, key: Secret | None) -> Iterator[Mistake]:
-    """No content is quoted."""
-    public = None
-    if ca is not None and not _certificates(ca):
-        yield "ca", "holds no certificates (PEM)"
-    if certificate is not None:
-        if chain := _certificates(certificate):
-            public = chain[0].public_key()
-        else:
-            yield "client_certificate", "holds no certificates (PEM)"
-        if key is None:
-            yield "client_key", "is missing: a client certificate needs its private key"
-    if key is not None:
-        if certificate is None:
-            yield "client_certificate", "is missing: a client key needs its certificate"
-        try:
-            private = load_pem_private_key(key.reveal().encode(), password=None)
-        except _UNREADABLE:
-            yield "client_key", "is no private key without a password (PEM)"
-            return
-        if public is not None and private.public_key() != public:
+    """What could be read may still be nothing that TLS is made with, so it is tried. No content is quoted."""
+    readable = True
+    for name, pem in (("ca", ca), ("client_certificate", certificate)):
+        if pem is not None and not _certificates(pem):
+            yield name, "holds no certificates (PEM)"
+            readable = False
+    if key is not None and not _is_private_key(key):
+        yield "client_key", "is no private key without a password (PEM)"
+        readable = False
+    if certificate is None and key is not None:
+        yield "client_certificate", "is missing: a client key needs its certificate"
+    if certificate is not None and key is None:
+        yield "client_key", "is missing: a client certificate needs its private key"
+    if readable:
+        yield from _tried(ca, certificate, key)
+
+
+def _tried(ca: Pem | None, certificate: Pem | None, key: Secret | None) -> Iterator[Mistake]:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    try:
+        if ca is not None:
+            context.load_verify_locations(cadata=ca.content.decode("ascii"))
+    except _UNUSABLE as error:
+        yield "ca", _reason(error)
+    try:
+        if certificate is not None and key is not None:
+            present(context, certificate.content, key)
+    except _UNUSABLE as error:
+        if getattr(error, "reason", None) in _NO_PAIR:
             yield "client_key", "is not the key of client_certificate, which begins with our own"
+        else:
+            yield "client_certificate", _reason(error)
+
+
+def _reason(error: Exception) -> str:
+    reason = getattr(error, "reason", None) or "it is refused"
+    return f"cannot be used for TLS: {reason.lower().replace('_', ' ')}"
 
 
 def _certificates(pem: Pem) -> list[x509.Certificate]:
@@ -43,3 +64,11 @@ def _certificates(pem: Pem) -> list[x509.Certificate]:
         return x509.load_pem_x509_certificates(pem.content)
     except _UNREADABLE:
         return []
+
+
+def _is_private_key(key: Secret) -> bool:
+    try:
+        load_pem_private_key(key.reveal().encode(), password=None)
+    except _UNREADABLE:
+        return False
+    return True

@@ -6,8 +6,8 @@ from ipaddress import ip_network
 from typing import Any
 
 from webhookd.config.endpoints import Surroundings, endpoint_mistakes, timeout_mistakes
+from webhookd.config.mistake import Mistake
 from webhookd.config.model import Delivery, EndpointSettings, Server, SourceSettings, Store
-from webhookd.config.table import Mistake
 from webhookd.core.address import METADATA
 from webhookd.core.event import OPERATIONAL
 from webhookd.core.proxy import Proxy

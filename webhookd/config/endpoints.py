@@ -6,10 +6,10 @@ from typing import Any
 import msgspec
 
 from webhookd.config.certificates import certificate_mistakes
-from webhookd.config.mistake import ConfigError
+from webhookd.config.mistake import Mistake, SettingsError
 from webhookd.config.model import Config, EndpointSettings, SourceSettings
 from webhookd.config.secret_text import ClientsTexts
-from webhookd.config.table import NAME, NAME_RULE, Mistake, TableReader
+from webhookd.config.table import NAME, NAME_RULE, TableReader
 from webhookd.core.address import Network
 from webhookd.core.custom_headers import header_mistakes
 from webhookd.core.endpoint import ROUTES_MAX, EndpointSpec, check_pattern, routes
@@ -31,15 +31,14 @@ class Surroundings(msgspec.Struct, frozen=True):
 def endpoint_spec(name: str, table: Any, config: Config) -> EndpointSpec:
     """The endpoint that an API's client asks for, in the words of the configuration.
 
-    Secrets stand for themselves, and what is a file there is its content (PEM) here. Raises ConfigError, whose mistakes
-    begin with the setting's name.
+    Secrets stand for themselves, and what is a file there is its content (PEM) here. Raises SettingsError.
     """
     around = Surroundings(config.allow_networks, dict(config.sources))
     reader = TableReader(ClientsTexts(), lambda _kind, given, _key, _refused: endpoint_mistakes(given, around))
     settings: EndpointSettings | None = reader.struct(EndpointSettings, table)
-    mistakes = [] if NAME.fullmatch(name) else [f"name: {NAME_RULE}"]
+    mistakes = [] if NAME.fullmatch(name) else [("name", NAME_RULE)]
     if (mistakes := mistakes + reader.mistakes) or settings is None:
-        raise ConfigError(mistakes)
+        raise SettingsError(mistakes)
     return settings.spec(name, config.delivery)
 
 

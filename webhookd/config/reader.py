@@ -73,5 +73,5 @@ def from_table(
     reader = TableReader(OperatorsTexts(environment), checks, where, origins)
     config: Config | None = reader.struct(Config, table)
     if reader.mistakes or config is None:
-        raise ConfigError(reader.mistakes)
+        raise ConfigError(reader.lines)
     return config

@@ -10,14 +10,13 @@ from typing import Any
 import msgspec
 
 from webhookd.config.environment import FromEnvironment
+from webhookd.config.mistake import Mistake, line
 from webhookd.config.secret_text import Texts
 from webhookd.config.value import PARSED, Pem
 from webhookd.core.secret import Secret
 
 NAME = re.compile(r"[a-z0-9_-]{1,64}")
 NAME_RULE = "a name has 1 to 64 of a-z, 0-9, _ and -"
-Mistake = tuple[str, str]
-"""A setting's name within its table ("" for the table itself), and the reason."""
 Check = Callable[[type, dict[str, Any], str, frozenset[str]], Iterable[Mistake]]
 """What types do not say: of a kind of table, its values that are of the right type (to be replaced where another form
 is what is kept), its key, and the names of those settings that were refused already.
@@ -34,7 +33,11 @@ class TableReader:
         self._check = check
         self._where = where
         self._origins = origins or {}
-        self.mistakes: list[str] = []
+        self.mistakes: list[Mistake] = []
+
+    @property
+    def lines(self) -> list[str]:
+        return [line(self._origins.get(name, self._where), name, reason) for name, reason in self.mistakes]
 
     def struct(self, kind: Any, table: Any, key: str = "") -> Any:
         """The struct of a table, or None when something in it is wrong; every field is looked at either way."""
@@ -112,8 +115,7 @@ class TableReader:
         return _WRONG if any(each is _WRONG for each in found.values()) else found
 
     def _wrong(self, key: str, reason: str) -> None:
-        where = self._origins.get(key, self._where)
-        self.mistakes.append(": ".join(part for part in (where, key, reason) if part))
+        self.mistakes.append((key, reason))
 
 
 def _below(key: str, name: str) -> str:
