@@ -87,6 +87,15 @@ async def test_an_endpoint_is_added_shown_listed_and_removed(operator: Operator)
     assert re.search(r"^ *shop +disabled \(removed\)", (await operator.done("list", "--removed")).out, re.MULTILINE)
 
 
+async def test_what_was_not_asked_for_is_said_in_words(operator: Operator):
+    async with endpoint_of(operator, "--max-in-flight", "2"):
+        shown = (await operator.done("show", "shop")).out
+        for line in ("sources +all *$", r"events +all but webhookd\.\* *$", r"allowed now +1 \(slow start\) *$"):
+            assert re.search(rf"^ *{line}", shown, re.MULTILINE)
+    async with endpoint_of(operator, "--max-in-flight", "1"):
+        assert re.search(r"allowed now +1 *$", (await operator.done("show", "shop")).out, re.MULTILINE)
+
+
 async def test_every_setting_has_an_option(operator: Operator, tmp_path: Path):
     assert set(FIELDS.values()) == set(EndpointSettings.__struct_fields__) - {"url", "secret", "old_secrets"}
     (tmp_path / "value").write_text("from a file\n")

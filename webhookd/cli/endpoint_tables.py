@@ -11,6 +11,8 @@ from webhookd.core.units import duration_text
 
 _LISTED = ("endpoint", "state", "breaker", "managed by", "in flight", "pending", "oldest", "dead", "url")
 _LATER = ("secrets", "mistakes")
+_LABELS = {"in_flight_limit": "allowed now"}
+_EMPTY_MEANS = {"sources": "all", "events": "all but webhookd.*"}
 
 
 def listed(endpoints: Iterable[dict[str, Any]]) -> Table:
@@ -34,9 +36,12 @@ def shown(endpoint: dict[str, Any]) -> Table:
     """One, a line for each of its fields."""
     table = listing("", "")
     table.show_header = False
+    limit, most = endpoint["in_flight_limit"], endpoint.get("max_in_flight")
+    if None not in (limit, most) and limit < most:
+        endpoint = {**endpoint, "in_flight_limit": f"{limit} (slow start)"}
     for name, value in endpoint.items():
         if name not in _LATER:
-            table.add_row(name.replace("_", " "), marked(_text(value)))
+            table.add_row(_LABELS.get(name, name.replace("_", " ")), marked(_text(value) or _EMPTY_MEANS.get(name)))
     signs_anew = endpoint.get("signature") == "provider"
     if signs_anew:
         table.add_row("signs with", "the source's secret")
