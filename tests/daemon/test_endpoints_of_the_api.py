@@ -104,7 +104,10 @@ async def test_a_removed_endpoint_gets_nothing_more_and_what_it_is_owed_when_it_
         await running.start()
         assert (await operator.get("/status"))["held_for_removed"] == 1
         assert (await operator.ask("DELETE", "/endpoints/shop")).status == 404
-        await operator.done("POST", "/endpoints", asked(shop))
+        (tmp_path / "secret").write_text(ENDPOINT_SECRET)
+        given = ("--secret-file", tmp_path / "secret", "--data-dir", tmp_path / "data")
+        added = await ask("endpoints", "add", "shop", asked(shop)["url"], *given)
+        assert added.out == "shop is added; it gets 1 delivery held from before\n"
         later = await happen(running, "evt_3")
         got = await shop.has(2)
         assert {each.headers["webhook-id"] for each in got} == {owed, later}

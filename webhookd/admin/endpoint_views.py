@@ -64,6 +64,8 @@ class EndpointView(msgspec.Struct):
     """Newest first."""
     secret: str | UnsetType = UNSET
     """Once: in the answer to the request that had it generated."""
+    held: int | UnsetType = UNSET
+    """Once: in the answer to adding it anew; deliveries that were held since it was removed, and go to it now."""
     mistakes: Sequence[Mistake] | UnsetType = UNSET
     """Why its settings cannot be used."""
 

@@ -83,8 +83,13 @@ class EndpointsApi:
         settings = await json_object(request)
         name, kind = settings.pop("name", ""), settings.pop("secret_kind", "hmac")
         mistakes = _kind_mistakes(kind) + _take_out(settings, {"old_secrets": "rotate-secret keeps the one before"})
-        generated = await self._registry.add(name if isinstance(name, str) else "", settings, kind, mistakes)
-        return json_answer(await self._shown(name, generated), 201)
+        name = name if isinstance(name, str) else ""
+        removed = await self._store.endpoint(name)
+        generated = await self._registry.add(name, settings, kind, mistakes)
+        view = await self._shown(name, generated)
+        if removed is not None and removed.pending:
+            view.held = removed.pending
+        return json_answer(view, 201)
 
     async def change(self, request: web.Request) -> web.Response:
         name, patch = request.match_info["name"], await json_object(request)

@@ -68,7 +68,8 @@ def add_endpoint(
         webhookd endpoints add shop https://shop.example/hooks --event "payment_intent.*" --secret-file shop.secret
     """
     found = client.post(PATH, {"name": name, "url": target, **asked, **signing}, option_of)
-    _said(found, "is added", as_json=as_json)
+    held = f"; it gets {_deliveries(found['held'])} held from before" if "held" in found else ""
+    _said(found, f"is added{held}", as_json=as_json)
 
 
 @app.command("update")
@@ -123,7 +124,7 @@ def resume_endpoint(name: Name, client: Client, as_json: Json = False) -> None:
 def remove_endpoint(name: Name, client: Client, as_json: Json = False) -> None:
     """Deliver nothing more to it. What it is still owed is held, and goes on if an endpoint of this name is added."""
     found = client.change("DELETE", _path(name))
-    held = f"; {found['backlog']} deliveries are held for it" if found["backlog"] else ""
+    held = f"; held for it: {_deliveries(found['backlog'])}" if found["backlog"] else ""
     _said(found, f"is removed{held}", as_json=as_json)
 
 
@@ -167,6 +168,10 @@ def ping_endpoint(name: Name, client: Client, as_json: Json = False) -> None:
 
 def _path(name: str) -> str:
     return f"{PATH}/{segment(name)}"
+
+
+def _deliveries(count: int) -> str:
+    return "1 delivery" if count == 1 else f"{count} deliveries"
 
 
 def _said(found: dict[str, Any], what: str, *, as_json: bool) -> None:
