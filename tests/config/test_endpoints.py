@@ -114,6 +114,20 @@ def test_an_endpoint_asks_for_so_many_sources_and_events_and_pairs_of_them_and_f
         endpoint_spec("a", {"url": URL, "sources": [*sources], "events": many[:200]}, around)
 
 
+@pytest.mark.parametrize(
+    "settings", [{f"max_in_fligh{n}": 1 for n in range(50_000)}, {"headers": dict.fromkeys(map(str, range(50_000)), 1)}]
+)
+def test_of_many_mistakes_some_are_told_and_few_are_wondered_about(
+    spec: Spec, settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    guessed = []
+    monkeypatch.setattr("difflib.get_close_matches", lambda name, *_, **__: guessed.append(name) or ["max_in_flight"])
+    told = mistakes(spec, **settings)
+    assert (len(told), len(guessed)) == (50, 5 if "headers" not in settings else 0)
+    assert told[-1].endswith("; and 49950 mistakes more")
+    assert [line for line in told if "did you mean max_in_flight?" in line] == told[: len(guessed)]
+
+
 def test_what_an_endpoint_does_not_say_is_as_delivery_says() -> None:
     delivery = {"schedule": ["0s", "1h"], "jitter": 0.5, "timeout": "3s", "disable_after": "never"}
     around = config(delivery=delivery, endpoints={"a": {"url": URL}, "b": {"url": URL, "disable_after": "1d"}})

@@ -21,6 +21,9 @@ Check = Callable[[type, dict[str, Any], str, frozenset[str]], Iterable[Mistake]]
 """What types do not say: of a kind of table, its values that are of the right type (to be replaced where another form
 is what is kept), its key, and the names of those settings that were refused already.
 """
+MISTAKES_MAX = 50
+"""Told of one table and what is in it: a stranger's may have as many as it has bytes."""
+SUGGESTIONS_MAX = 5
 _WRONG: Any = object()
 _KINDS = {bool: "a truth value", int: "a number", float: "a number", str: "a string", list: "a list", dict: "a table"}
 
@@ -33,7 +36,16 @@ class TableReader:
         self._check = check
         self._where = where
         self._origins = origins or {}
-        self.mistakes: list[Mistake] = []
+        self._found: list[Mistake] = []
+        self._untold = 0
+
+    @property
+    def mistakes(self) -> list[Mistake]:
+        """The last of too many says how many more there are."""
+        if not self._untold:
+            return self._found
+        *told, (name, reason) = self._found
+        return [*told, (name, f"{reason}; and {self._untold} mistakes more")]
 
     @property
     def lines(self) -> list[str]:
@@ -47,8 +59,7 @@ class TableReader:
         hints = typing.get_type_hints(kind, include_extras=True)
         for name in table:
             if name not in hints:
-                near = difflib.get_close_matches(name, hints, n=1)
-                self._wrong(_below(key, name), "is not a setting" + (f"; did you mean {near[0]}?" if near else ""))
+                self._wrong(_below(key, name), "is not a setting" + self._suggestion(name, hints))
         values: dict[str, Any] = {}
         refused = set()
         for each in msgspec.structs.fields(kind):
@@ -114,8 +125,15 @@ class TableReader:
             found[name] = self._value(kind, each, _below(key, name))
         return _WRONG if any(each is _WRONG for each in found.values()) else found
 
+    def _suggestion(self, name: str, known: Iterable[str]) -> str:
+        near = difflib.get_close_matches(name[:64], known, n=1) if len(self._found) < SUGGESTIONS_MAX else []
+        return f"; did you mean {near[0]}?" if near else ""
+
     def _wrong(self, key: str, reason: str) -> None:
-        self.mistakes.append((key, reason))
+        if len(self._found) < MISTAKES_MAX:
+            self._found.append((key, reason))
+        else:
+            self._untold += 1
 
 
 def _below(key: str, name: str) -> str:
