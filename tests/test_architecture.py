@@ -23,7 +23,7 @@ MAY_IMPORT = {
     "dispatch": {"core", "clock", "store.protocol"},
     "admin": {"core", "clock", "private_file", "store.protocol", "store.endpoint_protocol", "store.replay_protocol"},
     "observe": {"core", "store.endpoint_protocol"},
-    "config": {"core", "providers"},
+    "config": {"core", "providers", "deliver.tls"},
     "sandbox": {"core", "private_file", "providers", "config"},
 }
 """A room, and what of ours it may know beside itself. `cli` and `daemon` are where the rooms are joined."""

@@ -14,8 +14,8 @@ from webhookd.deliver.tls import present
 
 _UNREADABLE = (ValueError, TypeError, UnsupportedAlgorithm)
 _UNUSABLE = (ValueError, ssl.SSLError)
-_NO_PAIR = ("KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH")
-"""OpenSSL's reasons when a key and a certificate do not belong together."""
+_NO_PAIR = ("KEY_VALUES_MISMATCH", "NO_CERTIFICATE_ASSIGNED")
+"""OpenSSL's reasons for a key that is another's, of the same kind or of another kind."""
 
 
 def certificate_mistakes(ca: Pem | None, certificate: Pem | None, key: Secret | None) -> Iterator[Mistake]:

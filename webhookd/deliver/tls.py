@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from webhookd.core.endpoint import ClientTls
+from webhookd.core.secret import Secret
 
 
 def tls_context(tls: ClientTls | None) -> ssl.SSLContext:
@@ -18,10 +19,14 @@ def tls_context(tls: ClientTls | None) -> ssl.SSLContext:
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(["http/1.1"])
     if given.certificate is not None:
-        key = b"" if given.key is None else given.key.reveal().encode()
-        with _file(given.certificate + b"\n" + key) as path:
-            context.load_cert_chain(path, password=lambda: b"")  # never ask the terminal
+        present(context, given.certificate, given.key)
     return context
+
+
+def present(context: ssl.SSLContext, certificate: bytes, key: Secret | None) -> None:
+    """Whoever asks is shown this certificate. Raises ssl.SSLError, ValueError."""
+    with _file(certificate + b"\n" + (b"" if key is None else key.reveal().encode())) as path:
+        context.load_cert_chain(path, password=lambda: b"")  # never ask the terminal
 
 
 @contextmanager
