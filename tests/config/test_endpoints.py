@@ -271,10 +271,14 @@ def test_what_is_no_header_name_is_refused(spec: Spec, name: str) -> None:
     assert CANARY not in found
 
 
-@pytest.mark.parametrize("value", ["a\r\nb", "a\nX-Evil: 1", "a\0", "a\x7f", "ä", "\ud800", " a", "a ", "\ta"])
+@pytest.mark.parametrize("value", ["a\r\nb", "a\nX-Evil: 1", "a\0", "a\x7f", "ä", " a", "a ", "\ta"])
 def test_a_header_that_would_break_the_request_is_refused_without_being_quoted(spec: Spec, value: str) -> None:
     text = f"{CANARY}{value}" if not value.startswith((" ", "\t")) else value + CANARY
     assert mistake(spec, headers={"X-A": text}) == "headers.X-A: must be printable ASCII, with no space at either end"
+
+
+def test_a_secret_that_is_no_text_is_refused_without_being_quoted(spec: Spec) -> None:
+    assert mistake(spec, headers={"X-A": CANARY + "\udcff"}) == "headers.X-A: is not UTF-8"
 
 
 def test_an_empty_header_is_refused(spec: Spec) -> None:

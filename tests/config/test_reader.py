@@ -325,6 +325,31 @@ def test_a_secret_that_the_environment_lacks_is_named(file: Path, environment: d
     assert "the environment variable S is not set" in said
 
 
+@pytest.mark.parametrize("provider", ["stripe", "standard", "paystack"])
+def test_a_secret_in_the_environment_is_text(file: Path, provider: str) -> None:
+    """As Python reads an environment that holds other bytes."""
+    given = f"[sources.shop]\nprovider = '{provider}'\nsecrets = ['env:S']\n"
+    found = mistake(file, given, {"S": "whsec_\udcff"})
+    assert found.endswith("sources.shop.secrets[0]: the environment variable S is not UTF-8")
+    found = mistake(file, "", {"WEBHOOKD_STORE__KEY": "\udcff" * 32})
+    assert found == "WEBHOOKD_STORE__KEY: store.key: is not UTF-8"
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ("[server]\ndata_dir = 'a@b'", "server.data_dir"),
+        ("[server]\nlisten = 'a@b:80'", "server.listen"),
+        ("[server]\nadmin_listen = '@:80'", "server.admin_listen"),
+        ("[sources.p]\nprovider = 'paypal'\nwebhook_id = 'x'\nauthorities = 'a@b'", "sources.p.authorities"),
+        ("[sources.p]\nprovider = 'stripe'\nsecrets = ['file:a@b']", "sources.p.secrets[0]"),
+    ],
+)
+def test_what_no_file_and_no_host_is_called_is_a_mistake(file: Path, text: str, key: str) -> None:
+    found = mistake(file, text.replace("'", '"').replace("@", "\\u0000"))
+    assert f"{key}: " in found
+
+
 def test_a_secret_may_come_from_a_private_file(file: Path, tmp_path: Path) -> None:
     kept = tmp_path / "secret"
     kept.write_text("whsec_file\n")

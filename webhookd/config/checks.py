@@ -32,6 +32,8 @@ class Checks:
         elif kind is Server:
             if not BODY_BYTES_MIN <= given.get("max_body", BODY_BYTES_MIN) <= BODY_BYTES_MAX:
                 yield "max_body", "must be from 1KiB to 64MiB, which is what may wait for a commit"
+            if "\0" in given.get("data_dir", ""):
+                yield "data_dir", "is no name of a directory"
         elif kind is Delivery:
             yield from self._delivery(given)
         elif kind is SourceSettings:
@@ -73,8 +75,8 @@ class Checks:
         except CredentialsError as error:
             if error.name not in refused:
                 yield error.name, str(error)
-        except OSError as error:
-            yield "authorities", f"cannot be read: {error.strerror}"
+        except (OSError, ValueError) as error:
+            yield "authorities", f"cannot be read: {getattr(error, 'strerror', None) or 'no file name'}"
         else:
             self._surroundings.sources[name] = settings
 

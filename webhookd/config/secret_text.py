@@ -31,7 +31,8 @@ class OperatorsTexts:
         if kind == "env":
             if not self._environment.get(name, "").strip():
                 raise ValueError(f"the environment variable {name} is not set")
-            return Secret(self._environment[name].strip(), text)
+            value = self._environment[name].strip()
+            return Secret(_utf_8(value, f"the environment variable {name} is not UTF-8"), text)
         if kind == "credential":
             directory = self._environment.get("CREDENTIALS_DIRECTORY")
             if not directory:
@@ -65,7 +66,7 @@ class ClientsTexts:
 def _literal(text: str) -> Secret:
     if not text.strip():
         raise ValueError("is empty")
-    return Secret(text)
+    return Secret(_utf_8(text, "is not UTF-8"))
 
 
 def _secret_file(path: Path, *, private: bool) -> str:
@@ -77,4 +78,13 @@ def _secret_file(path: Path, *, private: bool) -> str:
         raise ValueError(f"{path} cannot be read: {error}") from None
     if not text:
         raise ValueError(f"{path} is empty")
+    return text
+
+
+def _utf_8(text: str, reason: str) -> str:
+    """The text, if it is one: what the environment holds may be any bytes. Raises ValueError, which quotes none."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError(reason) from None
     return text

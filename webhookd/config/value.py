@@ -46,7 +46,7 @@ class Address(msgspec.Struct, frozen=True):
     @classmethod
     def parse(cls, text: str) -> "Address":
         host, _, port = text.rpartition(":")
-        if not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
+        if not host or not host.isprintable() or not port.isascii() or not port.isdigit() or int(port) > 65535:
             raise ValueError(f'"{text[:60]}" is not host:port, like "127.0.0.1:8080" or "[::1]:8080"')
         return cls(host.removeprefix("[").removesuffix("]"), int(port))
 
