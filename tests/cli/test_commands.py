@@ -24,6 +24,7 @@ from tests.dev_daemon import dev_daemon, stripe_event
 from tests.running import PATIENCE_S, configuration, daemon
 from tests.shell import Shell, ask, run
 from webhookd import __version__
+from webhookd.cli.deliveries import Waits
 from webhookd.config import Config
 from webhookd.core.identifier import delivery_id, event_id
 from webhookd.core.signature import asymmetric_key, new_secret, signing_key
@@ -551,8 +552,9 @@ async def test_one_delivery_is_shown_with_its_attempts(shell: Shell) -> None:
         "delivered",
     )
     text = (await shell.done("deliveries", "show", delivery)).out
-    assert delivery in text
-    assert "delivered after 1 attempts" in text
+    for part in (delivery, found, "cli.owed"):
+        assert part in text
+    assert "delivered after 1 attempt  " in text
 
 
 @pytest.mark.parametrize(
@@ -651,6 +653,8 @@ async def test_a_paused_endpoint_is_held_and_a_resumed_one_gets_what_waited(shel
     found = await send(shell, "waiting", "cli.waiting")
     pending = (await shell.done("deliveries", "list", "--type", "cli.waiting", "--json")).json["data"]
     assert [(each["event_id"], each["state"], each["attempts"]) for each in pending] == [(found, "pending", 0)]
+    for verb in (("list", "--type", "cli.waiting"), ("show", pending[0]["id"])):
+        assert "waits: local is paused (operator)" in (await shell.done("deliveries", *verb)).out
     (local,) = (await shell.done("endpoints", "list", "--json")).json["data"]
     assert local["state"] == "paused"
     assert local["backlog"] >= 1
@@ -660,6 +664,15 @@ async def test_a_paused_endpoint_is_held_and_a_resumed_one_gets_what_waited(shel
     assert resumed["state"] == "active"
     async with asyncio.timeout(PATIENCE_S):
         await shell.dev.delivered(found)
+
+
+async def test_what_the_breaker_holds_waits_for_it_and_not_for_an_attempt_that_is_long_past() -> None:
+    broken = {"state": "active", "why": None, "retry_at": "2026-01-01T12:00:10.000Z"}
+    waits = Waits(lambda _name: broken)
+    pending = {"state": "pending", "endpoint": "shop", "next_attempt_at": "2026-01-01T12:00:00.000Z"}
+    assert waits(pending) == "waits for the breaker, until 2026-01-01T12:00:10.000Z"
+    assert waits({**pending, "next_attempt_at": "2026-01-01T12:00:11.000Z"}) is None
+    assert waits({**pending, "state": "dead"}) is None
 
 
 # --- Listen

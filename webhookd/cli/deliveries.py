@@ -1,5 +1,6 @@
 """`webhookd deliveries`: what is owed to whom."""
 
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import msgspec
@@ -8,7 +9,7 @@ import typer
 from webhookd.cli.client import Client, find_daemon, narrowing, page, segment
 from webhookd.cli.events import print_delivery
 from webhookd.cli.given import given
-from webhookd.cli.options import Json, listing, marked, show, write_json
+from webhookd.cli.options import Json, listing, marked, output, show, write_json
 from webhookd.core.delivery import DELIVERY_STATES
 
 app = typer.Typer(help="What is owed to whom.", no_args_is_help=True)
@@ -30,6 +31,7 @@ def list_deliveries(
         write_json(raw)
         return
     table = listing("delivery", "event", "endpoint", "state", "attempts", "last", "next attempt")
+    waits = Waits(_endpoint_of(client))
     for each in msgspec.json.decode(raw)["data"]:
         last = each["last_error"] if each["last_status"] is None else each["last_status"]
         shown = (
@@ -39,7 +41,7 @@ def list_deliveries(
             each["state"],
             each["attempts"],
             last,
-            each["next_attempt_at"],
+            waits(each) or each["next_attempt_at"],
         )
         table.add_row(*map(marked, shown))
     show(table, "no deliveries")
@@ -57,4 +59,33 @@ def show_delivery(
     if as_json:
         write_json(raw)
         return
-    print_delivery(msgspec.json.decode(raw))
+    delivery = msgspec.json.decode(raw)
+    event = client.get(f"/api/v1/events/{segment(delivery['event_id'])}")
+    for name, value in (("event", event["id"]), ("type", event["type"]), ("endpoint", delivery["endpoint"])):
+        output.print(f"[bold]{name:18}[/] {marked(value)}", highlight=False, soft_wrap=True)
+    print_delivery(delivery, Waits(_endpoint_of(client))(delivery))
+
+
+def _endpoint_of(client: Client) -> Callable[[str], dict[str, Any]]:
+    return lambda name: client.get(f"/api/v1/endpoints/{segment(name)}")
+
+
+class Waits:
+    """Why a pending delivery waits longer than for its next attempt: what its endpoint says, which is asked once."""
+
+    def __init__(self, endpoint: Callable[[str], dict[str, Any]]) -> None:
+        self._endpoint = endpoint
+        self._endpoints: dict[str, dict[str, Any]] = {}
+
+    def __call__(self, delivery: dict[str, Any]) -> str | None:
+        if delivery["state"] != "pending":
+            return None
+        name = delivery["endpoint"]
+        if name not in self._endpoints:
+            self._endpoints[name] = self._endpoint(name)
+        endpoint = self._endpoints[name]
+        if endpoint["state"] != "active":
+            return f"waits: {name} is {endpoint['state']} ({endpoint['why']})"
+        if endpoint["retry_at"] is not None and endpoint["retry_at"] > (delivery["next_attempt_at"] or ""):
+            return f"waits for the breaker, until {endpoint['retry_at']}"
+        return None

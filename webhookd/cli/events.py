@@ -106,11 +106,13 @@ def tail_events(
         return
 
 
-def print_delivery(delivery: dict[str, Any]) -> None:
-    """A delivery and, where they are there, its attempts."""
-    next_at = f", next attempt {delivery['next_attempt_at']}" if delivery["next_attempt_at"] else ""
+def print_delivery(delivery: dict[str, Any], waits: str | None = None) -> None:
+    """A delivery and, where they are there, its attempts. `waits` is what it waits for, if not for its next attempt."""
+    next_at = f"next attempt {delivery['next_attempt_at']}" if delivery["next_attempt_at"] else None
+    then = f", {waits or next_at}" if waits or next_at else ""
+    attempts = "1 attempt" if delivery["attempts"] == 1 else f"{delivery['attempts']} attempts"
     output.print(
-        f"[bold]{marked(delivery['endpoint'])}[/] {marked(delivery['state'])} after {delivery['attempts']} attempts{next_at}  {delivery['id']}",
+        f"[bold]{marked(delivery['endpoint'])}[/] {marked(delivery['state'])} after {attempts}{marked(then)}  {delivery['id']}",
         highlight=False,
         soft_wrap=True,
     )
