@@ -78,6 +78,28 @@ async def test_a_dry_run_counts_and_changes_nothing(operator: Desk):
     assert await operator.get("/deliveries", state="delivered", limit="500") == before
 
 
+@pytest.mark.parametrize(
+    ("since", "until", "shown"),
+    [
+        (
+            "1969-12-31T23:00:00-01:00",
+            "9999-12-31T23:59:59.999999Z",
+            ("1970-01-01T00:00:00.000Z", "9999-12-31T23:59:59.999Z"),
+        ),
+        (
+            "1970-01-01T00:00:00.001Z",
+            "9999-12-31T23:59:59+00:01",
+            ("1970-01-01T00:00:00.001Z", "9999-12-31T23:58:59.000Z"),
+        ),
+    ],
+)
+async def test_the_first_and_the_last_time_that_may_be_asked_for(
+    operator: Desk, since: str, until: str, shown: tuple[str, str]
+):
+    selection = (await begin(operator, **NOTHING, since=since, until=until))["selection"]
+    assert (selection["since"], selection["until"]) == shown
+
+
 async def test_what_is_null_is_not_asked_for(operator: Desk):
     begun = await begin(operator, **NOTHING, ids=None, endpoint=None, since=None, rate=None, dry_run=None)
     assert (begun["selection"], begun["rate"], begun["dry_run"]) == (NOTHING, None, False)
@@ -101,7 +123,7 @@ async def test_what_is_null_is_not_asked_for(operator: Desk):
         ({"ids": [NO_DELIVERY]}, "ids[0]", "no delivery that there is"),
         ({"ids": [NO_EVENT], "state": "dead"}, "state", "cannot be given with ids"),
         ({"ids": [NO_EVENT], "since": "2026-01-01T00:00:00Z"}, "since", "cannot be given with ids"),
-        ({"endpoint": "nobody"}, "endpoint", "is not there"),
+        ({"endpoint": "nobody"}, "endpoint", 'there is no endpoint "nobody"'),
         ({"endpoint": ""}, "endpoint", "1 to 255 characters"),
         ({"endpoint": 5}, "endpoint", "must be a string"),
         ({"source": ["stripe"]}, "source", "must be a string"),
@@ -116,6 +138,9 @@ async def test_what_is_null_is_not_asked_for(operator: Desk):
         ({"since": "yesterday"}, "since", "RFC 3339"),
         ({"since": 1_700_000_000}, "since", "RFC 3339"),
         ({"until": "2026-02-30T00:00:00Z"}, "until", "RFC 3339"),
+        ({"until": "9999-12-31T23:59:59-23:59"}, "until", "1970 to 9999 in UTC"),
+        ({"until": "0001-01-01T00:00:00+23:59"}, "until", "1970 to 9999 in UTC"),
+        ({"since": "1970-01-01T00:00:00+00:01"}, "since", "1970 to 9999 in UTC"),
         ({"state": "dead", "rate": 0}, "rate", "0.01 to 10000"),
         ({"state": "dead", "rate": -1}, "rate", "0.01 to 10000"),
         ({"state": "dead", "rate": 10**400}, "rate", "0.01 to 10000"),

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Collection, Mapping
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 from webhookd.admin.views import parse_cursor
@@ -12,6 +12,7 @@ from webhookd.store.protocol import Filter, LedgerFilter
 
 Word = TypeVar("Word", bound=str)
 LIMIT_DEFAULT, LIMIT_MAX = 50, 500
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FILTERS = frozenset({"source", "provider", "type", "state", "since", "until", "limit", "cursor"})
 _RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 
@@ -113,9 +114,10 @@ def time_ms(query: Mapping[str, str], name: str) -> int | None:
     if name not in query:
         return None
     try:
-        at = datetime.fromisoformat(query[name]) if _RFC_3339.fullmatch(query[name]) else None
-    except ValueError:
+        at = datetime.fromisoformat(query[name]).astimezone(UTC) if _RFC_3339.fullmatch(query[name]) else None
+    except (ValueError, OverflowError):
         at = None
-    if at is None or at.year < 1970:
-        raise QueryError(f"{name} must be an RFC 3339 time with its zone, like 2026-01-31T12:00:00Z")
-    return round(at.timestamp() * 1_000)
+    if at is None or at < _EPOCH:
+        example = "2026-01-31T12:00:00Z"
+        raise QueryError(f"{name} must be an RFC 3339 time with its zone, like {example}, from 1970 to 9999 in UTC")
+    return (at - _EPOCH) // timedelta(milliseconds=1)

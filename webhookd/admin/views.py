@@ -2,7 +2,7 @@
 
 import base64
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -11,6 +11,7 @@ from webhookd.core.identifier import delivery_id, event_id
 from webhookd.store.protocol import AttemptRow, DeliveryRow, EventRow
 
 T = TypeVar("T")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class PaymentRef(msgspec.Struct):
@@ -134,5 +135,5 @@ def parse_cursor(text: str, count: int) -> tuple[int, ...]:
 
 
 def _time(at_ms: int) -> str:
-    at: Any = datetime.fromtimestamp(at_ms / 1_000, UTC)
+    at: Any = _EPOCH + timedelta(milliseconds=at_ms)  # a float of seconds is too coarse for the last of them
     return str(at.isoformat(timespec="milliseconds")).replace("+00:00", "Z")
