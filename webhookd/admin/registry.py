@@ -240,12 +240,17 @@ def _merged(settings: Settings, patch: Settings) -> dict[str, Any]:
     """None stays where it is given: only who knows the settings can say whether there is one to be forgotten."""
     merged = {**settings}
     for field, value in patch.items():
-        before = merged.get(field)
-        if isinstance(value, dict) and isinstance(before, dict):
-            merged[field] = _without_none({**before, **value})
+        if field == "headers" and isinstance(value, dict):
+            merged[field] = _merged_headers(merged.get(field) or {}, value)
         else:
             merged[field] = value
     return merged
+
+
+def _merged_headers(headers: Settings, patch: Settings) -> Settings:
+    """A header is the same one however its name is written."""
+    named = {name.lower() for name in patch}
+    return _without_none({**{name: value for name, value in headers.items() if name.lower() not in named}, **patch})
 
 
 def _without_none(settings: Settings) -> Settings:
