@@ -1,6 +1,7 @@
 """Secrets in the database: only the operator's key opens them, each in its own place, and the file says nothing."""
 
 import base64
+import re
 import sqlite3
 import subprocess
 from collections.abc import AsyncIterator
@@ -202,7 +203,7 @@ async def test_with_a_wrong_key_nothing_changes(database: Path) -> None:
 async def test_if_one_row_does_not_open_none_is_sealed_anew(database: Path) -> None:
     changed(database, "UPDATE endpoint SET settings = substr(settings, 1, 40) WHERE name = 'api'")
     before = rows(database)
-    with pytest.raises(SealError, match="settings of endpoint 3"):
+    with pytest.raises(SealError, match=r"^endpoint api: the settings of endpoint 3"):
         async with opened(database, Seal(OTHER, [KEY])):
             pass
     assert rows(database) == before
@@ -226,6 +227,9 @@ async def test_a_row_that_was_put_in_anothers_place_is_noticed_at_start(database
     with pytest.raises(SealError) as refused:
         async with opened(database, SEAL):
             pass
+    assert re.match(
+        r"endpoint (one|two|api): the (secret|settings) .*; put the database back from a backup$", str(refused.value)
+    )
     assert "whsec_" not in str(refused.value)
 
 

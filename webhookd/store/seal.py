@@ -30,6 +30,10 @@ class SealError(Exception):
     """The store's secrets cannot be read. The message names the setting or the row, never a key or a secret."""
 
 
+class DamagedError(SealError):
+    """It is not what was sealed there, whatever the key."""
+
+
 class Seal:
     """Seals with the current key, opens with any."""
 
@@ -46,7 +50,9 @@ class Seal:
     def open(self, sealed: bytes, about: str) -> str:
         """Raises SealError."""
         if not sealed.startswith(_FORMAT) or len(sealed) < _SEALED_BYTES_MIN:
-            raise SealError(f"the {about} is not sealed as this webhookd does it: it is damaged, or of another version")
+            raise DamagedError(
+                f"the {about} is not sealed as this webhookd does it: it is damaged, or of another version"
+            )
         head, nonce, content = sealed[:_HEAD_BYTES], sealed[_HEAD_BYTES:_FRONT_BYTES], sealed[_FRONT_BYTES:]
         cipher = self._ciphers.get(head.removeprefix(_FORMAT))
         if cipher is None:
@@ -56,7 +62,7 @@ class Seal:
         try:
             return cipher.decrypt(nonce, content, head + about.encode()).decode()
         except InvalidTag:
-            raise SealError(f"the {about} is damaged, or was put in its place from elsewhere") from None
+            raise DamagedError(f"the {about} is damaged, or was put in its place from elsewhere") from None
 
     def is_current(self, sealed: bytes) -> bool:
         return sealed.startswith(self._head)
@@ -79,8 +85,11 @@ def seal_anew(connection: sqlite3.Connection, seal: Seal) -> int:
         ("sealed_secrets", "seal_secret", secret_of),
         ("sealed_settings", "seal_settings", settings_of),
     ):
-        for sealed, *row in connection.execute(SQL[query]).fetchall():
-            text = seal.open(sealed, about(*row))
+        for name, sealed, *row in connection.execute(SQL[query]).fetchall():
+            try:
+                text = seal.open(sealed, about(*row))
+            except DamagedError as error:
+                raise SealError(f"endpoint {name}: {error}; put the database back from a backup") from None
             if not seal.is_current(sealed):
                 connection.execute(SQL[update], (seal.seal(text, about(*row)), *row))
                 outdated += 1

@@ -85,13 +85,13 @@ SELECT max(?, coalesce(max(created_at) + 1, 0)) FROM secret WHERE endpoint = ?;
 INSERT INTO secret (endpoint, created_at, sealed) VALUES (?, ?, ?);
 
 -- sealed_secrets: every secret that is kept, with whose it is
-SELECT sealed, endpoint, created_at FROM secret;
+SELECT name, sealed, endpoint, secret.created_at FROM secret JOIN endpoint ON number = endpoint;
 
 -- seal_secret: the same secret under another key
 UPDATE secret SET sealed = ? WHERE endpoint = ? AND created_at = ?;
 
 -- sealed_settings: what was asked for of the endpoints that the API manages
-SELECT settings, number FROM endpoint WHERE settings IS NOT NULL;
+SELECT name, settings, number FROM endpoint WHERE settings IS NOT NULL;
 
 -- seal_settings: what was asked for of one, or the same under another key
 UPDATE endpoint SET settings = ? WHERE number = ?;
