@@ -1,14 +1,22 @@
 """A small file that nobody else may read: there whole or not at all, whenever the process dies."""
 
 import os
+import stat
 from collections.abc import Callable
 from pathlib import Path
+
+
+class ExposedError(OSError):
+    """Others may read the file, and have it by now. The message says what to do."""
 
 
 def keep(path: Path, make: Callable[[], str]) -> str:
     """The text of the file, which `make` gives when there is none yet. Raises OSError, UnicodeDecodeError."""
     try:
-        return path.read_text(encoding="ascii").strip()
+        with path.open(encoding="ascii") as file:
+            if stat.S_IMODE(os.fstat(file.fileno()).st_mode) & 0o077:
+                raise ExposedError(f"{path} can be read by others: chmod 600 it")
+            return file.read().strip()
     except FileNotFoundError:
         text = make()
         write(path, f"{text}\n".encode("ascii"))

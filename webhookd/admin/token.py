@@ -20,6 +20,8 @@ def ensure_token(data_dir: Path) -> str:
     path = data_dir / NAME
     try:
         token = private_file.keep(path, lambda: PREFIX + secrets.token_urlsafe(32))
+    except private_file.ExposedError:
+        raise TokenError(f"{path} can be read by others: chmod 600 it, or remove it, and a new token is made") from None
     except (OSError, UnicodeDecodeError):
         raise TokenError(f"{path} cannot be read; remove it, and a new token is made") from None
     if not token.startswith(PREFIX) or len(token) < CHARS_MIN:
