@@ -78,6 +78,17 @@ async def test_a_lost_key_file_is_said_and_not_replaced_in_silence(tmp_path: Pat
         assert await running.stop() == 0
 
 
+async def test_a_key_file_that_others_can_read_is_refused(tmp_path: Path):
+    generated = configuration(endpoints=GENERATED)
+    async with daemon(tmp_path, generated) as running:
+        await running.stop()
+    (tmp_path / "data" / "store.key").chmod(0o644)
+    assert "store.key can be read by others: chmod 600 it" in await refused(tmp_path, generated)
+    (tmp_path / "data" / "store.key").chmod(0o600)
+    async with daemon(tmp_path, generated) as running:
+        assert await running.stop() == 0
+
+
 async def test_no_secret_is_in_the_data_directory_in_clear_nor_in_the_log(tmp_path: Path):
     async with merchant() as shop:
         in_config = endpoint("fixed", shop.port) + 'headers = { authorization = "Bearer c-a-n-a-r-y-1" }\n'

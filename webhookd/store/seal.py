@@ -107,6 +107,8 @@ def seal_for(data_dir: Path, key: Secret | None, old_keys: Sequence[Secret]) -> 
 def _kept_key(path: Path) -> Secret:
     try:
         text = private_file.keep(path, lambda: secrets.token_urlsafe(32))
+    except private_file.ExposedError as error:
+        raise SealError(f"{error}; it holds the key to the store's secrets") from None
     except (OSError, UnicodeDecodeError):
         raise SealError(f"{path} cannot be read or made; it holds the key to the store's secrets") from None
     if len(text) < KEY_CHARS_MIN:
