@@ -522,7 +522,8 @@ async def test_lists_can_be_narrowed(shell: Shell) -> None:
         assert await ids("--since", "2020-01-01T00:00:00Z", "--until", "2020-01-02T00:00:00Z") == []
     listed = await shell.done("deliveries", "list", "--endpoint", "local", "--state", "delivered", "--json")
     assert delivery in [each["id"] for each in listed.json["data"]]
-    assert (await shell.done("deliveries", "list", "--endpoint", "nobody", "--json")).json["data"] == []
+    nobody = await shell("deliveries", "list", "--endpoint", "nobody", "--json")
+    assert (nobody.code, nobody.err) == (2, 'webhookd: endpoint: there is no endpoint "nobody"\n')
 
 
 async def test_an_empty_list_says_so(shell: Shell) -> None:
@@ -575,7 +576,8 @@ async def test_one_delivery_is_shown_with_its_attempts(shell: Shell) -> None:
 async def test_what_is_not_there_is_exit_1(shell: Shell, verb: tuple[str, ...]) -> None:
     found = await shell(*verb, "--json")
     assert (found.code, found.out) == (1, "")
-    assert "There is nothing with this name or id" in found.err
+    what = f'no endpoint "{verb[-1]}"' if verb[0] == "endpoints" else "nothing with this name or id"
+    assert f"There is {what}." in found.err
 
 
 @pytest.mark.parametrize("kind", ["[/oops]", "[red]x[/red]", "[bold", "\\[x]", "[link=https://evil.example]x[/link]"])

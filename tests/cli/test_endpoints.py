@@ -141,11 +141,12 @@ async def test_update_changes_what_it_is_given_and_resets_what_it_is_told_to(ope
     ],
 )
 async def test_what_is_wrong_is_said_by_the_name_of_its_option(operator: Operator, option: str, value: str):
+    said = f"{option} {value.partition(':')[0]}" if option == "--header" else option
     [line] = await operator.refused("add", "wrong", NOWHERE, option, value)
-    assert line.startswith(f"webhookd: {option}: ")
+    assert line.startswith(f"webhookd: {said}: ")
     async with endpoint_of(operator):
         [line] = await operator.refused("update", "shop", option, value)
-        assert line.startswith(f"webhookd: {option}: ")
+        assert line.startswith(f"webhookd: {said}: ")
 
 
 async def test_all_that_is_wrong_is_said_at_once(operator: Operator):
@@ -165,6 +166,7 @@ async def test_all_that_is_wrong_is_said_at_once(operator: Operator):
         ["add", "shop", NOWHERE, "--secret", ENDPOINT_SECRET],
         ["update", "configured"],
         ["update", "configured", "--reset", "name"],
+        ["update", "configured", "--max-in-flight", "4", "--reset", "max-in-flight"],
         ["rotate-secret", "configured", "--timeout", "5s"],
         ["pause"],
     ],
@@ -182,7 +184,7 @@ async def test_wrong_usage_is_exit_2_and_asks_no_daemon(arguments: list[str], tm
 )
 async def test_an_endpoint_that_is_not_there_is_exit_1(operator: Operator, arguments: list[str]):
     verb, *rest = arguments
-    assert await operator.refused(verb, "nobody", *rest, code=1)
+    assert await operator.refused(verb, "nobody", *rest, code=1) == ['webhookd: There is no endpoint "nobody".']
 
 
 @pytest.mark.parametrize("verb", [["update", "--timeout", "5s"], ["remove"], ["rotate-secret"]])
@@ -276,6 +278,6 @@ async def test_what_a_merchant_answers_cannot_drive_the_terminal(operator: Opera
 
 
 async def test_fields_that_no_option_fills_keep_their_name():
-    assert option_of("headers.X-Key") == "--header"
+    assert option_of("headers.X-Key") == "--header X-Key"
     assert option_of("schedule[3]") == "--schedule"
     assert option_of("max_inflight") == "max_inflight"

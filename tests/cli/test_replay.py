@@ -64,12 +64,14 @@ async def test_a_dry_run_says_how_many_there_would_be(shell: Shell):
         ((NO_DELIVERY,), f"{NO_DELIVERY}: is no delivery that there is"),
         (("evt_\x1b[31m",), "evt_\\x1b[31m: is neither an event's id"),
         ((NO_EVENT, "--state", "dead"), "--state: cannot be given with ids"),
-        (("--endpoint", "nobody"), "--endpoint: is not there"),
+        (("--endpoint", "nobody"), '--endpoint: there is no endpoint "nobody"'),
         (("--state", "lost"), "--state: must be one of"),
         (("--since", "yesterday"), "--since"),
         (("--until", "2026-01-31Tnoon"), "--until: must be an RFC 3339 time"),
         (("--state", "dead", "--rate", "0"), "--rate"),
-        (("--state", "dead", "--rate", "fast"), "--rate"),
+        (("--state", "dead", "--rate", "fast"), "a second, like 5"),
+        (("--state", "dead", "--rate", "nan"), "a second, like 5"),
+        (("--state", "dead", "--rate", "5/m"), "a second, like 5"),
         (("--state", "dead", "--colour", "red"), "--colour"),
         (("--watch", NO_REPLAY, "--cancel", NO_REPLAY), "stand alone"),
         (("--watch", NO_REPLAY, "--state", "dead"), "stand alone"),
@@ -137,7 +139,7 @@ async def test_what_is_over_has_no_bar(shell: Shell):
 
 
 async def test_ctrl_c_leaves_the_replay_going_on_and_says_how_to_look(shell: Shell):
-    async with at_a_terminal(shell, "replay", "--state", "delivered", "--rate", "0.01") as (process, terminal):
+    async with at_a_terminal(shell, "replay", "--state", "delivered", "--rate", "0.01/s") as (process, terminal):
         await terminal.says("replaying rpl_")
         process.send_signal(signal.SIGINT)
         assert process.stdout is not None

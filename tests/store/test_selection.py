@@ -148,7 +148,7 @@ async def test_an_endpoint_that_is_not_there_or_was_removed_is_refused(past: Pas
     made = await past.append()
     await past.settle((made.key, number), "dead")
     await past.adopt()
-    assert await refused(past, Selection(endpoint="never")) == "endpoint is not there"
+    assert await refused(past, Selection(endpoint="never")) == 'endpoint there is no endpoint "never"'
     assert "endpoint was removed" in await refused(past, Selection(endpoint="gone"))
     assert "to an endpoint that was removed" in await refused(past, Selection((delivery_id(made.key, number),)))
     assert "nobody asks for it now" in await refused(past, Selection((made.id,)))

@@ -119,7 +119,9 @@ def admin_app(token: str, *parts: Part) -> web.Application:
             response = problem_answer(refused.status, str(refused))
             response.headers["WWW-Authenticate"] = "Bearer"
         except (NotFoundError, UnknownIdError):
-            response = problem_answer(404, "There is nothing with this name or id.")
+            name = request.match_info.get("name")  # of an endpoint: all else has an id
+            what = "nothing with this name or id" if name is None else f'no endpoint "{name[:64]}"'
+            response = problem_answer(404, f"There is {what}.")
         except QueryError as error:
             response = problem_answer(422, str(error))
         except MistakesError as error:

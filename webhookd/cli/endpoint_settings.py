@@ -6,6 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
+from webhookd.cli.options import cell
+
 _RENAMED = {"sources": "source", "events": "event", "headers": "header"}
 _SETTINGS = (
     *("sources", "events", "rate_limit", "max_in_flight", "ordering", "signature", "schedule", "timeout"),
@@ -18,7 +20,9 @@ _OPTIONS |= {"url": "URL", "name": "NAME", "secret": "--secret-file", "overlap":
 
 
 def option_of(field: str) -> str:
-    """The option, or argument, that a field or a part of it is given by."""
+    """The option, or argument, that a field or a part of it is given by; of a header with its name."""
+    if field.startswith("headers."):
+        return f"--header {cell(field.removeprefix('headers.'))}"
     return _OPTIONS.get(field.partition("[")[0].partition(".")[0], field)
 
 

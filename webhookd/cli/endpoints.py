@@ -92,7 +92,9 @@ def update_endpoint(
     for option in reset or ():
         if (field := FIELDS.get(f"--{option.removeprefix('--')}")) is None:
             raise typer.BadParameter(f"{option} is not one of {', '.join(FIELDS)}", param_hint="--reset")
-        asked.setdefault(field, None)
+        if field in asked:
+            raise typer.BadParameter(f"{option} is given a value, too", param_hint="--reset")
+        asked[field] = None
     if target is not None:
         asked["url"] = target
     if not asked:

@@ -8,6 +8,7 @@ import msgspec
 import typer
 from rich.progress import Progress
 
+from webhookd.admin.replay_request import PER_S_MAX, PER_S_MIN
 from webhookd.cli.client import Client, find_daemon, moment, segment
 from webhookd.cli.given import given
 from webhookd.cli.options import Exit, Json, cell, fail, listing, marked, messages, output, show, write_json
@@ -52,8 +53,7 @@ def replay(
     client: Client,
     selection: Selected,
     rate: Annotated[
-        float | None,
-        typer.Option("--rate", min=0.01, max=10_000, help="So many deliveries a second; default: as fast as it goes."),
+        str | None, typer.Option("--rate", help='Deliveries a second, like "5" or "5/s"; default: as fast as it goes.')
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count them.")] = False,
     watch: Annotated[str | None, typer.Option("--watch", metavar="ID", help="Show how far a replay is, rpl_….")] = None,
@@ -92,7 +92,7 @@ def replay(
     elif watch is not None:
         found = client.get(f"{PATH}/{segment(watch)}")
     else:
-        asked = {**selection, "rate": rate, "dry_run": dry_run}
+        asked = {**selection, "rate": _per_s(rate), "dry_run": dry_run}
         found = client.post(PATH, asked, lambda field: _called(field, selection))
         if found["state"] == "running" and not messages.is_terminal:
             messages.print(f"replaying {found['id']}", highlight=False)
@@ -150,6 +150,17 @@ def _unrouted(client: Client, selection: Selected) -> str:
     if count == 1 and page["next_cursor"] is None:
         return f" (1 event is unrouted; {who} for it)"
     return f" ({count}{' or more' if page['next_cursor'] else ''} events are unrouted; {who} for them)"
+
+
+def _per_s(text: str | None) -> float | None:
+    try:
+        per_s = None if text is None else float(text.removesuffix("/s"))
+    except ValueError:
+        per_s = 0.0
+    if per_s is not None and not PER_S_MIN <= per_s <= PER_S_MAX:
+        rule = f"must be deliveries a second, like 5: from {PER_S_MIN} to {PER_S_MAX}"
+        raise typer.BadParameter(rule, param_hint="--rate")
+    return per_s
 
 
 def _called(field: str, selection: Selected) -> str:

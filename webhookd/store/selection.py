@@ -86,7 +86,7 @@ class Search:
     async def _endpoint(self, name: str) -> int:
         rows = await self._read(REPLAY["endpoint_named"], (name,))
         if not rows:
-            raise SelectionError("endpoint", "is not there")
+            raise SelectionError("endpoint", f'there is no endpoint "{name[:64]}"')
         [(number, why)] = rows
         if why == "removed":
             raise SelectionError("endpoint", "was removed: nothing is delivered to it")
