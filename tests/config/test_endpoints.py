@@ -256,6 +256,7 @@ def test_whatever_a_client_sends_it_is_an_endpoint_or_a_list_of_mistakes(table: 
         *("Host", "content-length", "Transfer-Encoding", "CONNECTION", "keep-alive", "TE", "Trailer", "upgrade"),
         *("Proxy-Authorization", "Content-Type", "content-encoding", "Expect", "User-Agent", "Idempotency-Key"),
         *("webhook-id", "Webhook-Signature", "webhookd-source", "Webhookd-Anything"),
+        *("Webhook_Id", "webhookd_source", "Transfer_Encoding", "content_length", "User_Agent", "PROXY_Authorization"),
     ],
 )
 def test_headers_that_webhookd_sets_itself_are_refused(spec: Spec, name: str) -> None:
@@ -287,6 +288,13 @@ def test_an_empty_header_is_refused(spec: Spec) -> None:
 
 def test_a_header_is_there_once(spec: Spec) -> None:
     assert mistake(spec, headers={"X-Shop": "1", "x-shop": "2"}) == "headers.x-shop: is there twice"
+    assert mistake(spec, headers={"X-Shop": "1", "X_Shop": "2"}) == "headers.X_Shop: is there twice"
+    assert spec(headers={"X_Shop": "1"}).headers == (("X_Shop", Secret("1")),)
+
+
+@pytest.mark.parametrize("value", ["env", "file", "credential", "environment", "files:x"])
+def test_a_word_that_only_begins_like_a_reference_is_a_value(spec: Spec, value: str) -> None:
+    assert spec(headers={"X-A": value}).headers == (("X-A", Secret(value)),)
 
 
 def test_headers_are_bounded_in_number_and_size(spec: Spec) -> None:
@@ -300,6 +308,9 @@ def test_the_headers_of_the_providers_signature_are_refused_where_it_is_sent(spe
     assert spec(headers={"Stripe-Signature": "x"}).headers
     assert mistake(spec, headers={"Stripe-Signature": "x"}, signature="provider", sources=["shop"]).startswith(
         "headers.Stripe-Signature: is set by webhookd"
+    )
+    assert mistake(spec, headers={"Stripe_Signature": "x"}, signature="provider", sources=["shop"]).startswith(
+        "headers.Stripe_Signature: is set by webhookd"
     )
     assert spec(headers={"Stripe-Signature": "x"}, signature="provider", sources=["dodo"])
 

@@ -8,7 +8,7 @@ from typing import Protocol
 from webhookd.config.value import Pem
 from webhookd.core.secret import Secret
 
-REFERENCES = ("env", "file", "credential")
+REFERENCES = ("env:", "file:", "credential:")
 
 
 class Texts(Protocol):
@@ -27,7 +27,9 @@ class OperatorsTexts:
 
     def secret(self, text: str) -> Secret:
         """The secret that `env:`, `file:` or `credential:` points to, or the literal itself."""
-        kind, _, name = text.partition(":")
+        kind, colon, name = text.partition(":")
+        if not colon:
+            return _literal(text)
         if kind == "env":
             if not self._environment.get(name, "").strip():
                 raise ValueError(f"the environment variable {name} is not set")
@@ -55,7 +57,7 @@ class ClientsTexts:
     """The API's: a client says what it has itself, and reads nothing of this machine's by it."""
 
     def secret(self, text: str) -> Secret:
-        if text.partition(":")[0] in REFERENCES:
+        if text.startswith(REFERENCES):
             raise ValueError("must be the secret itself: what env:, file: and credential: name is the daemon's own")
         return _literal(text)
 

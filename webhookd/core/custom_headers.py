@@ -21,10 +21,13 @@ RESERVED_PREFIXES = ("proxy-", "webhook-", "webhookd-")
 
 
 def header_mistakes(headers: Mapping[str, Secret], taken: Collection[str] = ()) -> Iterator[tuple[str, str]]:
-    """Each name that will not do, with why; no value is quoted. `taken` are further names, in lower case."""
+    """Each name that will not do, with why; no value is quoted. `taken` are further names, in lower case.
+
+    An application behind CGI or WSGI cannot tell `_` from `-`: to it, Webhook_Id is ours.
+    """
     seen = set()
     for name, value in headers.items():
-        low = name.lower()
+        low = name.lower().replace("_", "-")
         if not _TOKEN.fullmatch(name):
             yield name, "is no header name: up to 128 letters, digits, - and _ (RFC 9110)"
         elif low in RESERVED or low in taken or low.startswith(RESERVED_PREFIXES):
