@@ -40,6 +40,7 @@ CREDENTIALS = [
     *("fe80::1", "fe80::1%lo", "fd00:ec2::254", "fd00:ec2::23", "fd20:ce::254", "fd00:c1::a9fe:a9fe", "fd00:42::42"),
     *("::ffff:169.254.169.254", "::ffff:a9fe:a9fe", "::169.254.169.254", "64:ff9b::a9fe:a9fe", "2002:a9fe:a9fe::"),
     *("::ffff:0:169.254.169.254", "64:ff9b:1::a9fe:a9fe", "2001:0:a9fe:a9fe::", "2001:0:0808:0808:0:0:5601:5601"),
+    *("64:ff9b:1:a9fe:a9:fe00::", "64:ff9b:1:a9:fe:a9fe::", "64:ff9b:1::a9:fea9:fe00:0", "64:ff9b:1:0:a9:fea9:fe00:1"),
     *("2606:4700::5efe:169.254.169.254", "2606:4700::200:5efe:a9fe:a9fe"),
 ]
 EVERYTHING = [ip_network("0.0.0.0/0"), ip_network("::/0")]
@@ -83,6 +84,18 @@ def test_metadata_addresses_stay_closed_whatever_is_opened(address: str):
 @pytest.mark.parametrize("spelling", CARRIES_LOOPBACK)
 def test_opening_a_tunnel_opens_nothing_behind_it(spelling: str):
     assert is_blocked(CARRIES_LOOPBACK[spelling], [ip_network("::/0")])
+
+
+@pytest.mark.parametrize("prefix", ["64:ff9b:1::/48", "64:ff9b:1::/56", "64:ff9b:1::/64", "64:ff9b:1::/96"])
+def test_so_can_one_with_a_prefix_of_its_own_wherever_that_ends(prefix: str):
+    opened = ip_network(prefix)
+    for carried in ("8.8.8.8", "10.0.0.1", "169.254.169.254"):
+        whole = opened.network_address.packed[: opened.prefixlen // 8] + ip_address(carried).packed
+        if opened.prefixlen < 96:
+            whole = whole[:8] + b"\0" + whole[8:]
+        address = str(ip_address(whole.ljust(16, b"\0")))
+        assert is_blocked(address)
+        assert is_blocked(address, [opened]) is (carried != "8.8.8.8")
 
 
 def test_a_network_with_nat64_can_open_it_for_public_addresses():

@@ -65,10 +65,22 @@ def forms(address: Address) -> list[Address]:
     found: list[Address] = [address, *(address.teredo or ())]
     if address.sixtofour is not None:
         found.append(address.sixtofour)
-    in_its_end = any(address in network for network in (_COMPATIBLE, _TRANSLATED, _NAT64, _NAT64_LOCAL))
+    in_its_end = any(address in network for network in (_COMPATIBLE, _TRANSLATED, _NAT64))
     if (in_its_end and int(address) > 1) or int(address) >> 32 & _LOW in _ISATAP:
         found.append(IPv4Address(low))
+    if address in _NAT64_LOCAL:
+        found += _behind_local_nat64(address)
     return found
+
+
+def _behind_local_nat64(address: IPv6Address) -> list[Address]:
+    """What follows a prefix of 48, 56, 64 or 96 bits (RFC 6052, 2.2): which one a network has, only its operator knows.
+
+    The octet from bit 64 to 71 belongs to none. Read in the wrong place it is mostly zeros, and nobody is at 0.0.0.0/8.
+    """
+    octets = address.packed[:8] + address.packed[9:]
+    readings = [IPv4Address(octets[start : start + 4]) for start in (6, 7, 8, 11)]
+    return [each for each in readings if int(each) >> 24]
 
 
 def _within(address: Address, networks: Sequence[Network]) -> bool:
