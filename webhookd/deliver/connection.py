@@ -44,6 +44,8 @@ class Connection(asyncio.Protocol):
         self._answer: asyncio.Future[Response] = self._loop.create_future()
         """Done when nothing is expected."""
         self._asked = False
+        self._received = 0
+        """Bytes of the peer's that were read, before this and by it; without TLS they are those of the kernel."""
         self._owed = 0
         """The peer has not taken the request while it has acknowledged less than this."""
 
@@ -78,11 +80,12 @@ class Connection(asyncio.Protocol):
         """Right before another exchange: whether the peer still holds it, as far as that is known by now."""
         if self._transport.is_closing() or self._loop.time() >= self.kept_until:
             return False
-        if not is_empty(self._socket):
-            return False
         now = wire(self._socket)
         self._owed = 0 if now is None else now.acknowledged
-        return now is None or now.established
+        if now is not None and not now.established:
+            return False
+        # Bytes that nobody asked for would be taken for the next answer.
+        return is_empty(self._socket) if now is None or self.origin.https else now.received == self._received
 
     def abort(self, word: str = "disconnected") -> None:
         """Ends it at once, without the farewell of TLS, and drops what is not written. What is under way fails."""
@@ -93,8 +96,11 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's is one without saying so
+        if (now := wire(self._socket)) is not None:
+            self._received = now.received
 
     def data_received(self, data: bytes) -> None:
+        self._received += len(data)
         if self._answer.done():
             self.abort()  # nobody asked
             return

@@ -16,8 +16,8 @@ from typing import NamedTuple
 
 _ESTABLISHED = 1
 _NO_BYTES = bytes(struct.calcsize("i"))
-_TCP_INFO = struct.Struct("=B119xQ")
-"""Of struct tcp_info, since Linux 4.1: tcpi_state and tcpi_bytes_acked."""
+_TCP_INFO = struct.Struct("=B119xQQ")
+"""Of struct tcp_info, since Linux 4.1: tcpi_state, tcpi_bytes_acked and tcpi_bytes_received."""
 
 
 class Wire(NamedTuple):
@@ -25,6 +25,8 @@ class Wire(NamedTuple):
     """Neither side has ended it, as far as this kernel has heard; the event loop may be told later."""
     acknowledged: int
     """Bytes that the peer's kernel has taken so far."""
+    received: int
+    """Bytes that this kernel has taken from the peer so far, read or not."""
 
 
 def wire(connected: socket.socket) -> Wire | None:
@@ -32,17 +34,17 @@ def wire(connected: socket.socket) -> Wire | None:
     if sys.platform != "linux":
         return None
     try:
-        state, acknowledged = _TCP_INFO.unpack(
-            connected.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO.size)
-        )
+        found = connected.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO.size)
+        state, acknowledged, received = _TCP_INFO.unpack(found)
     except (OSError, struct.error):  # it is closed, or the kernel is older
         return None
-    return Wire(state == _ESTABLISHED, acknowledged)
+    return Wire(state == _ESTABLISHED, acknowledged, received)
 
 
 def is_empty(connected: socket.socket) -> bool:
-    """Whether nothing has come that waits to be read. Of an idle connection it is an answer that nobody asked for, and
-    would be taken for the next one's.
+    """Whether nothing has come that waits to be read.
+
+    It lets go of the interpreter's lock, and getting that back costs more than the question: ask `wire` where you can.
     """
     try:
         return fcntl.ioctl(connected, termios.FIONREAD, _NO_BYTES) == _NO_BYTES

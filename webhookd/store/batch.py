@@ -22,6 +22,7 @@ T = TypeVar("T")
 ANNOUNCED_MAX = 4096
 STATEMENT_ROWS_MAX = 64
 _encode = msgspec.json.Encoder().encode
+_ROWS = (Event, Settlement)
 Change = Callable[[sqlite3.Connection], object]
 Write = Event | Settlement | Change
 
@@ -60,7 +61,7 @@ def _write(connection: sqlite3.Connection, batch: Sequence[Write]) -> Committed:
     committed = Committed([], [], owed_complete=True)
     run: list[Event | Settlement] = []
     for write in batch:
-        if isinstance(write, Event | Settlement):
+        if isinstance(write, _ROWS):
             run.append(write)
             continue
         _write_run(connection, run, committed)
