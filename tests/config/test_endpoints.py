@@ -187,6 +187,7 @@ def test_a_network_that_is_opened_is_open_to_clients_too() -> None:
         ({"timeout": "99ms"}, "timeout: must be from 100ms to 5m"),
         ({"timeout": "6m"}, "timeout: must be from 100ms to 5m"),
         ({"disable_after": "0s"}, "disable_after: must be longer than 0"),
+        ({"disable_after": "59s"}, "disable_after: must be at least 1m"),
         ({"disable_after": "ever"}, 'disable_after: "ever" is not understood'),
         ({"disable_after": 5}, "disable_after: must be a string"),
         ({"headers": ["A: b"]}, "headers: must be a table, not a list"),

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from ipaddress import ip_network
 from typing import Any
 
-from webhookd.config.endpoints import Surroundings, endpoint_mistakes, timeout_mistakes
+from webhookd.config.endpoints import Surroundings, endpoint_mistakes, span_mistakes
 from webhookd.config.mistake import Mistake
 from webhookd.config.model import Delivery, EndpointSettings, Server, SourceSettings, Store
 from webhookd.core.address import METADATA
@@ -34,6 +34,8 @@ class Checks:
                 yield "max_body", "must be from 1KiB to 64MiB, which is what may wait for a commit"
             if "\0" in given.get("data_dir", ""):
                 yield "data_dir", "is no name of a directory"
+            if not refused:
+                yield from _listeners(Server(**given))
         elif kind is Delivery:
             yield from self._delivery(given)
         elif kind is SourceSettings:
@@ -42,7 +44,7 @@ class Checks:
             yield from endpoint_mistakes(given, self._surroundings)
 
     def _delivery(self, given: Mapping[str, Any]) -> Iterator[Mistake]:
-        yield from timeout_mistakes(given)
+        yield from span_mistakes(given)
         for text in given.get("allow_networks", ()):
             try:
                 network = ip_network(text)
@@ -79,6 +81,11 @@ class Checks:
             yield "authorities", f"cannot be read: {getattr(error, 'strerror', None) or 'no file name'}"
         else:
             self._surroundings.sources[name] = settings
+
+
+def _listeners(server: Server) -> Iterator[Mistake]:
+    if server.listen == server.admin_listen and server.listen.port:
+        yield "admin_listen", "is where server.listen listens: the API must be apart from the hooks"
 
 
 def _store(given: Mapping[str, Any]) -> Iterator[Mistake]:

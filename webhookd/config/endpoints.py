@@ -18,6 +18,7 @@ from webhookd.core.url import UrlError, check_url
 from webhookd.providers import PROVIDERS, why_it_cannot_sign_again
 
 TIMEOUT_MS_MIN, TIMEOUT_MS_MAX = 100, 5 * 60_000
+DISABLE_AFTER_MS_MIN = 60_000
 
 
 class Surroundings(msgspec.Struct, frozen=True):
@@ -60,7 +61,7 @@ def endpoint_mistakes(given: dict[str, Any], around: Surroundings) -> Iterator[M
     if (count := len(routes(given.get("sources", ()), given.get("events", ())))) > ROUTES_MAX:
         yield "events", f"make {count} pairs with the sources, of at most {ROUTES_MAX}: * and ? stand for many"
     yield from _secrets(given)
-    yield from timeout_mistakes(given)
+    yield from span_mistakes(given)
     signers: set[str] = set()
     if given.get("signature") == "provider":
         yield from _signers(given, around, signers)
@@ -69,9 +70,11 @@ def endpoint_mistakes(given: dict[str, Any], around: Surroundings) -> Iterator[M
     yield from certificate_mistakes(given.get("ca"), given.get("client_certificate"), given.get("client_key"))
 
 
-def timeout_mistakes(given: Mapping[str, Any]) -> Iterator[Mistake]:
+def span_mistakes(given: Mapping[str, Any]) -> Iterator[Mistake]:
     if (timeout := given.get("timeout")) is not None and not TIMEOUT_MS_MIN <= timeout <= TIMEOUT_MS_MAX:
         yield "timeout", "must be from 100ms to 5m"
+    if 0 < (given.get("disable_after") or 0) < DISABLE_AFTER_MS_MIN:
+        yield "disable_after", 'must be at least 1m, or "never"'
 
 
 def _secrets(given: Mapping[str, Any]) -> Iterator[Mistake]:
