@@ -25,7 +25,10 @@ def list_deliveries(
     state: Annotated[str | None, typer.Option("--state", help=f"Only these: {', '.join(DELIVERY_STATES)}.")] = None,
     as_json: Json = False,
 ) -> None:
-    """The newest first. `--state dead` are those that were given up."""
+    """The newest first. `--state dead` are those that were given up.
+
+    webhookd deliveries list --endpoint shop --state dead --since 2h
+    """
     raw = client.get_raw("/api/v1/deliveries", endpoint=endpoint, state=state, **narrowed, **page)
     if as_json:
         write_json(raw)

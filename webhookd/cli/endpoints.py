@@ -31,7 +31,10 @@ def list_endpoints(
     removed: Annotated[bool, typer.Option("--removed", help="Also those that are not in service any more.")] = False,
     as_json: Json = False,
 ) -> None:
-    """All endpoints, how each stands, and what it is still owed."""
+    """All endpoints, how each stands, and what it is still owed.
+
+    webhookd endpoints list --removed
+    """
     found: list[dict[str, Any]] = []
     cursor = None
     while True:
@@ -48,7 +51,10 @@ def list_endpoints(
 @app.command("show")
 @given(client=find_daemon)
 def show_endpoint(name: Name, client: Client, as_json: Json = False) -> None:
-    """One endpoint with all its settings. Secrets are not shown; a public key is."""
+    """One endpoint with all its settings. Secrets are not shown; a public key is.
+
+    webhookd endpoints show shop
+    """
     found = client.get(_path(name))
     if as_json:
         write_json(msgspec.json.encode(found))
@@ -105,7 +111,10 @@ def update_endpoint(
 @app.command("pause")
 @given(client=find_daemon)
 def pause_endpoint(name: Name, client: Client, as_json: Json = False) -> None:
-    """Deliver nothing to it until it is resumed. What it is owed is kept."""
+    """Deliver nothing to it until it is resumed. What it is owed is kept.
+
+    webhookd endpoints pause shop
+    """
     found = client.post(f"{_path(name)}/pause")
     _said(found, f"is {found['state']}, {found['backlog']} pending", as_json=as_json)
 
@@ -116,6 +125,8 @@ def resume_endpoint(name: Name, client: Client, as_json: Json = False) -> None:
     """Deliver to it again, carefully at first, beginning with what has waited longest.
 
     Also after it answered 410 Gone or failed for too long, and to try it before its breaker would.
+
+    webhookd endpoints resume shop
     """
     found = client.post(f"{_path(name)}/resume")
     _said(found, f"is {found['state']}, {found['backlog']} pending", as_json=as_json)
@@ -124,7 +135,10 @@ def resume_endpoint(name: Name, client: Client, as_json: Json = False) -> None:
 @app.command("remove")
 @given(client=find_daemon)
 def remove_endpoint(name: Name, client: Client, as_json: Json = False) -> None:
-    """Deliver nothing more to it. What it is still owed is held, and goes on if an endpoint of this name is added."""
+    """Deliver nothing more to it. What it is still owed is held, and goes on if an endpoint of this name is added.
+
+    webhookd endpoints remove shop
+    """
     found = client.change("DELETE", _path(name))
     held = f"; held for it: {_deliveries(found['backlog'])}" if found["backlog"] else ""
     _said(found, f"is removed{held}", as_json=as_json)
@@ -153,7 +167,10 @@ def rotate_secret(
 @app.command("ping")
 @given(client=find_daemon)
 def ping_endpoint(name: Name, client: Client, as_json: Json = False) -> None:
-    """Send it one signed event of type webhookd.ping, now, paused or not. Exit 1 when it is not answered well."""
+    """Send it one signed event of type webhookd.ping, now, paused or not. Exit 1 when it is not answered well.
+
+    webhookd endpoints ping shop
+    """
     found = client.post(f"{_path(name)}/ping")
     if as_json:
         write_json(msgspec.json.encode(found))
