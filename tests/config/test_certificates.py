@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509 import CertificateBuilder, Name, NameAttribute, load_pem_x509_certificate
 from cryptography.x509.oid import NameOID
 
-from webhookd.config.certificates import certificate_mistakes
+from webhookd.config.certificates import PEM_BYTES_MAX, certificate_mistakes
 from webhookd.config.value import Pem
 from webhookd.core.secret import Secret
 
@@ -82,3 +82,14 @@ def test_a_key_that_is_not_the_certificates_is_refused(own: PrivateKeyTypes) -> 
 def test_nor_is_one_that_stands_before_it_in_the_certificates_file() -> None:
     [(name, _)] = mistakes(text(OTHER).encode() + certificate(ELLIPTIC.public_key()), ELLIPTIC)
     assert name == "client_key"
+
+
+def test_there_is_room_for_a_chain_and_not_for_every_authority_there_is() -> None:
+    whole = certificate(ELLIPTIC.public_key())
+    many = whole * (PEM_BYTES_MAX // len(whole))
+    assert list(certificate_mistakes(Pem(many, "shown"), None, None)) == []
+    assert mistakes(many, ELLIPTIC) == []
+    for found in (certificate_mistakes(Pem(many + whole, "shown"), None, None), mistakes(many + whole, ELLIPTIC)):
+        [(name, reason)] = found
+        assert name in ("ca", "client_certificate")
+        assert reason.startswith("has more than 64 KiB")

@@ -222,3 +222,11 @@ async def test_a_body_that_lasts_until_the_end_may_end_without_a_farewell():
             await asyncio.sleep(0)
         told.set()
         assert (await posted).body == b"all of it"
+
+
+async def test_certificates_that_are_changed_again_and_again_are_not_held_by_what_is_known_of_the_url():
+    async with merchant(polite) as there, transport() as ours:
+        for number in range(20):
+            tls = ClientTls(b"no certificate %d" % number)
+            assert await word(ours, f"https://127.0.0.1:{there.port}/", tls=tls) == "tls"
+        assert ours._route.cache_info().currsize == 1

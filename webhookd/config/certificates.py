@@ -12,6 +12,8 @@ from webhookd.config.value import Pem
 from webhookd.core.secret import Secret
 from webhookd.deliver.tls import present
 
+PEM_BYTES_MAX = 64 * 2**10
+"""Of a chain, or of the authorities that an endpoint trusts: they are held for as long as it is there."""
 _UNREADABLE = (ValueError, TypeError, UnsupportedAlgorithm)
 _UNUSABLE = (ValueError, ssl.SSLError)
 _NO_PAIR = ("KEY_VALUES_MISMATCH", "NO_CERTIFICATE_ASSIGNED")
@@ -22,7 +24,10 @@ def certificate_mistakes(ca: Pem | None, certificate: Pem | None, key: Secret | 
     """What could be read may still be nothing that TLS is made with, so it is tried. No content is quoted."""
     readable = True
     for name, pem in (("ca", ca), ("client_certificate", certificate)):
-        if pem is not None and not _certificates(pem):
+        if pem is not None and len(pem.content) > PEM_BYTES_MAX:
+            yield name, f"has more than {PEM_BYTES_MAX // 1024} KiB: the certificates that are needed, and no others"
+            readable = False
+        elif pem is not None and not _certificates(pem):
             yield name, "holds no certificates (PEM)"
             readable = False
     if key is not None and not _is_private_key(key):

@@ -1,4 +1,4 @@
-"""A target's URL, read once: a post only joins bytes."""
+"""An endpoint's URL, read once: a post only joins bytes."""
 
 from collections.abc import Mapping
 
@@ -7,7 +7,7 @@ import msgspec
 from webhookd.core.endpoint import ClientTls
 from webhookd.core.url import UrlError
 from webhookd.deliver.guard import Guard
-from webhookd.deliver.transport import Target, TransportError
+from webhookd.deliver.transport import TransportError
 
 
 class Origin(msgspec.Struct, frozen=True):
@@ -18,7 +18,10 @@ class Origin(msgspec.Struct, frozen=True):
     port: int
     plain_http: bool
     """As the guard has it: unencrypted, and the endpoint does not allow that outside opened networks."""
-    tls: ClientTls | None
+    tls: ClientTls | None = None
+
+    def with_tls(self, tls: ClientTls) -> "Origin":
+        return msgspec.structs.replace(self, tls=tls) if self.https else self
 
     @property
     def authority(self) -> str:
@@ -41,18 +44,14 @@ class Route(msgspec.Struct, frozen=True):
         return b"%b%bContent-Length: %d\r\n\r\n%b" % (self.start, head, len(body), body)
 
 
-def route(guard: Guard, target: Target) -> Route:
-    """Raises TransportError: "url", or "blocked" for one that is forbidden whatever its name leads to."""
+def route(guard: Guard, url: str, allow_http: bool) -> Route:
+    """With the origin as it is without certificates, so that no cache holds those. Raises TransportError: "url", or
+    "blocked" for one that is forbidden whatever its name leads to.
+    """
     try:
-        url = guard.check_url(target.url, allow_http=target.allow_http)
+        found = guard.check_url(url, allow_http=allow_http)
     except UrlError as error:
         raise TransportError(error.word) from error
-    https = url.scheme == "https"
-    origin = Origin(
-        https,
-        url.host,
-        url.port,
-        plain_http=not https and not target.allow_http,
-        tls=target.tls if https else None,
-    )
-    return Route(origin, f"POST {url.target} HTTP/1.1\r\nHost: {url.authority}\r\n".encode("ascii"))
+    https = found.scheme == "https"
+    origin = Origin(https, found.host, found.port, plain_http=not https and not allow_http)
+    return Route(origin, f"POST {found.target} HTTP/1.1\r\nHost: {found.authority}\r\n".encode("ascii"))
