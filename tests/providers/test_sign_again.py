@@ -11,7 +11,7 @@ from webhookd.core.event import Event, Hook
 from webhookd.core.secret import Secret
 from webhookd.providers import PROVIDERS, sign_again, why_it_cannot_sign_again
 from webhookd.providers.paypal import PayPal
-from webhookd.providers.provider import CannotSignError, Credentials
+from webhookd.providers.provider import CannotSignError, Credentials, Provider
 from webhookd.providers.standard import Standard
 
 THREE_DAYS_S = 3 * 86_400
@@ -77,6 +77,23 @@ def test_a_source_that_is_gone_or_another_providers_now_signs_nothing() -> None:
     assert sign_again({}, kept, now_s()) is None
     assert sign_again({"shop": source_of("paystack")}, kept, now_s()) is None
     assert sign_again({"other": source_of("stripe")}, kept, now_s()) is None
+
+
+def pointed_at(kind: str, *secrets: str) -> Provider:
+    scheme = "verif-hash" if kind == "flutterwave-v3" else None
+    return PROVIDERS[PROVIDER_OF.get(kind, kind)](Credentials([Secret(each) for each in secrets], scheme))
+
+
+@pytest.mark.parametrize("kind", sorted(SECRETS.keys() - {"flutterwave-v3"}))
+def test_an_event_that_came_with_a_secret_that_is_gone_is_not_signed_with_another(kind: str) -> None:
+    kept, live = stored(kind), SECRETS["svix" if kind != "svix" else "standard"]
+    assert sign_again({"shop": pointed_at(kind, live)}, kept, now_s()) is None
+    assert sign_again({"shop": pointed_at(kind, live, SECRETS[kind])}, kept, now_s()) is not None, "while it is rotated"
+
+
+def test_a_body_that_a_plain_secret_came_with_is_not_signed() -> None:
+    kept = stored("flutterwave-v3")
+    assert sign_again({"shop": pointed_at("flutterwave", SECRETS["flutterwave-v3"])}, kept, now_s()) is None
 
 
 @pytest.mark.parametrize("kind", ["paypal", "standard", "svix", "dodo"])

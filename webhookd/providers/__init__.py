@@ -6,7 +6,7 @@ from webhookd.core.event import Event, Hook, Reading
 from webhookd.providers.flutterwave import Flutterwave
 from webhookd.providers.paypal import PayPal
 from webhookd.providers.paystack import Paystack
-from webhookd.providers.provider import CannotSignError, NotUnderstoodError, Provider
+from webhookd.providers.provider import STALE, VERIFIED, CannotSignError, Needs, NotUnderstoodError, Provider
 from webhookd.providers.razorpay import Razorpay
 from webhookd.providers.standard import Standard
 from webhookd.providers.stripe import Stripe
@@ -33,15 +33,26 @@ def reread(provider: str, hook: Hook) -> Reading | None:
 def sign_again(sources: Mapping[str, Provider], event: Event, now_s: int) -> dict[str, str] | None:
     """The headers with which its provider's own check of this event passes now.
 
-    None when these cannot be had: its source is none of these any more, or is another provider's now.
+    None when these cannot be had: its source is none of these any more, or is another provider's now, or has none of
+    the secrets that the event came with, so that a test's event is not signed as a real one.
     """
     provider = sources.get(event.source)
     if provider is None or provider.name != event.provider:
         return None
+    hook = Hook(dict(event.headers), event.body, event.received_at)
     try:
-        return provider.sign_again(Hook(dict(event.headers), event.body, event.received_at), now_s)
+        signed = provider.sign_again(hook, now_s)
     except CannotSignError:
         return None
+    # A secret that is sent as it is (verif-hash) is not kept with the event: there is nothing to be looked at again.
+    was_kept = all(name.lower() in provider.kept_headers for name in signed)
+    return None if was_kept and not _is_from(provider, hook, now_s) else signed
+
+
+def _is_from(provider: Provider, hook: Hook, now_s: int) -> bool:
+    """Whether the stored hook passes its check still, whenever it came. What only others can judge is as it came."""
+    verdict = provider.verify(hook, now_s, {})
+    return verdict in (VERIFIED, STALE) or isinstance(verdict, Needs)
 
 
 def why_it_cannot_sign_again(provider: Provider) -> str | None:

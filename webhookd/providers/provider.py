@@ -86,6 +86,8 @@ class Needs(msgspec.Struct, frozen=True):
 
 Verdict = Verified | Refused | Needs
 VERIFIED = Verified()
+STALE = Refused("stale_timestamp")
+"""The provider sent this, but not now."""
 
 
 class NotUnderstoodError(Exception):

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from webhookd.core import signature
 from webhookd.core.event import Hook, is_name
 from webhookd.providers.provider import (
+    STALE,
     TOLERANCE_S,
     VERIFIED,
     CannotSignError,
@@ -59,7 +60,7 @@ class StandardSignature:
         if not self._signed(content, signatures):
             return Refused("wrong_signature")
         if abs(now_s - int(timestamp)) > TOLERANCE_S:
-            return Refused("stale_timestamp")
+            return STALE
         return VERIFIED
 
     def sign(self, body: bytes, now_s: int, message_id: str) -> dict[str, str]:

@@ -9,6 +9,7 @@ import hmac
 from webhookd.core.event import Hook
 from webhookd.core.signature import HmacKey
 from webhookd.providers.provider import (
+    STALE,
     TOLERANCE_S,
     VERIFIED,
     Credentials,
@@ -45,7 +46,7 @@ class StripeSignature:
         if not match:
             return Refused("wrong_signature")
         if abs(now_s - timestamp) > TOLERANCE_S:
-            return Refused("stale_timestamp")
+            return STALE
         return VERIFIED
 
     def sign(self, body: bytes, now_s: int, message_id: str) -> dict[str, str]:
