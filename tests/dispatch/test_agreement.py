@@ -44,6 +44,20 @@ async def resume(world: World, name: str = "shop") -> None:
     world.dispatcher.set_state(name, "active")
 
 
+def full_once(world: World) -> asyncio.Event:
+    """The disk is full when the next settlement comes; set once it was."""
+    settle, refused = world.store.settle, asyncio.Event()
+
+    async def once_full(settlement: Any) -> None:
+        if not refused.is_set():
+            refused.set()
+            raise StoreUnavailableError("SQLITE_FULL")
+        await settle(settlement)
+
+    world.store.settle = once_full  # type: ignore[method-assign]
+    return refused
+
+
 async def until_under_way(world: World) -> None:
     while not world.in_flight["shop"]:
         await asyncio.sleep(0)
@@ -111,25 +125,16 @@ async def test_a_settlement_that_is_stored_late_does_not_bring_back_what_was_tru
     world.answers = lambda _due: world.failing()
     await world.append(4)
     await world.quiet()
-    settle, refused = world.store.settle, False
-
-    async def once_full(settlement: Any) -> None:
-        nonlocal refused
-        if not refused:
-            refused = True
-            raise StoreUnavailableError("SQLITE_FULL")
-        await settle(settlement)
-
-    world.store.settle = once_full  # type: ignore[method-assign]
+    refused = full_once(world)
     world.warm()
     made = len(world.attempts)
-    world.answers = lambda _due: world.failing() if len(world.attempts) == made + 2 and not refused else None
+    world.answers = lambda _due: world.failing() if len(world.attempts) == made + 2 and not refused.is_set() else None
     world.hold = asyncio.Event()
     await world.append(2)
     while world.in_flight["shop"] < 2:
         await asyncio.sleep(0)
     world.hold.set()
-    while not refused or world.dispatcher._unsettled > 1:
+    while not refused.is_set() or world.dispatcher._unsettled > 1:
         await asyncio.sleep(0)
     while world.dispatcher._unsettled:
         world.clock.advance_to_next_timer()
@@ -142,19 +147,10 @@ async def test_a_settlement_that_is_stored_late_does_not_bring_back_what_was_tru
 
 async def test_what_could_not_be_stored_of_an_endpoint_is_stored_with_the_next_try(world: World):
     await world.serve(spec("shop", waits_ms=(0, DAY)))
-    settle, refused = world.store.settle, False
-
-    async def once_full(settlement: Any) -> None:
-        nonlocal refused
-        if not refused:
-            refused = True
-            raise StoreUnavailableError("SQLITE_FULL")
-        await settle(settlement)
-
-    world.store.settle = once_full  # type: ignore[method-assign]
+    refused = full_once(world)
     world.answers = lambda _due: world.failing()
     await world.append()
-    while not refused or world.dispatcher._unsettled:
+    while not refused.is_set() or world.dispatcher._unsettled:
         world.clock.advance_to_next_timer()
         await asyncio.sleep(0)
     row = await world.store.endpoint("shop")
