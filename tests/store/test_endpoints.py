@@ -10,6 +10,7 @@ from tests.making import NOW_MS, SEAL, TEN_OF_EACH, event, spec
 from webhookd.core.breaker import Health
 from webhookd.core.delivery import Aftermath, Due, Outcome, Settlement, settle
 from webhookd.core.endpoint import Endpoint, EndpointSpec
+from webhookd.core.identifier import COUNTER_BITS
 from webhookd.core.retry import RetryPolicy
 from webhookd.core.secret import Secret
 from webhookd.core.signature import new_secret
@@ -275,7 +276,7 @@ async def test_each_endpoint_is_shown_with_what_it_alone_is_owed(store: SqliteSt
     await store.settle(settle(due[0], Outcome(NOW_MS, 5, 500, "status"), RetryPolicy((0,)), NOW_MS, 0))
     rows = await store.endpoints(removed=False)
     assert [(row.name, row.pending, row.dead) for row in rows] == [("busy", 2, 1), ("picky", 0, 0)]
-    assert [row.oldest_pending_at for row in rows] == [NOW_MS, None]
+    assert [row.oldest_pending_at for row in rows] == [sent[1].key >> COUNTER_BITS, None]
     assert [await store.endpoint("busy"), await store.endpoint("picky")] == list(rows)
     assert picky.number == rows[1].number
 
