@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Sequence
 
 from bench.load import Asker
@@ -20,7 +21,8 @@ class SteadyLoad:
     def __init__(self, requests: Sequence[bytes], per_s: float) -> None:
         self._requests = requests
         self._per_s = per_s
-        self._idle: list[_Line] = []
+        self._idle: deque[_Line] = deque()
+        """Used in turn, so that none is idle for so long that the server would close it."""
         self._all_answered = asyncio.Event()
         self.sent_at: list[float] = []
         self.lags_s: list[float] = []
@@ -31,7 +33,7 @@ class SteadyLoad:
     async def run(self, host: str, port: int) -> None:
         """Until each is answered, or nothing more comes: what is missing then is in neither count."""
         lines = [await self._line(host, port) for _ in range(CONNECTIONS)]
-        self._idle = lines.copy()
+        self._idle.extend(lines)
         began = time.perf_counter()
         for number, request in enumerate(self._requests):
             due_at = began + number / self._per_s
@@ -42,7 +44,7 @@ class SteadyLoad:
             now = time.perf_counter()
             self.sent_at.append(now)
             self.lags_s.append(now - due_at)
-            self._idle.pop().send(request)
+            self._idle.popleft().send(request)
         try:
             async with asyncio.timeout(_PATIENCE_S):
                 await self._all_answered.wait()
@@ -55,6 +57,10 @@ class SteadyLoad:
     async def _line(self, host: str, port: int) -> "_Line":
         _, line = await asyncio.get_running_loop().create_connection(lambda: _Line(self), host, port)
         return line
+
+    def lost(self, line: "_Line") -> None:
+        if line in self._idle:
+            self._idle.remove(line)
 
     def answered(self, line: "_Line", ok: bool) -> None:
         self._idle.append(line)
@@ -71,3 +77,6 @@ class _Line(Asker):
 
     def answered(self, ok: bool) -> None:
         self._load.answered(self, ok)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._load.lost(self)
