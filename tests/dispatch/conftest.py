@@ -10,11 +10,12 @@ import pytest
 
 from tests.fake_clock import FakeClock
 from tests.making import MINT, SEAL, event
-from webhookd.core.delivery import DeliveryKey, Due, Outcome
+from webhookd.core.delivery import DeliveryKey, Due, Outcome, Settlement
 from webhookd.core.endpoint import Endpoint, EndpointSpec
 from webhookd.core.event import Event
 from webhookd.dispatch.dispatcher import Dispatcher
 from webhookd.dispatch.notice import Notice
+from webhookd.store.protocol import DueBatch
 from webhookd.store.sqlite import SqliteStore
 
 
@@ -88,6 +89,31 @@ class World:
             await asyncio.sleep(0)
         self.in_flight[name] -= 1
         return self.answers(due) or Outcome(self.clock.now_ms(), 0, 200)
+
+    def hold_reads(self) -> tuple[asyncio.Event, asyncio.Event]:
+        """What the disk says is held back until the second is set; the first says that something is."""
+        due, reading, go_on = self.store.due, asyncio.Event(), asyncio.Event()
+
+        async def slow(*arguments: Any) -> DueBatch:
+            batch = await due(*arguments)
+            reading.set()
+            await go_on.wait()
+            return batch
+
+        self.store.due = slow  # type: ignore[method-assign]
+        return reading, go_on
+
+    def hold_settlements(self) -> tuple[asyncio.Event, asyncio.Event]:
+        """No settlement reaches the store until the second is set; the first says that one is on its way."""
+        settle, settling, go_on = self.store.settle, asyncio.Event(), asyncio.Event()
+
+        async def slow(settlement: Settlement) -> None:
+            settling.set()
+            await go_on.wait()
+            await settle(settlement)
+
+        self.store.settle = slow  # type: ignore[method-assign]
+        return settling, go_on
 
     def warm(self) -> None:
         """Every endpoint has shown what it can take: slow start is over."""

@@ -151,24 +151,15 @@ async def test_endpoints_take_turns_however_long_the_backlog_of_one_is(world: Wo
 async def test_a_wait_that_ends_while_the_disk_is_being_read_is_not_forgotten(world: World):
     await world.serve(spec("shop", waits_ms=(0, 1_000, 1_000)))
     await world.quiet()
-    due, reading, go_on = world.store.due, asyncio.Event(), asyncio.Event()
-
-    async def slow(*arguments: Any) -> DueBatch:
-        batch = await due(*arguments)
-        reading.set()
-        await go_on.wait()
-        return batch
-
     world.answers = lambda each: world.failing() if each.attempts == 0 else None
     await world.append()
     await world.quiet()
-    world.store.due = slow  # type: ignore[method-assign]
+    reading, go_on = world.hold_reads()
     lane = next(iter(world.dispatcher._lanes.values()))
     lane.miss()
     world.dispatcher._look(lane)
     await reading.wait()
     assert world.clock.advance_to_next_timer(), "the retry's alarm goes off during the read, which began before it"
-    world.store.due = due  # type: ignore[method-assign]
     go_on.set()
     await world.run_dry()
     assert await states(world) == {"delivered": 1}
@@ -178,21 +169,12 @@ async def test_a_wait_that_ends_while_the_disk_is_being_read_is_not_forgotten(wo
 async def test_what_is_committed_while_the_disk_is_being_read_is_not_forgotten(world: World, complete: bool):
     await world.serve(spec("shop"))
     await world.quiet()
-    due, reading, go_on = world.store.due, asyncio.Event(), asyncio.Event()
-
-    async def slow(*arguments: Any) -> DueBatch:
-        batch = await due(*arguments)
-        reading.set()
-        await go_on.wait()
-        return batch
-
-    world.store.due = slow  # type: ignore[method-assign]
+    reading, go_on = world.hold_reads()
     world.dispatcher.look_again([1])
     await reading.wait()
     offer = world.dispatcher.offer
     world.store.announce(lambda owed, _complete: offer(owed if complete else [], complete))
     await world.append()
-    world.store.due = due  # type: ignore[method-assign]
     go_on.set()
     await world.run_dry()
     assert await states(world) == {"delivered": 1}
@@ -200,14 +182,7 @@ async def test_what_is_committed_while_the_disk_is_being_read_is_not_forgotten(w
 
 async def test_a_delivery_read_from_disk_while_its_settlement_is_being_committed_is_not_made_again(world: World):
     await world.serve(spec("shop"))
-    settle, settling, go_on = world.store.settle, asyncio.Event(), asyncio.Event()
-
-    async def slow(settlement: Any) -> None:
-        settling.set()
-        await go_on.wait()
-        await settle(settlement)
-
-    world.store.settle = slow  # type: ignore[method-assign]
+    settling, go_on = world.hold_settlements()
     await world.append()
     await settling.wait()
     lane = next(iter(world.dispatcher._lanes.values()))
@@ -375,14 +350,7 @@ async def test_an_endpoint_that_is_paused_starts_nothing_more_and_goes_on_when_i
 
 async def test_a_410_that_is_settled_after_a_resume_pauses_again_as_the_store_does(world: World):
     world.answers = lambda _due: world.failing(410)
-    settle, go_on, settling = world.store.settle, asyncio.Event(), asyncio.Event()
-
-    async def slow(settlement: Any) -> None:
-        settling.set()
-        await go_on.wait()
-        await settle(settlement)
-
-    world.store.settle = slow  # type: ignore[method-assign]
+    settling, go_on = world.hold_settlements()
     await world.serve(spec("shop"))
     await world.append()
     await settling.wait()

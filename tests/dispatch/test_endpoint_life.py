@@ -1,6 +1,5 @@
 """What becomes of an endpoint that fails for too long or says it is gone, and who is told."""
 
-import asyncio
 from collections import Counter
 from typing import Any
 
@@ -135,14 +134,7 @@ async def test_without_anybody_who_asks_no_operational_event_is_made(world: Worl
 async def test_what_is_told_is_in_the_log_with_the_settlement_or_not_at_all(world: World):
     only_ops_is_there(world)
     await world.serve(shop(waits_ms=(0,)), OPS)
-    settle, settling, go_on = world.store.settle, asyncio.Event(), asyncio.Event()
-
-    async def slow(settlement: Any) -> None:
-        settling.set()
-        await go_on.wait()
-        await settle(settlement)
-
-    world.store.settle = slow  # type: ignore[method-assign]
+    settling, go_on = world.hold_settlements()
     await world.append(1)
     await settling.wait()
     assert await world.store.events(Filter(source=OPERATIONAL), 100) == []

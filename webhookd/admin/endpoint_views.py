@@ -7,11 +7,10 @@ from msgspec import UNSET, UnsetType
 
 from webhookd.admin.answers import Mistake
 from webhookd.admin.registry import LaneView
-from webhookd.admin.views import time_text
 from webhookd.core.breaker import BreakerState
 from webhookd.core.endpoint import Endpoint, EndpointKey, EndpointState, ManagedBy
 from webhookd.core.signature import AsymmetricKey, SecretKind
-from webhookd.core.units import duration_exactly
+from webhookd.core.units import duration_exactly, time_text
 from webhookd.store.endpoint_protocol import EndpointRow
 
 MASKED = "********"
@@ -87,7 +86,7 @@ def endpoint_view(row: EndpointRow, lane: LaneView | None, mistakes: Sequence[Mi
         backlog=row.pending,
         dead=row.dead,
         oldest_pending_at=time_text(row.oldest_pending_at),
-        created_at=time_text(row.created_at) or "",
+        created_at=time_text(row.created_at),
         mistakes=mistakes or UNSET,
     )
 

@@ -6,8 +6,9 @@ from typing import Literal
 
 import msgspec
 
-from webhookd.admin.views import PaymentRef, time_text
+from webhookd.admin.views import PaymentRef
 from webhookd.core.ledger import SETTLED
+from webhookd.core.units import time_text
 from webhookd.store.protocol import ObjectRow, PaymentRow, RevenueRow
 
 By = Literal["day", "month", "provider"]

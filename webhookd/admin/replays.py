@@ -9,10 +9,11 @@ from aiohttp import web
 from webhookd.admin.answers import ConflictError, Mistake, MistakesError, NotFoundError, json_answer, json_object
 from webhookd.admin.list_query import page_of
 from webhookd.admin.replay_request import ReplayRequest, read_request
-from webhookd.admin.views import Page, cursor_text, time_text
+from webhookd.admin.views import Page, cursor_text
 from webhookd.clock import Clock
 from webhookd.core.event import OPERATIONAL
 from webhookd.core.identifier import parse_replay_id, replay_id
+from webhookd.core.units import time_text
 from webhookd.store.replay_protocol import (
     RUNNING_MAX,
     Replay,

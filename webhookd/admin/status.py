@@ -12,8 +12,8 @@ from webhookd import __version__
 from webhookd.admin.answers import json_answer
 from webhookd.admin.endpoint_views import EndpointView, endpoint_view
 from webhookd.admin.registry import Registry, Traffic
-from webhookd.admin.views import time_text
 from webhookd.clock import Clock
+from webhookd.core.units import time_text
 from webhookd.store.endpoint_protocol import EndpointRow, Endpoints
 from webhookd.store.protocol import History
 

@@ -2,16 +2,15 @@
 
 import base64
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 import msgspec
 
 from webhookd.core.identifier import delivery_id, event_id
+from webhookd.core.units import time_text
 from webhookd.store.protocol import AttemptRow, DeliveryRow, EventRow
 
 T = TypeVar("T")
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class PaymentRef(msgspec.Struct):
@@ -64,11 +63,6 @@ class Page(msgspec.Struct, Generic[T]):
     next_cursor: str | None
 
 
-def time_text(at_ms: int | None) -> str | None:
-    """RFC 3339 in UTC with milliseconds."""
-    return None if at_ms is None else _time(at_ms)
-
-
 def event_view(row: EventRow, deliveries: Sequence[Delivery] | None = None) -> Event:
     view = Event(
         id=event_id(row.key, row.salt),
@@ -77,7 +71,7 @@ def event_view(row: EventRow, deliveries: Sequence[Delivery] | None = None) -> E
         provider_event_id=row.provider_event_id,
         type=row.type,
         state=row.state,
-        received_at=_time(row.received_at),
+        received_at=time_text(row.received_at),
         occurred_at=time_text(row.occurred_at),
         size=row.size,
         sha256=row.sha256.hex(),
@@ -99,14 +93,14 @@ def delivery_view(row: DeliveryRow, attempts: Sequence[AttemptRow] | None = None
         next_attempt_at=time_text(row.due_at),
         last_status=row.last_status,
         last_error=row.last_error,
-        created_at=_time(row.created_at),
+        created_at=time_text(row.created_at),
         settled_at=time_text(row.settled_at),
     )
     if attempts is not None:
         view.history = [
             Attempt(
                 number=attempt.number,
-                started_at=_time(attempt.started_at),
+                started_at=time_text(attempt.started_at),
                 duration_ms=attempt.duration_ms,
                 status=attempt.status,
                 error=attempt.error,
@@ -132,8 +126,3 @@ def parse_cursor(text: str, count: int) -> tuple[int, ...]:
     if len(numbers) != count or not all(0 <= number < 2**63 for number in numbers):
         raise ValueError("cursor is not one that a list here has given")
     return numbers
-
-
-def _time(at_ms: int) -> str:
-    at: Any = _EPOCH + timedelta(milliseconds=at_ms)  # a float of seconds is too coarse for the last of them
-    return str(at.isoformat(timespec="milliseconds")).replace("+00:00", "Z")

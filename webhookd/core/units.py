@@ -1,11 +1,13 @@
 """Durations, sizes and times as people write them: "500ms", "2h", "1MiB"."""
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from typing import overload
 
 _DURATION_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _SIZE_BYTES = {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "KB": 10**3, "MB": 10**6, "GB": 10**9}
 _NUMBER_AND_UNIT = re.compile(r"(\d{1,12})([A-Za-z]+)", re.ASCII)
+_EPOCH = datetime.fromtimestamp(0, UTC)
 MILLISECONDS_MAX = 366 * 86_400_000
 
 
@@ -22,9 +24,16 @@ def size_bytes(text: str) -> int:
     return _amount(text, _SIZE_BYTES, 'a size is a whole number and a unit: "64KiB", "1MiB", "2GB"')
 
 
-def time_text(at_ms: int) -> str:
-    """Unix milliseconds in RFC 3339, UTC with milliseconds."""
-    return datetime.fromtimestamp(at_ms / 1_000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+@overload
+def time_text(at_ms: int) -> str: ...
+@overload
+def time_text(at_ms: int | None) -> str | None: ...
+def time_text(at_ms: int | None) -> str | None:
+    """Unix milliseconds in RFC 3339, UTC with milliseconds; None for None."""
+    if at_ms is None:
+        return None
+    at = _EPOCH + timedelta(milliseconds=at_ms)  # a float of seconds is too coarse for the last of them
+    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def duration_text(ms: float) -> str:

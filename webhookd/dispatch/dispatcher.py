@@ -148,10 +148,8 @@ class Dispatcher:
     def _stand(self, lane: Lane, state: EndpointState, why: Why | None = None) -> None:
         # The lane stays, so that an endpoint that comes back is not sent what is still under way.
         lane.stand(state, why)
-        if state == "active":
-            lane.miss()
-        else:
-            self._let_go(lane.spill())
+        lane.miss()
+        self._empty_if_shut(lane)
         self._look(lane)
         if lane.is_over:
             self._forget(lane)
@@ -236,8 +234,7 @@ class Dispatcher:
     def _heed(self, lane: Lane, standing: tuple[EndpointState, Why] | None) -> None:
         if standing is not None:
             self._stand(lane, *standing)
-        elif not lane.room:
-            self._let_go(lane.spill())
+        self._empty_if_shut(lane)
 
     def _clock_was_set(self, by_ms: float) -> None:
         for lane in self._lanes.values():
@@ -279,13 +276,14 @@ class Dispatcher:
         else:
             lane.end_refill(rooms, batch)
             self._held_bytes += sum(due.event.size for due in batch.due)
-            if not lane.room:
-                self._let_go(lane.spill())
+            self._empty_if_shut(lane)
         self._held_bytes -= reserved
         self._see_to(lane)
 
-    def _let_go(self, dropped: Sequence[Due]) -> None:
-        self._held_bytes -= sum(due.event.size for due in dropped)
+    def _empty_if_shut(self, lane: Lane) -> None:
+        """A lane that nothing may leave for now holds nothing."""
+        if not lane.room:
+            self._held_bytes -= sum(due.event.size for due in lane.spill())
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)

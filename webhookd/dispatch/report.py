@@ -77,7 +77,7 @@ class Report:
         )
 
     def tripped(self, endpoint: Endpoint, health: Health, outcome: Outcome) -> list[Event]:
-        facts = {"error": outcome.error, "status": outcome.status, "retry_at": _time(health.retry_at)}
+        facts = {"error": outcome.error, "status": outcome.status, "retry_at": time_text(health.retry_at)}
         self._meter.tripped(endpoint.spec.name)
         _log.warning("breaker_opened", endpoint=endpoint.spec.name, **facts)
         return self._tell("endpoint.failing", endpoint, **facts) if health.trips == 1 else []
@@ -93,15 +93,11 @@ class Report:
 
     def given_up(self, endpoint: Endpoint, health: Health) -> list[Event]:
         self._meter.stood_down(endpoint.spec.name, "failing")
-        _log.error("endpoint_disabled", endpoint=endpoint.spec.name, failing_since=_time(health.failing_since))
-        return self._tell("endpoint.disabled", endpoint, failing_since=_time(health.failing_since))
+        _log.error("endpoint_disabled", endpoint=endpoint.spec.name, failing_since=time_text(health.failing_since))
+        return self._tell("endpoint.disabled", endpoint, failing_since=time_text(health.failing_since))
 
     def _tell(self, what: str, endpoint: Endpoint, **facts: object) -> list[Event]:
         kind = f"{OPERATIONAL}.{what}"
         if not any(fnmatchcase(kind, glob) for glob in self._wanted):
             return []
         return [self._notice(kind, {"endpoint": endpoint.spec.name, **facts})]
-
-
-def _time(at_ms: int | None) -> str | None:
-    return None if at_ms is None else time_text(at_ms)
