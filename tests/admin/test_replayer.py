@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.fake_clock import FakeClock
 from tests.making import SEAL, spec
 from tests.store.replaying import Past
-from webhookd.admin.replayer import RETRY_S, STEP_MAX, Pace, Replayer
+from webhookd.admin.replayer import RETRY_S, STEP_MAX, Allowance, Replayer
 from webhookd.core.event import Event
 from webhookd.service import Service
 from webhookd.store.protocol import StoreUnavailableError
@@ -171,7 +171,7 @@ async def test_it_waits_for_a_replay_and_begins_at_once(world: World):
     st.lists(st.tuples(st.floats(0, 30), st.floats(0, 1)), max_size=50),
 )
 def test_no_stretch_of_time_sees_more_than_the_rate_allows(per_s: float, looks: list[tuple[float, float]]):
-    pace, now = Pace(per_s, 0.0), 0.0
+    pace, now = Allowance(per_s, 0.0), 0.0
     used = [(0.0, 0)]
     for after_s, share in looks:
         now += after_s
@@ -188,7 +188,7 @@ def test_no_stretch_of_time_sees_more_than_the_rate_allows(per_s: float, looks: 
 
 
 def test_what_is_allowed_comes_in_portions_however_often_one_looks():
-    pace = Pace(100, 0.0)
+    pace = Allowance(100, 0.0)
     assert pace.allowed(0.0) == 10
     pace.use(10)
     assert [pace.allowed(now) for now in (0.01, 0.05, 0.09, 0.11)] == [0, 0, 0, 11]

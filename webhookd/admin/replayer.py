@@ -19,7 +19,7 @@ RETRY_S = 0.5
 _log = structlog.get_logger("webhookd.admin")
 
 
-class Pace:
+class Allowance:
     """How many deliveries may be made due by now. Seconds are those of a clock that never steps back."""
 
     def __init__(self, per_s: float, now: float) -> None:
@@ -50,7 +50,7 @@ class Replayer:
         self._store = store
         self._clock = clock
         self._made_due = made_due
-        self._paces: dict[int, Pace] = {}
+        self._paces: dict[int, Allowance] = {}
         self._asked = asyncio.Event()
 
     def wake(self) -> None:
@@ -70,10 +70,10 @@ class Replayer:
         if (wait_s := min(waits_s, default=None)) != 0:
             await self._sleep(wait_s)
 
-    def _pace(self, replay: Replay) -> Pace | None:
+    def _pace(self, replay: Replay) -> Allowance | None:
         if replay.per_s is None:
             return None
-        return self._paces.get(replay.number) or Pace(replay.per_s, self._clock.monotonic())
+        return self._paces.get(replay.number) or Allowance(replay.per_s, self._clock.monotonic())
 
     async def _go_on(self, replay: Replay) -> float:
         """Take its next step, or seconds until it may be taken."""
