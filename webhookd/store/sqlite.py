@@ -6,7 +6,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import msgspec
 
@@ -16,7 +16,7 @@ from webhookd.core.event import Appended, Event
 from webhookd.core.identifier import key_floor
 from webhookd.core.signature import new_secret
 from webhookd.store import endpoints
-from webhookd.store.batch import Change, Write, apply
+from webhookd.store.batch import Write, apply
 from webhookd.store.connection import SerialConnection, open_reader, open_writer, to_its_end
 from webhookd.store.endpoint_protocol import EndpointRow, KeptEndpoint
 from webhookd.store.group_commit import GroupCommit
@@ -42,6 +42,7 @@ _KEY_MAX = 2**63 - 1
 _encode = msgspec.json.Encoder().encode
 _headers = msgspec.json.Decoder(list[tuple[str, str]])
 Listener = Callable[[Sequence[Due], bool], None]
+T = TypeVar("T")
 
 
 class SqliteStore:
@@ -143,41 +144,34 @@ class SqliteStore:
     # --- Endpoints
 
     async def kept_endpoints(self) -> Sequence[KeptEndpoint]:
-        kept = await self._change(lambda connection: endpoints.kept(connection, self._seal))
-        return cast(list[KeptEndpoint], kept)
+        return await self._change(lambda connection: endpoints.kept(connection, self._seal))
 
     async def adopt(
         self, specs: Sequence[EndpointSpec], now_ms: int, kept: Sequence[EndpointSpec] = ()
     ) -> Sequence[Endpoint]:
         generated = {spec.name: new_secret(secrets.token_bytes(32)) for spec in specs}
-        adopted = await self._change(
+        return await self._change(
             lambda connection: endpoints.adopt(connection, self._seal, specs, kept, generated, now_ms)
         )
-        return cast(list[Endpoint], adopted)
 
     async def add_endpoint(self, spec: EndpointSpec, settings: bytes, secret: str, now_ms: int) -> Endpoint | None:
-        added = await self._change(
+        return await self._change(
             lambda connection: endpoints.add(connection, self._seal, spec, settings, secret, now_ms)
         )
-        return cast(Endpoint | None, added)
 
     async def change_endpoint(self, spec: EndpointSpec, settings: bytes, now_ms: int) -> Endpoint | None:
-        changed = await self._change(
-            lambda connection: endpoints.change(connection, self._seal, spec, settings, now_ms)
-        )
-        return cast(Endpoint | None, changed)
+        return await self._change(lambda connection: endpoints.change(connection, self._seal, spec, settings, now_ms))
 
     async def remove_endpoint(self, name: str) -> bool:
-        return bool(await self._change(lambda connection: endpoints.remove(connection, name)))
+        return await self._change(lambda connection: endpoints.remove(connection, name))
 
     async def set_endpoint_state(self, name: str, state: EndpointState) -> bool:
-        return bool(await self._change(lambda connection: endpoints.set_state(connection, name, state)))
+        return await self._change(lambda connection: endpoints.set_state(connection, name, state))
 
     async def rotate_secret(self, spec: EndpointSpec, secret: str, now_ms: int, until_ms: int) -> Endpoint:
-        rotated = await self._change(
+        return await self._change(
             lambda connection: endpoints.rotate(connection, self._seal, spec, secret, now_ms, until_ms)
         )
-        return cast(Endpoint, rotated)
 
     async def endpoint(self, name: str) -> EndpointRow | None:
         rows = await self._history_reader.read(SQL["endpoints"], endpoints.narrowed(name=name))
@@ -268,9 +262,9 @@ class SqliteStore:
 
     # --- The one writer
 
-    async def _change(self, change: Change) -> object:
+    async def _change(self, change: Callable[[sqlite3.Connection], T]) -> T:
         """Raises StoreUnavailableError when it is not made: to ask again would not be to ask for the same."""
-        return await self._writes.submit(change, patient=True)
+        return cast(T, await self._writes.submit(change, patient=True))
 
     async def _commit(self, batch: Sequence[Write]) -> Sequence[object]:
         began = time.perf_counter()
