@@ -5,7 +5,7 @@
 -- milliseconds, amounts whole numbers of the smallest unit.
 
 PRAGMA application_id = 0x57484B44;  -- "WHKD"
-PRAGMA user_version = 3;
+PRAGMA user_version = 4;
 
 CREATE TABLE event (
   key               INTEGER PRIMARY KEY,  -- milliseconds << 21 | counter: ascending is log order
@@ -35,6 +35,7 @@ CREATE TABLE event (
   sha256            BLOB    NOT NULL CHECK (length(sha256) = 32),
   size              INTEGER NOT NULL,
   body              BLOB,                 -- the provider's bytes; NULL once retention has taken them
+  trace             TEXT,                 -- W3C traceparent of what received it, where tracing is on
   priority          INTEGER NOT NULL GENERATED ALWAYS AS (  -- of its deliveries, least first
     CASE WHEN kind IN ('dispute', 'downtime') THEN 0 WHEN kind IN ('account', 'fund_account') THEN 1 ELSE 2 END),
   chain             TEXT GENERATED ALWAYS AS (provider || ' ' || payment_id),  -- in order, where that is asked for
@@ -44,6 +45,46 @@ CREATE TABLE event (
 CREATE INDEX event_odd ON event (state, key) WHERE state <> 'accepted';
 CREATE INDEX event_of_payment ON event (payment_id) WHERE payment_id IS NOT NULL;
 CREATE INDEX event_of_object ON event (object_id) WHERE kind <> 'payment';
+
+-- What is left of an event that retention has taken: its line in the ledger's books, and its id, so that a late repeat
+-- is still a repeat. One that says nothing of money goes too, once its provider can no longer repeat it.
+CREATE TABLE past (
+  key               INTEGER PRIMARY KEY,
+  salt              INTEGER NOT NULL,
+  source            TEXT    NOT NULL,
+  provider          TEXT    NOT NULL,
+  provider_event_id TEXT    NOT NULL,
+  type              TEXT    NOT NULL,
+  state             TEXT    NOT NULL,
+  received_at       INTEGER NOT NULL,
+  occurred_at       INTEGER,
+  payment_id        TEXT,
+  kind              TEXT,
+  object_id         TEXT,
+  status            TEXT,
+  detail            TEXT,
+  major             INTEGER,
+  minor             INTEGER,
+  counts            INTEGER,
+  amount            INTEGER,
+  currency          TEXT,
+  exponent          INTEGER,
+  refunded          INTEGER,
+  reference         TEXT,
+  names             TEXT,
+  sha256            BLOB    NOT NULL,
+  size              INTEGER NOT NULL,
+  taken_at          INTEGER NOT NULL,
+  UNIQUE (source, provider_event_id)
+) STRICT;
+
+CREATE INDEX past_without_money ON past (key) WHERE kind IS NULL AND payment_id IS NULL;
+
+CREATE TRIGGER event_is_past BEFORE INSERT ON event
+WHEN EXISTS (SELECT 1 FROM past WHERE source = NEW.source AND provider_event_id = NEW.provider_event_id)
+BEGIN
+  SELECT RAISE(IGNORE);
+END;
 
 -- Another id of an event, bound to its body: what repeats it is a duplicate, with another body a forgery.
 CREATE TABLE alias (
@@ -239,6 +280,28 @@ CREATE TRIGGER gone_pauses AFTER INSERT ON attempt WHEN NEW.status = 410
 BEGIN
   UPDATE endpoint SET state = 'paused', why = 'gone' WHERE number = NEW.endpoint AND state = 'active';
 END;
+
+-- Who may ask the API for what. The one in `admin.token` is not here: whoever can read that file owns the database.
+CREATE TABLE token (
+  number     INTEGER PRIMARY KEY AUTOINCREMENT,
+  name       TEXT    NOT NULL UNIQUE,
+  sha256     BLOB    NOT NULL UNIQUE CHECK (length(sha256) = 32),
+  scope      TEXT    NOT NULL CHECK (scope IN ('publish', 'read', 'replay', 'admin')),
+  created_at INTEGER NOT NULL,
+  expires_at INTEGER,
+  used_at    INTEGER             -- to the minute
+) STRICT;
+
+-- What people changed: written in the transaction of the change, never changed itself.
+CREATE TABLE audit (
+  number  INTEGER PRIMARY KEY AUTOINCREMENT,
+  at      INTEGER NOT NULL,
+  actor   TEXT    NOT NULL,      -- a token's name, 'admin.token', or 'webhookd' for what it did of itself
+  address TEXT,                  -- where the request came from
+  action  TEXT    NOT NULL,      -- 'endpoint.pause', 'delivery.cancel', …
+  subject TEXT,                  -- the name or id of what was changed
+  detail  TEXT                   -- JSON: what was asked for, without secrets
+) STRICT;
 
 -- The ledger: every object the events speak of, as the fact with the highest standing has it. Whatever merges is the
 -- greatest or the least of its kind, so that any order of the same events, some of them twice, makes the same ledger.

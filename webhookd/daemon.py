@@ -3,33 +3,22 @@
 import asyncio
 import os
 import random
-import resource
-import signal
-import socket
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import structlog
 from aiohttp import web
 
 from webhookd import __version__, joints
 from webhookd.admin.answers import MistakesError
-from webhookd.admin.app import LogApi, admin_app
-from webhookd.admin.endpoints import EndpointsApi
-from webhookd.admin.ledger import LedgerApi
-from webhookd.admin.rebuild import LedgerRebuild
 from webhookd.admin.registry import Registry
-from webhookd.admin.replayer import Replayer
-from webhookd.admin.replays import ReplaysApi
-from webhookd.admin.status import StatusApi
-from webhookd.admin.token import ensure_token
+from webhookd.admin_door import AdminDoor
 from webhookd.clock import Clock, SystemClock
 from webhookd.config.fixed import fixed_at_start
 from webhookd.config.mistake import ConfigError
 from webhookd.config.model import Config
-from webhookd.config.value import Address
 from webhookd.core.delivery import Due, Outcome
 from webhookd.core.endpoint import Endpoint
 from webhookd.core.fault import place
@@ -47,11 +36,12 @@ from webhookd.observe.health import FREE_CHECK_S, Health
 from webhookd.observe.metrics import Metrics
 from webhookd.observe.sd_notify import listen_sockets, notify, watchdog_interval_s
 from webhookd.observe.whereabouts import Whereabouts, forget, note
-from webhookd.providers import PROVIDERS, reread, sign_again
+from webhookd.process import listen, raise_file_limit, watch_signals
+from webhookd.providers import PROVIDERS, sign_again
 from webhookd.providers.provider import Provider
 from webhookd.receive.intake import Intake, Source
 from webhookd.receive.routes import Routes
-from webhookd.receive.server import BACKLOG, HookServer
+from webhookd.receive.server import HookServer
 from webhookd.service import Service, calm_collector
 from webhookd.store.connection import driver, has_wal_reset_bug
 from webhookd.store.data_dir import DataDir, file_system_of
@@ -108,8 +98,9 @@ class Daemon:
 
     async def run(self, ready: Callable[["Daemon"], Awaitable[None]] | None = None) -> None:
         """From start to stop. Raises DaemonFailedError, ConfigError, StoreError, SealError."""
-        self._watch_signals()
-        _raise_file_limit()
+        self._reloads: set[asyncio.Task[None]] = set()
+        watch_signals(self._on_stop_signal, self._on_reload_signal)
+        raise_file_limit()
         with DataDir(self._config.data_dir) as data_dir:
             self._warn_of_disk(data_dir.path)
             store = SqliteStore(self._config.database, committed=self._metrics.committed)
@@ -166,18 +157,17 @@ class Daemon:
 
         sockets = listen_sockets()
         ping = joints.pinger(courier, notice)
-        endpoints = EndpointsApi(store, registry, dispatcher, self._clock, ping)
-        status = StatusApi(store, self._clock, self._metrics, self._health, dispatcher, registry)
-        rebuild = LedgerRebuild(partial(store.rebuild_ledger, reread))
-        replayer = Replayer(store.replays, self._clock, dispatcher.look_again)
-        replays = ReplaysApi(store.replays, self._clock, replayer.wake, lambda: routes.sources)
-        ledger = LedgerApi(store.ledger, store, self._clock)
-        admin_runner = web.AppRunner(
-            admin_app(ensure_token(data_dir.path), status, LogApi(store, store), endpoints, replays, ledger, rebuild),
-            access_log=None,
-            keepalive_timeout=15,
-            shutdown_timeout=2,
-            handler_cancellation=True,
+        admin = AdminDoor(
+            store,
+            registry,
+            dispatcher,
+            self._clock,
+            self._metrics,
+            self._health,
+            data_dir=data_dir.path,
+            ping=ping,
+            sources=lambda: routes.sources,
+            failed=self._on_duty_failed,
         )
         hooks_runner = web.ServerRunner(
             HookServer(routes.handle, body_bytes_max=config.server.max_body), shutdown_timeout=RECEIVE_GRACE_S
@@ -185,21 +175,21 @@ class Daemon:
         watch = [
             Service("disk-watch", FREE_CHECK_S, self._watch_disk(data_dir), self._on_duty_failed),
             Service("store-watch", 0.25, self._watch_store, self._on_duty_failed),
-            Service("replayer", 0, replayer.turn, self._on_duty_failed),
+            *admin.duties,
         ]
         interval_s = watchdog_interval_s()
         if interval_s is not None:
             watch.append(Service("watchdog", interval_s, _feed_watchdog, self._on_duty_failed))
         try:
-            self.admin_at = await _listen(admin_runner, sockets.pop("admin", []), config.server.admin_listen)
+            self.admin_at = await listen(admin.runner, sockets.pop("admin", []), config.server.admin_listen)
             if unknown := sockets.keys() - {"hooks"}:
                 raise ConfigError(
                     [f"systemd's FileDescriptorName= is hooks or admin, not {', '.join(sorted(unknown))}"]
                 )
             self._health.watch_disk(data_dir.free_bytes, config.server.min_free)
             self._health.starting = False
-            self.hooks_at = await _listen(hooks_runner, sockets.pop("hooks", []), config.server.listen)
-            guard.own_ports = frozenset(at[1] for at in (*admin_runner.addresses, *hooks_runner.addresses))
+            self.hooks_at = await listen(hooks_runner, sockets.pop("hooks", []), config.server.listen)
+            guard.own_ports = frozenset(at[1] for at in (*admin.runner.addresses, *hooks_runner.addresses))
             for service in watch:
                 service.start()
             calm_collector()
@@ -223,11 +213,10 @@ class Daemon:
             self._health.stopping = True  # not before: whoever has been let in is served
             await keeper.close()
             await fetcher.close()
-            ledger.close()
+            admin.close()
             # What a broken store cannot record is sent again after the restart in any case: the sooner, the better.
             await dispatcher.stop(0 if self._health.store_broken else DELIVER_GRACE_S)
-            await admin_runner.cleanup()
-            await rebuild.stop()
+            await admin.stop()
             for service in watch:
                 await service.stop()
             await transport.close()
@@ -268,14 +257,6 @@ class Daemon:
         notify("READY=1")
 
     # --- Signals and watches
-
-    def _watch_signals(self) -> None:
-        loop = asyncio.get_running_loop()
-        loop.set_exception_handler(_on_loop_error)
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._on_stop_signal)
-        self._reloads: set[asyncio.Task[None]] = set()
-        loop.add_signal_handler(signal.SIGHUP, self._on_reload_signal)
 
     def _on_stop_signal(self) -> None:
         if self._stop.is_set():
@@ -326,33 +307,5 @@ class Daemon:
             _log.warning("data_dir_on_fuse", what="whether fsync is honoured depends on the file system")
 
 
-def _on_loop_error(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    error = context.get("exception")
-    _log.error("unhandled", kind=type(error).__name__, at=place(error))
-
-
-def _raise_file_limit() -> None:
-    """As many descriptors as we may have: connections of strangers must not use up those of deliveries."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = FILES_MAX if hard == resource.RLIM_INFINITY else min(hard, FILES_MAX)
-    if soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-
-
 async def _feed_watchdog() -> None:
     notify("WATCHDOG=1")
-
-
-async def _listen(runner: web.BaseRunner, inherited: Sequence[socket.socket], address: Address) -> Address:
-    """Serve on the sockets that systemd handed over, else on the address. Raises ConfigError when that is taken."""
-    await runner.setup()
-    sites: list[web.BaseSite] = [web.SockSite(runner, each, backlog=BACKLOG) for each in inherited]
-    if not sites:
-        sites = [web.TCPSite(runner, address.host, address.port, backlog=BACKLOG, reuse_address=True)]
-    try:
-        for site in sites:
-            await site.start()
-    except OSError as error:
-        how = "choose another with --listen or --admin-listen"
-        raise ConfigError([f"cannot listen on {address}: {error.strerror}; {how}"]) from None
-    return Address(*runner.addresses[0][:2])

@@ -19,6 +19,9 @@ def calm_collector() -> None:
     gc.set_threshold(GARBAGE_MIN, 10, 10)
 
 
+Failed = Callable[[str, Exception], None]
+
+
 class Service:
     """A duty that repeats until it is stopped: `turn` is awaited every `interval_s` seconds.
 
@@ -30,7 +33,7 @@ class Service:
         name: str,
         interval_s: float,
         turn: Callable[[], Awaitable[None]],
-        failed: Callable[[str, Exception], None],
+        failed: Failed,
     ) -> None:
         self._name = name
         self._interval_s = interval_s

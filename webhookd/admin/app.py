@@ -18,6 +18,7 @@ from webhookd.admin.answers import (
     problem_answer,
 )
 from webhookd.admin.list_query import QueryError, list_filter
+from webhookd.admin.operation import Part, route
 from webhookd.admin.token import is_bearer
 from webhookd.admin.views import Page, cursor_text, delivery_view, event_view
 from webhookd.core.delivery import DELIVERY_STATES
@@ -92,13 +93,13 @@ class LogApi:
         return json_answer(delivery_view(row, await self._store.attempts(event, endpoint)))
 
 
-class Part(Protocol):
-    """What answers a part of the API."""
+class Routed(Protocol):
+    """What answers a part of the API, and has its routes still by hand."""
 
     def routes(self) -> list[web.RouteDef]: ...
 
 
-def admin_app(token: str, *parts: Part) -> web.Application:
+def admin_app(token: str, *parts: Part | Routed) -> web.Application:
     """Its runner may cancel what only reads when the client leaves; what changes something goes on to its end."""
     changes: set[asyncio.Future[web.StreamResponse]] = set()
 
@@ -146,5 +147,13 @@ def admin_app(token: str, *parts: Part) -> web.Application:
         return response
 
     app = web.Application(middlewares=[guard], client_max_size=2**20)
-    app.router.add_routes([route for part in parts for route in part.routes()])
+    for part in parts:
+        app.router.add_routes(_routes(part))
     return app
+
+
+def _routes(part: Any) -> list[web.RouteDef]:
+    if hasattr(part, "operations"):
+        return [route(each) for each in part.operations()]
+    routes: list[web.RouteDef] = part.routes()
+    return routes

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta, field
@@ -27,6 +27,8 @@ class Server(msgspec.Struct, frozen=True):
     data_dir: str = "data"
     max_body: Size = Size.parse("1MiB")
     min_free: Size = Size.parse("256MiB")
+    admin_hosts: tuple[str, ...] = ()
+    """Names the admin listener is asked under, beside loopback's and the address it listens on."""
 
 
 class Store(msgspec.Struct, frozen=True):
@@ -34,6 +36,8 @@ class Store(msgspec.Struct, frozen=True):
     key: Secret | None = None
     """None: one is generated, and kept in the data directory."""
     old_keys: tuple[Secret, ...] = ()
+    checkpoint: Literal["own", "external"] = "own"
+    """Who moves the WAL into the database: webhookd, or something that replicates the file, like Litestream."""
 
 
 class Delivery(msgspec.Struct, frozen=True):
@@ -51,6 +55,15 @@ class Delivery(msgspec.Struct, frozen=True):
 class Retention(msgspec.Struct, frozen=True):
     events: Duration = Duration.parse("30d")
     bodies: Duration = Duration.parse("30d")
+    dedupe: Duration = Duration.parse("90d")
+    """How long the id of an event that said nothing of money is known after it was received."""
+    audit: Duration = Duration.parse("365d")
+
+
+class Tracing(msgspec.Struct, frozen=True):
+    otlp: str | None = None
+    """Where spans are sent (OTLP over HTTP); None: nowhere."""
+    sample: Annotated[float, Meta(ge=0, le=1)] = 1.0
 
 
 class SourceSettings(msgspec.Struct, frozen=True):
@@ -128,6 +141,7 @@ class Config(msgspec.Struct, frozen=True):
     store: Store = Store()
     delivery: Delivery = Delivery()
     retention: Retention = Retention()
+    tracing: Tracing = Tracing()
     sources: dict[str, SourceSettings] = field(default_factory=dict)
     endpoints: dict[str, EndpointSettings] = field(default_factory=dict)
 

@@ -31,7 +31,7 @@ T = TypeVar("T")
 for _bound_as_is in (bytes, type(None)):
     driver.register_adapter(_bound_as_is, lambda value: value)
 APPLICATION_ID = 0x57484B44
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 READ_SECONDS_MAX = 2.0
 _BUSY_TIMEOUT_MS = 5_000
 _PROGRESS_INSTRUCTIONS = 10_000

@@ -1,0 +1,56 @@
+"""What the operating system gives a process: signals, descriptors, sockets."""
+
+import asyncio
+import resource
+import signal
+from collections.abc import Callable, Sequence
+from socket import socket
+from typing import Any
+
+import structlog
+from aiohttp import web
+
+from webhookd.config.mistake import ConfigError
+from webhookd.config.value import Address
+from webhookd.core.fault import place
+from webhookd.receive.server import BACKLOG
+
+FILES_MAX = 65536
+_log = structlog.get_logger("webhookd.daemon")
+
+
+def watch_signals(stop: Callable[[], None], reload: Callable[[], None]) -> None:
+    """Call these on SIGTERM and SIGINT, and on SIGHUP. What nobody catches on the loop is logged."""
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(_on_loop_error)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop)
+    loop.add_signal_handler(signal.SIGHUP, reload)
+
+
+def raise_file_limit() -> None:
+    """As many descriptors as we may have: connections of strangers must not use up those of deliveries."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = FILES_MAX if hard == resource.RLIM_INFINITY else min(hard, FILES_MAX)
+    if soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+async def listen(runner: web.BaseRunner, inherited: Sequence[socket], address: Address) -> Address:
+    """Serve on the sockets that systemd handed over, else on the address. Raises ConfigError when that is taken."""
+    await runner.setup()
+    sites: list[web.BaseSite] = [web.SockSite(runner, each, backlog=BACKLOG) for each in inherited]
+    if not sites:
+        sites = [web.TCPSite(runner, address.host, address.port, backlog=BACKLOG, reuse_address=True)]
+    try:
+        for site in sites:
+            await site.start()
+    except OSError as error:
+        how = "choose another with --listen or --admin-listen"
+        raise ConfigError([f"cannot listen on {address}: {error.strerror}; {how}"]) from None
+    return Address(*runner.addresses[0][:2])
+
+
+def _on_loop_error(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    error = context.get("exception")
+    _log.error("unhandled", kind=type(error).__name__, at=place(error))
