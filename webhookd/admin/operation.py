@@ -13,6 +13,7 @@ from webhookd.admin.answers import Mistake, MistakesError, json_answer, json_obj
 
 Scope = Literal["nobody", "publish", "read", "replay", "admin"]
 """What a token must be good for. `read`, `replay` and `admin` each include the one before; `nobody` asks for none."""
+_OPERATION = "operation"
 Query = TypeVar("Query")
 Body = TypeVar("Body")
 
@@ -64,7 +65,15 @@ def route(operation: Operation) -> web.RouteDef:
         answer = await operation.handle(Asked(request, query, body))
         return answer if isinstance(answer, web.StreamResponse) else json_answer(answer, operation.status)
 
+    setattr(serve, _OPERATION, operation)
+    if operation.method == "GET":
+        return web.get(operation.path, serve)  # HEAD too
     return web.route(operation.method, operation.path, serve)
+
+
+def operation_of(request: web.Request) -> Operation | None:
+    """What the router found for it: there before anything is read, and before it is known who asks."""
+    return getattr(request.match_info.handler, _OPERATION, None)
 
 
 def _converted(given: Mapping[str, Any], wanted: type[msgspec.Struct] | None, *, strict: bool) -> Any:
