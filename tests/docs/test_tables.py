@@ -9,7 +9,7 @@ import pytest
 from webhookd.core.ledger import KINDS, RANKS
 from webhookd.providers import PROVIDERS
 
-DOCS = Path(__file__).parents[1] / "docs"
+DOCS = Path(__file__).parents[2] / "docs"
 
 
 def renderer() -> Any:
