@@ -95,6 +95,8 @@ CREATE TABLE alias (
   PRIMARY KEY (source, name)
 ) STRICT, WITHOUT ROWID;
 
+CREATE INDEX alias_of_event ON alias (event);
+
 -- A hook that bears a known id and another body: the first body stays, the others are on record.
 CREATE TABLE conflict (
   event     INTEGER NOT NULL REFERENCES event,

@@ -84,8 +84,7 @@ def _ledger(recount: Recount, progress: Progress) -> Iterator[Finding]:
     progress("the ledger", 0, None)
     for difference in recount.differences():
         yield Finding("ledger", " ".join(difference.object), _difference(difference.what))
-    (begin,) = recount.connection.execute("SELECT coalesce(min(key), 0) FROM log.event").fetchone()
-    rows: Any = recount.connection.execute(AUDIT["captured_untold"], {"begin": begin})
+    rows: Any = recount.connection.execute(AUDIT["captured_untold"])
     for provider, payment_id, endpoint, states in rows:
         if endpoint is None:
             detail = "was captured, and no endpoint was ever owed that"

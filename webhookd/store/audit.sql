@@ -5,16 +5,15 @@ SELECT m.provider, m.kind, m.id, iif(l.id IS NULL, 'missing', NULL),
        m.exponent IS NOT l.exponent, m.payment_id IS NOT l.payment_id, m.reference IS NOT l.reference, m.refunded IS NOT l.refunded,
        m.refunded_at IS NOT l.refunded_at, m.counted_at IS NOT l.counted_at, 0
 FROM main.ledger AS m LEFT JOIN log.ledger AS l ON l.provider = m.provider AND l.kind = m.kind AND l.id = m.id
-WHERE (l.id IS NULL OR l.first_event >= :begin) AND (l.id IS NULL OR
+WHERE l.id IS NULL OR
        m.status IS NOT l.status OR m.detail IS NOT l.detail OR m.major IS NOT l.major OR m.minor IS NOT l.minor OR
        m.tie IS NOT l.tie OR m.occurred_at IS NOT l.occurred_at OR m.amount IS NOT l.amount OR m.currency IS NOT l.currency OR
        m.exponent IS NOT l.exponent OR m.payment_id IS NOT l.payment_id OR m.reference IS NOT l.reference OR m.refunded IS NOT l.refunded OR
-       m.refunded_at IS NOT l.refunded_at OR m.counted_at IS NOT l.counted_at)
+       m.refunded_at IS NOT l.refunded_at OR m.counted_at IS NOT l.counted_at
 UNION ALL
 SELECT l.provider, l.kind, l.id, 'extra', 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0
 FROM log.ledger AS l
-WHERE l.first_event >= :begin
-  AND NOT EXISTS (SELECT 1 FROM main.ledger AS m WHERE m.provider = l.provider AND m.kind = l.kind AND m.id = l.id);
+WHERE NOT EXISTS (SELECT 1 FROM main.ledger AS m WHERE m.provider = l.provider AND m.kind = l.kind AND m.id = l.id);
 
 -- reference_differences: names that payments have in one of the two only
 SELECT m.name, m.provider, m.payment_id, 'missing' FROM main.reference AS m
@@ -23,9 +22,7 @@ WHERE NOT EXISTS (SELECT 1 FROM log.reference AS l
 UNION ALL
 SELECT l.name, l.provider, l.payment_id, 'extra' FROM log.reference AS l
 WHERE NOT EXISTS (SELECT 1 FROM main.reference AS m
-                  WHERE m.name = l.name AND m.provider = l.provider AND m.payment_id = l.payment_id)
-  AND NOT EXISTS (SELECT 1 FROM log.ledger AS p WHERE p.provider = l.provider AND p.kind = 'payment'
-                  AND p.id = l.payment_id AND p.first_event < :begin);
+                  WHERE m.name = l.name AND m.provider = l.provider AND m.payment_id = l.payment_id);
 
 -- not_owed: events that an endpoint asked for by then and that were never owed to it
 SELECT DISTINCT e.key, e.salt, n.name FROM log.event AS e JOIN log.route AS r JOIN log.endpoint AS n ON n.number = r.endpoint
@@ -53,7 +50,10 @@ FROM log.delivery AS d
 WHERE d.attempts <> (SELECT count(*) FROM log.attempt AS a WHERE a.event = d.event AND a.endpoint = d.endpoint);
 
 -- captured_untold: captured payments, and an endpoint that is owed their capture and that none of it has reached or may
--- yet reach; no endpoint when nobody was ever owed it
+-- yet reach; no endpoint when nobody was ever owed it. Of a capture that retention has taken it is only known whether it
+-- was routed: then it was settled.
+WITH told AS MATERIALIZED (SELECT provider, payment_id FROM log.past
+                           WHERE kind = 'payment' AND counts = 1 AND payment_id IS NOT NULL AND state = 'accepted')
 SELECT p.provider, p.id, n.name, group_concat(DISTINCT d.state)
 FROM log.delivery AS d INDEXED BY delivery_given_up
 CROSS JOIN log.event AS e ON e.key = d.event AND e.kind = 'payment' AND e.counts = 1
@@ -63,10 +63,12 @@ WHERE d.state IN ('dead', 'cancelled') AND p.counted_at IS NOT NULL
   AND NOT EXISTS (SELECT 1 FROM log.event AS o JOIN log.delivery AS t ON t.event = o.key AND t.endpoint = d.endpoint
                   WHERE o.payment_id = p.id AND o.provider = p.provider AND o.kind = 'payment' AND o.counts = 1
                     AND t.state IN ('delivered', 'pending'))
+  AND (p.provider, p.id) NOT IN (SELECT provider, payment_id FROM told)
 GROUP BY p.provider, p.id, d.endpoint
 UNION ALL
 SELECT p.provider, p.id, NULL, NULL
-FROM log.ledger AS p
-WHERE p.kind = 'payment' AND p.counted_at IS NOT NULL AND p.first_event >= :begin
+FROM log.ledger AS p INDEXED BY ledger_counted
+WHERE p.kind = 'payment' AND p.counted_at IS NOT NULL
+  AND (p.provider, p.id) NOT IN (SELECT provider, payment_id FROM told)
   AND NOT EXISTS (SELECT 1 FROM log.event AS e JOIN log.delivery AS d ON d.event = e.key
                   WHERE e.payment_id = p.id AND e.provider = p.provider AND e.kind = 'payment' AND e.counts = 1);

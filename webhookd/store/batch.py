@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeVar, cast
 import msgspec
 
 from webhookd.core.delivery import Aftermath, Due, Priority, Settlement
-from webhookd.core.event import Appended, Event
+from webhookd.core.event import PUBLISHED, Appended, Event
 from webhookd.core.identifier import event_id
 from webhookd.core.ledger import Fact, counts, standing
 from webhookd.store.connection import sorted_error
@@ -44,7 +44,8 @@ def apply(connection: sqlite3.Connection, batch: Sequence[Write]) -> Committed:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         if len(batch) == 1 and not isinstance(sorted_error(error), StoreBrokenError):
-            return Committed([sorted_error(error)], [], owed_complete=True)
+            result = None if _is_of_what_is_past(connection, batch[0]) else sorted_error(error)
+            return Committed([result], [], owed_complete=True)
         if isinstance(sorted_error(error), StoreError):
             raise
         alone = [apply(connection, [write]) for write in batch]
@@ -54,6 +55,13 @@ def apply(connection: sqlite3.Connection, batch: Sequence[Write]) -> Committed:
             all(committed.owed_complete for committed in alone),
         )
     return committed
+
+
+def _is_of_what_is_past(connection: sqlite3.Connection, write: Write) -> bool:
+    """Whether it settles a delivery that was cancelled while under way, and has been taken out since."""
+    if not isinstance(write, Settlement):
+        return False
+    return not connection.execute(SQL["is_owed"], (write.key.event, write.key.endpoint)).fetchall()
 
 
 def _write(connection: sqlite3.Connection, batch: Sequence[Write]) -> Committed:
@@ -172,11 +180,11 @@ def _insert(connection: sqlite3.Connection, events: Sequence[Event]) -> dict[int
 def _known(connection: sqlite3.Connection, event: Event) -> Appended:
     """What the log holds under the event's provider id: the event itself, or the one it repeats."""
     row = connection.execute(SQL["known_event"], (event.source, event.provider_event_id)).fetchone()
-    key, salt, sha256, _state = row
+    key, salt, sha256, is_past = row
     if key == event.key:
         return Appended(event.id, _status(event.state))
     conflict = sha256 != event.sha256
-    if conflict:
+    if conflict and not is_past and event.source != PUBLISHED:  # whose sender is told; nothing of it is kept
         connection.execute(SQL["note_conflict"], (key, event.sha256, event.received_at, event.received_at))
     return Appended(event_id(key, salt), "duplicate", conflict)
 

@@ -121,7 +121,7 @@ async def open_writer(path: Path) -> SerialConnection:
     # SQLite gives the WAL the mode of the database.
     if not path.exists():
         path.touch(mode=0o600)
-    return await _open(path, _recognise, _set(path, _WRITER_PRAGMAS), _create)
+    return await _open(path, _recognise, _give_back_space, _set(path, _WRITER_PRAGMAS), _create)
 
 
 async def open_reader(path: Path) -> SerialConnection:
@@ -195,6 +195,12 @@ def _set(path: Path, pragmas: dict[str, Any]) -> Callable[[sqlite3.Connection], 
 def _is_empty(connection: sqlite3.Connection, database: str = "") -> bool:
     (tables,) = connection.execute(f"SELECT count(*) FROM {database}sqlite_schema").fetchone()  # noqa: S608
     return bool(tables == 0)
+
+
+def _give_back_space(connection: sqlite3.Connection) -> None:
+    """A new file is made so that retention can shorten it: that is decided before anything is written to it."""
+    if _is_empty(connection):
+        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
 
 
 def _create(connection: sqlite3.Connection) -> None:

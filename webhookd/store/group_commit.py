@@ -55,6 +55,11 @@ class GroupCommit(Generic[Write]):
         """Whether a commit hangs: nothing is accepted until it has returned."""
         return self._stalled
 
+    @property
+    def queued(self) -> tuple[int, int]:
+        """Writes that are in no commit yet, and the bytes of those and of the ones that are in one."""
+        return len(self._queue), self._bytes
+
     def start(self) -> None:
         self._task = asyncio.create_task(self._run(), name="group-commit")
 

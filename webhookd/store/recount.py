@@ -1,7 +1,8 @@
 """The ledger once more: made from the log beside the one that is kept, to compare the two.
 
 Every event is read again from its bytes and put into an empty database with the same triggers, so that there is one
-way from event to ledger. What the log no longer holds the bytes of counts as it was read when it came.
+way from event to ledger. What the log no longer holds the bytes of counts as it was read when it came; what retention
+has taken out of it, by what is left of that (`past`), in its old place.
 """
 
 import sqlite3
@@ -19,10 +20,12 @@ from webhookd.store.connection import open_beside
 from webhookd.store.queries import AUDIT, FACT_COLUMNS, LEDGER_COLUMNS, insert_events
 
 CHUNK_EVENTS = 500
+REFERENCE_COLUMNS = ("name", "provider", "payment_id")
 _READ = (
     *("key", "salt", "source", "provider", "provider_event_id", "type", "state", "received_at", "occurred_at"),
     *("payment_id", *FACT_COLUMNS, "headers", "sha256", "size", "body"),
 )
+_PAST = [{"headers": "'[]'", "body": "NULL"}.get(name, name) for name in _READ]
 _headers = msgspec.json.Decoder(list[tuple[str, str]])
 _names = msgspec.json.Decoder(tuple[str, ...])
 Reread = Callable[[str, Hook], Reading | None]
@@ -46,7 +49,8 @@ class Difference(NamedTuple):
 class Recount:
     """Holds a connection of its own, on a database of its own with the log attached, read only. Not for two threads."""
 
-    def __init__(self, path: Path, reread: Reread) -> None:
+    def __init__(self, path: Path | None, reread: Reread) -> None:
+        """Without a path there is no log attached, for `make_anew`."""
         self._reread = reread
         self._connection = open_beside(path)
         self._last_key = 0
@@ -64,15 +68,16 @@ class Recount:
         return self._connection
 
     def total(self) -> int:
-        """How many events the log holds now."""
-        return int(self._connection.execute("SELECT count(*) FROM log.event").fetchone()[0])
+        """How many events the log holds now, with those that are past."""
+        query = "SELECT (SELECT count(*) FROM log.event) + (SELECT count(*) FROM log.past)"
+        return int(self._connection.execute(query).fetchone()[0])
 
     def follow(self, told: Callable[[Event, bytes | None], None] = lambda _event, _body: None) -> Iterator[int]:
         """Count what the log holds beyond what was counted; gives the number of events after each chunk.
 
         `told` is given each event as it was stored, and its bytes.
         """
-        return self._follow(self._connection, "log.event", told)
+        return self._follow(self._connection, "log.", told)
 
     def catch_up(self) -> None:
         """Count what has come since, so that little is left for the writer to wait for."""
@@ -81,13 +86,31 @@ class Recount:
 
     def follow_within(self, writer: sqlite3.Connection) -> None:
         """The same from a connection that is about to write: then nothing can be missing."""
-        for _ in self._follow(writer, "event", lambda _event, _body: None):
+        for _ in self._follow(writer, "", lambda _event, _body: None):
             pass
 
+    def make_anew(self, writer: sqlite3.Connection) -> Iterator[int]:
+        """Put what all events say right, and the ledger in the place of the kept one; gives the number of events so far.
+
+        Within the writer's transaction, and for who has the database alone.
+        """
+        for done in self._follow(writer, "", lambda _event, _body: None):
+            self.put_facts_right(writer, self.outdated)
+            yield done
+        for table, names in (("ledger", LEDGER_COLUMNS), ("reference", REFERENCE_COLUMNS)):
+            columns, marks = ", ".join(names), ", ".join("?" * len(names))
+            writer.execute(f"DELETE FROM {table}")  # noqa: S608
+            rows = self._connection.execute(f"SELECT {columns} FROM main.{table}")  # noqa: S608
+            writer.executemany(f"INSERT INTO {table} ({columns}) VALUES ({marks})", rows)  # noqa: S608
+
     def _follow(
-        self, log: sqlite3.Connection, table: str, told: Callable[[Event, bytes | None], None]
+        self, log: sqlite3.Connection, database: str, told: Callable[[Event, bytes | None], None]
     ) -> Iterator[int]:
-        query = f"SELECT {', '.join(_READ)} FROM {table} WHERE key > ? ORDER BY key LIMIT {CHUNK_EVENTS}"  # noqa: S608
+        # One statement, so that what is taken out of the log meanwhile is found in one of the two places.
+        query = (
+            f"SELECT {', '.join(_READ)} FROM {database}event WHERE key > ?1"  # noqa: S608
+            f" UNION ALL SELECT {', '.join(_PAST)} FROM {database}past WHERE key > ?1 ORDER BY key LIMIT {CHUNK_EVENTS}"
+        )
         while True:
             values: list[Any] = []
             self.outdated = []
@@ -111,31 +134,24 @@ class Recount:
 
     def put_facts_right(self, writer: sqlite3.Connection, outdated: Sequence[Event]) -> None:
         """Keep with these events what they now say. Within the writer's transaction."""
-        writer.executemany(
-            f"UPDATE event SET occurred_at = ?, payment_id = ?, {', '.join(f'{each} = ?' for each in FACT_COLUMNS)}"  # noqa: S608
-            " WHERE key = ?",
-            [
-                (each.occurred_at, each.payment_id, *fact_values(each.fact, each.occurred_at), each.key)
-                for each in outdated
-            ],
-        )
+        values = [
+            (each.occurred_at, each.payment_id, *fact_values(each.fact, each.occurred_at), each.key)
+            for each in outdated
+        ]
+        facts = ", ".join(f"{each} = ?" for each in ("occurred_at", "payment_id", *FACT_COLUMNS))
+        for table in ("event", "past"):  # it may have been taken out since it was read
+            writer.executemany(f"UPDATE {table} SET {facts} WHERE key = ?", values)  # noqa: S608
 
     def differences(self) -> Iterator[Difference]:
-        """What the two ledgers do not agree on, as of one moment: all that is in the log by then is counted first.
-
-        What was first heard of before the log's present beginning cannot be counted again and is passed over.
-        """
+        """What the two ledgers do not agree on, as of one moment: all that is in the log by then is counted first."""
         connection = self._connection
         connection.execute("BEGIN")
         try:
             self.catch_up()
-            (begin,) = connection.execute("SELECT coalesce(min(key), 0) FROM log.event").fetchone()
-            for provider, kind, object_id, *found in connection.execute(AUDIT["ledger_differences"], {"begin": begin}):
+            for provider, kind, object_id, *found in connection.execute(AUDIT["ledger_differences"]):
                 differing = [name for name, differs in zip(LEDGER_COLUMNS[3:], found[1:], strict=True) if differs]
                 yield Difference(Object(provider, kind, object_id), found[0] or ", ".join(differing))
-            for name, provider, payment_id, what in connection.execute(
-                AUDIT["reference_differences"], {"begin": begin}
-            ):
+            for name, provider, payment_id, what in connection.execute(AUDIT["reference_differences"]):
                 yield Difference(Object(provider, "payment", payment_id), f"reference {name[:64]!a} is {what}")
         finally:
             connection.execute("COMMIT")
@@ -177,7 +193,7 @@ class Recount:
         return event, body
 
     def _again(self, event: Event, body: bytes | None) -> Event:
-        if body is None or event.state == "quarantined" or event.source == OPERATIONAL:
+        if body is None or event.state == "quarantined" or event.provider == OPERATIONAL:
             return event
         reading = self._reread(event.provider, Hook(dict(event.headers), body, event.received_at))
         if reading is None:

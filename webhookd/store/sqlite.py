@@ -33,6 +33,7 @@ from webhookd.store.protocol import (
 from webhookd.store.queries import SQL
 from webhookd.store.recount import Recount, Reread
 from webhookd.store.replay import SqliteReplays
+from webhookd.store.retention import SqliteRetention
 from webhookd.store.seal import Seal, seal_anew
 
 QUEUE_WRITES_MAX = 4096
@@ -58,6 +59,7 @@ class SqliteStore:
             self._commit, queue_max=QUEUE_WRITES_MAX, bytes_max=QUEUE_BYTES_MAX
         )
         self._broken_read: StoreBrokenError | None = None
+        self._counting = 0
         self._seal: Seal
         self._writer: SerialConnection
         self._due_reader: SerialConnection
@@ -229,6 +231,12 @@ class SqliteStore:
     def replays(self) -> SqliteReplays:
         return SqliteReplays(self._history_reader, self._change)
 
+    @property
+    def retention(self) -> SqliteRetention:
+        return SqliteRetention(
+            self._history_reader, self._change, lambda: self._writes.queued[0], lambda: self._counting > 0
+        )
+
     async def odd_events(self) -> Mapping[str, int]:
         return dict(await self._history_reader.read(SQL["odd_events"]))
 
@@ -238,6 +246,7 @@ class SqliteStore:
         Goes on beside everything else, in steps that each are one transaction: a crash leaves some put right, and
         nothing worse. `told` hears how many events of how many are counted.
         """
+        self._counting += 1
         recount = await to_its_end(lambda: Recount(self._path, reread))
         try:
             total = await to_its_end(recount.total)
@@ -259,6 +268,7 @@ class SqliteStore:
         finally:
             # After what the writer may still do with it, if nobody waited for that to its end.
             await self._writer.run(lambda _connection: recount.close())
+            self._counting -= 1
 
     # --- The one writer
 

@@ -1,11 +1,15 @@
--- last_key: where the log ends
-SELECT coalesce(max(key), 0) FROM event;
+-- last_key: where the log ends, be it that what stood there is past
+SELECT max(coalesce((SELECT max(key) FROM event), 0), coalesce((SELECT max(key) FROM past), 0));
 
--- known_event: the event that already bears this provider id
-SELECT key, salt, sha256, state FROM event WHERE source = ? AND provider_event_id = ?;
+-- known_event: the event that already bears this provider id, and whether it is past
+SELECT key, salt, sha256, is_past
+FROM (SELECT key, salt, source, provider_event_id, sha256, 0 AS is_past FROM event
+      UNION ALL SELECT key, salt, source, provider_event_id, sha256, 1 FROM past)
+WHERE source = ? AND provider_event_id = ?;
 
 -- event_of_alias: the event an alias is bound to, and the body
-SELECT a.event, e.salt, a.sha256 FROM alias AS a LEFT JOIN event AS e ON e.key = a.event
+SELECT a.event, coalesce(e.salt, p.salt), a.sha256
+FROM alias AS a LEFT JOIN event AS e ON e.key = a.event LEFT JOIN past AS p ON p.key = a.event
 WHERE a.source = ? AND a.name = ?;
 
 -- rebind_alias: the hook that brought it repeats an event in the log
@@ -19,6 +23,9 @@ INSERT INTO conflict (event, sha256, first_at, last_at) VALUES (?, ?, ?, ?)
 SELECT group_concat(event || ' ' || endpoint || ' ' || due_at || ' ' || priority || ' ' || (chain IS NOT NULL), ','),
        count(*)
 FROM (SELECT * FROM delivery WHERE event BETWEEN ? AND ? AND held = 0 LIMIT ?);
+
+-- is_owed: whether there is such a delivery
+SELECT 1 FROM delivery WHERE event = ? AND endpoint = ?;
 
 -- due: an endpoint's pending deliveries of one priority whose time has come, with their events
 SELECT d.due_at, d.attempts, d.step, d.replay, d.chain IS NOT NULL,
