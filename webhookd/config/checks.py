@@ -9,7 +9,7 @@ from webhookd.config.endpoints import Surroundings, endpoint_mistakes, span_mist
 from webhookd.config.mistake import Mistake
 from webhookd.config.model import Delivery, EndpointSettings, Server, SourceSettings, Store
 from webhookd.core.address import METADATA
-from webhookd.core.event import OPERATIONAL
+from webhookd.core.event import OPERATIONAL, PUBLISHED
 from webhookd.core.proxy import Proxy
 from webhookd.core.secret import KEY_CHARS_MIN
 from webhookd.providers import PROVIDERS
@@ -63,6 +63,8 @@ class Checks:
     def _source(self, given: dict[str, Any], name: str, refused: frozenset[str]) -> Iterator[Mistake]:
         if name == OPERATIONAL:
             yield "", f'the name "{OPERATIONAL}" is for what webhookd says itself'
+        if name == PUBLISHED:
+            yield "", f'the name "{PUBLISHED}" is for what applications publish through the API'
         if "provider" not in given:
             return
         if given["provider"] not in PROVIDERS:

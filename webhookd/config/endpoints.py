@@ -13,6 +13,7 @@ from webhookd.config.table import NAME, NAME_RULE, TableReader
 from webhookd.core.address import Network
 from webhookd.core.custom_headers import header_mistakes
 from webhookd.core.endpoint import ROUTES_MAX, EndpointSpec, check_pattern, routes
+from webhookd.core.event import PUBLISHED
 from webhookd.core.signature import signing_key
 from webhookd.core.url import UrlError, check_url
 from webhookd.providers import PROVIDERS, why_it_cannot_sign_again
@@ -51,7 +52,7 @@ def endpoint_mistakes(given: dict[str, Any], around: Surroundings) -> Iterator[M
         except UrlError as error:
             yield "url", str(error)
     for source in given.get("sources", ()):
-        if source not in around.sources:
+        if source not in around.sources and source != PUBLISHED:
             yield "sources", f'there is no source "{source[:64]}"'
     for pattern in given.get("events", ()):
         try:

@@ -13,6 +13,8 @@ EVENT_STATES: tuple[EventState, ...] = ("accepted", "unrouted", "quarantined")
 QUARANTINED_TYPE = "webhookd.quarantined"
 OPERATIONAL = "webhookd"
 """Source and provider of webhookd's own events; a type of theirs begins with it and a dot."""
+PUBLISHED = "published"
+"""Source of what an application publishes through the API; OPERATIONAL is its provider, who signs it."""
 NAME_CHARS_MAX = 255
 SECONDS_MAX = 10**11
 

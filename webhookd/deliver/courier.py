@@ -95,7 +95,7 @@ def headers(endpoint: Endpoint, due: Due, now_ms: int, sign_again: SignAgain) ->
     }
     if due.replay:
         carried["webhookd-replay"] = "true"
-    if endpoint.spec.signature == "provider" and event.source != OPERATIONAL:
+    if endpoint.spec.signature == "provider" and event.provider != OPERATIONAL:
         if (sources and event.source not in sources) or (signed := sign_again(event, now_ms // 1_000)) is None:
             raise UnsignedError
         carried |= {name.lower(): value for name, value in signed.items()}
