@@ -3,6 +3,7 @@
 import contextlib
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -26,6 +27,7 @@ class Reader:
         self._guide, self._directory = guide, directory
         self._ports = dict(zip(PORTS, _free_ports(len(PORTS)), strict=True))
         self._logs: list[threading.Thread] = []
+        (directory / ".venv").symlink_to(sys.prefix)
         self._shell = subprocess.Popen(
             ["bash", "--noprofile", "--norc"],
             cwd=directory,
@@ -57,8 +59,7 @@ class Reader:
                 self._stumble(f"{where}\nwas to print\n{expected}\nand printed\n{printed}")
 
     def close(self) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._shell.pid, 9)
+        self._leave()
         self._shell.wait()
         if self._shell.stdin is not None:
             self._shell.stdin.close()
@@ -67,6 +68,10 @@ class Reader:
         for log in self._logs:
             log.join()
 
+    def _leave(self) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._shell.pid, signal.SIGKILL)
+
     def _type(self, command: str) -> tuple[int, str]:
         assert self._shell.stdin is not None
         assert self._shell.stdout is not None
@@ -74,10 +79,13 @@ class Reader:
         self._shell.stdin.write(f"{{ {self._own(command)}\n}} </dev/null\nprintf '\\n{end}%s\\n' $?\n")
         self._shell.stdin.flush()
         printed = ""
+        impatience = threading.Timer(PATIENCE_S, self._leave)
+        impatience.start()
         while not (line := self._shell.stdout.readline()).startswith(end):
             if not line:
-                self._stumble(f"the shell ended at: {command}\n{printed}")
+                self._stumble(f"{self._guide.name}: this does not end, or ended the shell: {command}\n{printed}")
             printed += line
+        impatience.cancel()
         return int(line.removeprefix(end)), self._anybodys(printed)
 
     def _run(self, arguments: str) -> None:
