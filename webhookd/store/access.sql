@@ -1,0 +1,24 @@
+-- tokens: all of them
+SELECT number, name, sha256, scope, created_at, expires_at, used_at FROM token ORDER BY number;
+
+-- has_token: whether there is one of this name
+SELECT EXISTS (SELECT 1 FROM token WHERE name = ?);
+
+-- add_token: one more, unless there are too many
+INSERT INTO token (name, sha256, scope, created_at, expires_at)
+  SELECT :name, :sha256, :scope, :now, :expires_at WHERE (SELECT count(*) FROM token) < :tokens_max;
+
+-- remove_token: nobody gets in with it from now on
+DELETE FROM token WHERE name = ?;
+
+-- note_token_use: when it was last used
+UPDATE token SET used_at = max(coalesce(used_at, 0), ?) WHERE number = ?;
+
+-- record: a line of the audit trail
+INSERT INTO audit (at, actor, address, action, subject, detail) VALUES (?, ?, ?, ?, ?, ?);
+
+-- trail: the audit trail, newest first
+SELECT number, at, actor, address, action, subject, detail FROM audit
+WHERE number < :below AND (:actor IS NULL OR actor = :actor) AND (:action IS NULL OR action GLOB :action)
+  AND (:subject IS NULL OR subject = :subject) AND (:since IS NULL OR at >= :since) AND (:until IS NULL OR at < :until)
+ORDER BY number DESC LIMIT :limit;
