@@ -21,7 +21,10 @@ MAY_IMPORT = {
     "receive": {"core", "clock", "providers.provider", "store.protocol"},
     "evidence": {"core", "clock", "private_file", "providers.provider"},
     "dispatch": {"core", "clock", "store.protocol"},
-    "admin": {"core", "clock", "private_file", "store.protocol", "store.endpoint_protocol", "store.replay_protocol"},
+    "admin": {
+        *("core", "clock", "private_file", "store.protocol", "store.endpoint_protocol", "store.replay_protocol"),
+        *("store.story_protocol",),
+    },
     "observe": {"core", "store.endpoint_protocol"},
     "config": {"core", "providers", "deliver.tls"},
     "sandbox": {"core", "private_file", "providers", "config"},

@@ -15,11 +15,12 @@ from webhookd.admin.replayer import Replayer
 from webhookd.admin.replays import ReplaysApi
 from webhookd.admin.status import StatusApi
 from webhookd.admin.token import ensure_token
+from webhookd.admin.why import WhyApi
 from webhookd.clock import Clock
 from webhookd.dispatch.dispatcher import Dispatcher
 from webhookd.observe.health import Health
 from webhookd.observe.metrics import Metrics
-from webhookd.providers import reread
+from webhookd.providers import misread, reread
 from webhookd.service import Failed, Service
 from webhookd.store.sqlite import SqliteStore
 
@@ -50,6 +51,7 @@ class AdminDoor:
             LogApi(store, store),
             EndpointsApi(store, registry, dispatcher, clock, ping),
             ReplaysApi(store.replays, clock, replayer.wake, sources),
+            WhyApi(store.stories, clock, misread, lambda: registry.mistakes),
             self._ledger,
             self._rebuild,
         )

@@ -47,6 +47,7 @@ VERBS = [
         "ledger list",
         "ledger rebuild",
         "verify",
+        "why",
     ),
     *("config check", "config show"),
 ]

@@ -13,6 +13,7 @@ from webhookd.cli.serve import serve
 from webhookd.cli.status import status
 from webhookd.cli.trigger import trigger
 from webhookd.cli.verify import verify
+from webhookd.cli.why import why
 
 app = typer.Typer(
     help="A payment-webhook gateway in one process: 200 means fsynced, kill -9 loses nothing.\n\n"
@@ -30,6 +31,7 @@ app.add_typer(events.app, name="events")
 app.add_typer(deliveries.app, name="deliveries")
 app.add_typer(endpoints.app, name="endpoints")
 app.add_typer(payments.app, name="payments")
+app.command()(why)
 app.command()(replay)
 app.command()(revenue)
 app.add_typer(ledger.app, name="ledger")

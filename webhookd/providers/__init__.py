@@ -30,6 +30,15 @@ def reread(provider: str, hook: Hook) -> Reading | None:
         return None
 
 
+def misread(provider: str, hook: Hook) -> str | None:
+    """Why a stored hook's envelope cannot be understood, in words of ours that quote none of it; None when it can."""
+    try:
+        PROVIDERS[provider].read(hook)
+    except NotUnderstoodError as error:
+        return str(error)
+    return None
+
+
 def sign_again(sources: Mapping[str, Provider], event: Event, now_s: int) -> dict[str, str] | None:
     """The headers with which its provider's own check of this event passes now.
 

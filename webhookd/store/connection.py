@@ -91,16 +91,31 @@ class SerialConnection(aiosqlite.Connection):
 
     async def read(self, sql: str, parameters: Any = ()) -> list[Any]:
         """One statement as one short snapshot. Raises StoreUnavailableError after READ_SECONDS_MAX."""
+        return await self.run(_in_time(lambda connection: connection.execute(sql, parameters).fetchall()))
 
-        def fetch(connection: sqlite3.Connection) -> list[Any]:
-            deadline = time.monotonic() + READ_SECONDS_MAX
-            connection.set_progress_handler(lambda: time.monotonic() > deadline, _PROGRESS_INSTRUCTIONS)
+    async def look(self, function: Callable[[sqlite3.Connection], T]) -> T:
+        """The same of all that a function reads: one snapshot, of several statements."""
+
+        def within(connection: sqlite3.Connection) -> T:
+            connection.execute("BEGIN")
             try:
-                return connection.execute(sql, parameters).fetchall()
+                return function(connection)
             finally:
-                connection.set_progress_handler(None, 0)
+                connection.execute("ROLLBACK")
 
-        return await self.run(fetch)
+        return await self.run(_in_time(within))
+
+
+def _in_time(function: Callable[[sqlite3.Connection], T]) -> Callable[[sqlite3.Connection], T]:
+    def read(connection: sqlite3.Connection) -> T:
+        deadline = time.monotonic() + READ_SECONDS_MAX
+        connection.set_progress_handler(lambda: time.monotonic() > deadline, _PROGRESS_INSTRUCTIONS)
+        try:
+            return function(connection)
+        finally:
+            connection.set_progress_handler(None, 0)
+
+    return read
 
 
 async def to_its_end(function: Callable[[], T]) -> T:

@@ -48,6 +48,7 @@ def _file(name: str) -> Mapping[str, str]:
 SQL = {**_file("sqlite.sql"), **_file("ledger.sql")}
 REPLAY = _file("replay.sql")
 RETENTION = _file("retention.sql")
+STORY = _file("story.sql")
 AUDIT = _file("audit.sql")
 """What runs beside the log, on a connection of `open_beside`: `main` is the recount, `log` what is kept."""
 

@@ -35,6 +35,7 @@ from webhookd.store.recount import Recount, Reread
 from webhookd.store.replay import SqliteReplays
 from webhookd.store.retention import SqliteRetention
 from webhookd.store.seal import Seal, seal_anew
+from webhookd.store.story import SqliteStories
 
 QUEUE_WRITES_MAX = 4096
 QUEUE_BYTES_MAX = 64 * 2**20
@@ -236,6 +237,10 @@ class SqliteStore:
         return SqliteRetention(
             self._history_reader, self._change, lambda: self._writes.queued[0], lambda: self._counting > 0
         )
+
+    @property
+    def stories(self) -> SqliteStories:
+        return SqliteStories(self._history_reader)
 
     async def odd_events(self) -> Mapping[str, int]:
         return dict(await self._history_reader.read(SQL["odd_events"]))
