@@ -8,9 +8,10 @@ import pytest
 from tests.receive.inside import receiving
 from tests.receive.wire import Headers, ask, assert_problem, event, event_of_size, head, post, standard, stripe, wire
 from tests.running import PATIENCE_S
+from webhookd.core.by_address import ADDRESSES_MAX
 from webhookd.core.event import Appended, Event
 from webhookd.receive import routes, server
-from webhookd.receive.bad_signatures import ADDRESSES_MAX, BURST, BadSignatures
+from webhookd.receive.bad_signatures import BURST, BadSignatures
 from webhookd.store.protocol import StoreBrokenError, StoreUnavailableError
 
 HOOK = "POST /webhooks/stripe HTTP/1.1"
