@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from webhookd import __version__
-from webhookd.cli import configuration, deliveries, endpoints, events, ledger, payments
+from webhookd.cli import audit, configuration, deliveries, endpoints, events, ledger, payments, tokens
 from webhookd.cli.listen import listen
 from webhookd.cli.replay import replay
 from webhookd.cli.revenue import revenue
@@ -31,6 +31,8 @@ app.add_typer(events.app, name="events")
 app.add_typer(deliveries.app, name="deliveries")
 app.add_typer(endpoints.app, name="endpoints")
 app.add_typer(payments.app, name="payments")
+app.add_typer(tokens.app, name="tokens")
+app.add_typer(audit.app, name="audit")
 app.command()(why)
 app.command()(replay)
 app.command()(revenue)

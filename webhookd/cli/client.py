@@ -82,12 +82,24 @@ class Client:
             if error.code == 404 and missing_ok:
                 return None
             reasons = _reasons(error.read(), called)
-            if error.code == 401:
-                fail(Exit.UNREACHABLE, f"the daemon at {self.url} does not know the token in {self._token_file}")
+            self._not_let_in(error, reasons)
             code = {422: Exit.USAGE, 503: Exit.UNREACHABLE}.get(error.code, Exit.FOUND_WRONG)
             fail(code, *(reasons or [f"the daemon answered {error.code}"]))
         except (OSError, ValueError, http.client.HTTPException):
             self._nobody()
+
+    def _not_let_in(self, error: urllib.error.HTTPError, reasons: list[str]) -> None:
+        """Ends the command if it is the daemon's door that is shut."""
+        unknown = f"the daemon at {self.url} does not know the token in {self._token_file}: it is wrong or has expired"
+        match error.code:
+            case 401:
+                fail(Exit.UNREACHABLE, unknown)
+            case 429:
+                fail(Exit.UNREACHABLE, unknown, "too many wrong ones came from here; a right one is let in at any time")
+            case 403:
+                fail(Exit.USAGE, *reasons, f"it is the one in {self._token_file} (see --token-file, `webhookd tokens`)")
+            case 421:
+                fail(Exit.UNREACHABLE, f"the daemon does not answer to the name in {self.url}", *reasons)
 
     def _decoded(self, body: bytes) -> Any:
         try:
