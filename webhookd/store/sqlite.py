@@ -17,7 +17,7 @@ from webhookd.core.identifier import key_floor
 from webhookd.core.signature import new_secret
 from webhookd.store import endpoints
 from webhookd.store.batch import Write, apply
-from webhookd.store.connection import SerialConnection, open_reader, open_writer, to_its_end
+from webhookd.store.connection import SerialConnection, open_reader, open_writer
 from webhookd.store.endpoint_protocol import EndpointRow, KeptEndpoint
 from webhookd.store.group_commit import GroupCommit
 from webhookd.store.ledger import LedgerReader
@@ -31,7 +31,8 @@ from webhookd.store.protocol import (
     StoreError,
 )
 from webhookd.store.queries import SQL
-from webhookd.store.recount import Recount, Reread
+from webhookd.store.rebuild import rebuild
+from webhookd.store.recount import Object, Reread
 from webhookd.store.replay import SqliteReplays
 from webhookd.store.retention import SqliteRetention
 from webhookd.store.seal import Seal, seal_anew
@@ -39,7 +40,6 @@ from webhookd.store.story import SqliteStories
 
 QUEUE_WRITES_MAX = 4096
 QUEUE_BYTES_MAX = 64 * 2**20
-REBUILT_TOGETHER = 200
 _KEY_MAX = 2**63 - 1
 _encode = msgspec.json.Encoder().encode
 _headers = msgspec.json.Decoder(list[tuple[str, str]])
@@ -246,34 +246,16 @@ class SqliteStore:
         return dict(await self._history_reader.read(SQL["odd_events"]))
 
     async def rebuild_ledger(self, reread: Reread, told: Callable[[int, int], None]) -> int:
-        """Count the log again and put right what the ledger has otherwise; how many objects that were.
-
-        Goes on beside everything else, in steps that each are one transaction: a crash leaves some put right, and
-        nothing worse. `told` hears how many events of how many are counted.
-        """
+        """Count the log again and put right what the ledger has otherwise; how many objects that were."""
         self._counting += 1
-        recount = await to_its_end(lambda: Recount(self._path, reread))
         try:
-            total = await to_its_end(recount.total)
-            counting = recount.follow()
-            while (done := await to_its_end(lambda: next(counting, None))) is not None:
-                if outdated := recount.outdated:
-                    await self._change(partial(recount.put_facts_right, outdated=outdated))
-                told(done, total)
-            objects = await to_its_end(lambda: list(dict.fromkeys(each.object for each in recount.differences())))
-            for first in range(0, len(objects), REBUILT_TOGETHER):
-                told(recount.events, total)
-                await to_its_end(recount.catch_up)
-                together = objects[first : first + REBUILT_TOGETHER]
-                await self._change(partial(recount.put_right, objects=together))
-                if self._payment_listener is not None:
-                    for each in (each for each in together if each.kind == "payment"):
-                        self._payment_listener(each.provider, each.id)
-            return len(objects)
+            return await rebuild(self._path, reread, self._writer, self._change, told, self._put_right)
         finally:
-            # After what the writer may still do with it, if nobody waited for that to its end.
-            await self._writer.run(lambda _connection: recount.close())
             self._counting -= 1
+
+    def _put_right(self, each: Object) -> None:
+        if self._payment_listener is not None and each.kind == "payment":
+            self._payment_listener(each.provider, each.id)
 
     # --- The one writer
 
