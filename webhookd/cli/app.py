@@ -6,7 +6,10 @@ import typer
 
 from webhookd import __version__
 from webhookd.cli import audit, configuration, deliveries, endpoints, events, ledger, payments, tokens
+from webhookd.cli.cleanup import cleanup
 from webhookd.cli.listen import listen
+from webhookd.cli.publish import publish
+from webhookd.cli.reload import reload
 from webhookd.cli.replay import replay
 from webhookd.cli.revenue import revenue
 from webhookd.cli.serve import serve
@@ -25,6 +28,7 @@ app = typer.Typer(
 app.command()(serve)
 app.command()(listen)
 app.command()(trigger)
+app.command()(publish)
 app.command()(status)
 app.command()(verify)
 app.add_typer(events.app, name="events")
@@ -35,9 +39,11 @@ app.add_typer(tokens.app, name="tokens")
 app.add_typer(audit.app, name="audit")
 app.command()(why)
 app.command()(replay)
+app.command()(cleanup)
 app.command()(revenue)
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(configuration.app, name="config")
+app.command()(reload)
 
 
 def _version(asked: bool) -> None:

@@ -7,7 +7,7 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -30,11 +30,16 @@ class Client:
     ) -> None:
         # Only where the daemon is: its secrets may not be for us to read.
         config = read_config(config_file, {"data_dir": data_dir}, ("server",))
-        running = running_at(config.data_dir)
-        noted = running.admin if running is not None else f"http://{config.server.admin_listen}"
-        self.url = (url or noted).rstrip("/")
+        self._data_dir, self._configured, self._given = config.data_dir, str(config.server.admin_listen), url
+        self.find()
         self._token_file = token_file or config.data_dir / "admin.token"
         self._token: str | None = None
+
+    def find(self) -> None:
+        """Where the daemon is now: it may have been started again, on another port."""
+        running = running_at(self._data_dir)
+        noted = running.admin if running is not None else f"http://{self._configured}"
+        self.url = (self._given or noted).rstrip("/")
 
     def get(self, path: str, **query: Any) -> Any:
         """The decoded answer. Ends the command when the daemon cannot be reached or says no."""
@@ -48,9 +53,22 @@ class Client:
         wait = {"wait": f"{wait_ms}ms"}
         return self._send("GET", path, wait, patience_s=TIMEOUT_S + wait_ms / 1_000, missing_ok=True)
 
-    def post(self, path: str, body: Any = None, called: Called = str) -> Any:
-        """`called` says what the user calls a field that is refused."""
-        return self.change("POST", path, body, called)
+    def listen(self, path: str, patience_s: float, last: str | None, **query: Any) -> http.client.HTTPResponse:
+        """A stream of server-sent events, from behind the last one on; no line of it takes longer than the patience.
+
+        Raises OSError when nobody answers, or not now. Ends the command when the daemon says no.
+        """
+        headers = {"Last-Event-ID": last} if last is not None else {}
+        try:
+            return _open(self._request("GET", path, query, None, headers), patience_s)
+        except urllib.error.HTTPError as error:
+            if error.code == 503:
+                raise OSError(*_reasons(error.read(), str)) from None
+            self._refused(error, str, Exit.USAGE)
+
+    def post(self, path: str, body: Any = None, called: Called = str, **how: Any) -> Any:
+        """`called` says what the user calls a field that is refused; `how` is for `_send`."""
+        return self._decoded(self._send("POST", path, {}, body=body, called=called, **how) or b"")
 
     def change(self, method: str, path: str, body: Any = None, called: Called = str) -> Any:
         return self._decoded(self._send(method, path, {}, body=body, called=called) or b"")
@@ -65,28 +83,37 @@ class Client:
         missing_ok: bool = False,
         body: Any = None,
         called: Called = str,
+        headers: Mapping[str, str] | None = None,
+        refused: Exit = Exit.USAGE,
     ) -> bytes | None:
-        given = {name: value for name, value in query.items() if value is not None}
-        url = f"{self.url}{path}" + (f"?{urllib.parse.urlencode(given)}" if given else "")
-        if not url.startswith(("http://", "https://")):
-            fail(Exit.USAGE, "--url must begin with http:// or https://")
-        data = None if body is None else json.dumps(body).encode()
-        headers = {"Authorization": f"Bearer {self._read_token()}", "Content-Type": "application/json"}
-        request = urllib.request.Request(url, data, headers, method=method)  # noqa: S310
+        """`body` is sent as JSON, bytes as they are. `refused` is the exit code of a 422."""
+        request = self._request(method, path, query, body, headers or {})
         try:
-            # A proxy of the environment has no business between a command and its daemon.
-            opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-            with opener.open(request, timeout=patience_s) as response:
+            with _open(request, patience_s) as response:
                 return bytes(response.read())
         except urllib.error.HTTPError as error:
             if error.code == 404 and missing_ok:
                 return None
-            reasons = _reasons(error.read(), called)
-            self._not_let_in(error, reasons)
-            code = {422: Exit.USAGE, 503: Exit.UNREACHABLE}.get(error.code, Exit.FOUND_WRONG)
-            fail(code, *(reasons or [f"the daemon answered {error.code}"]))
+            self._refused(error, called, refused)
         except (OSError, ValueError, http.client.HTTPException):
-            self._nobody()
+            self.nobody()
+
+    def _request(
+        self, method: str, path: str, query: dict[str, Any], body: Any, headers: Mapping[str, str]
+    ) -> urllib.request.Request:
+        given = {name: value for name, value in query.items() if value is not None}
+        url = f"{self.url}{path}" + (f"?{urllib.parse.urlencode(given)}" if given else "")
+        if not url.startswith(("http://", "https://")):
+            fail(Exit.USAGE, "--url must begin with http:// or https://")
+        data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
+        known = {"Authorization": f"Bearer {self._read_token()}", "Content-Type": "application/json"}
+        return urllib.request.Request(url, data, {**known, **headers}, method=method)  # noqa: S310
+
+    def _refused(self, error: urllib.error.HTTPError, called: Called, refused: Exit) -> NoReturn:
+        reasons = _reasons(error.read(), called)
+        self._not_let_in(error, reasons)
+        code = {422: refused, 503: Exit.UNREACHABLE}.get(error.code, Exit.FOUND_WRONG)
+        fail(code, *(reasons or [f"the daemon answered {error.code}"]))
 
     def _not_let_in(self, error: urllib.error.HTTPError, reasons: list[str]) -> None:
         """Ends the command if it is the daemon's door that is shut."""
@@ -105,9 +132,9 @@ class Client:
         try:
             return json.loads(body)
         except ValueError:
-            self._nobody()
+            self.nobody()
 
-    def _nobody(self) -> NoReturn:
+    def nobody(self) -> NoReturn:
         fail(
             Exit.UNREACHABLE,
             f"no daemon answers at {self.url}: is `webhookd serve` running? (see --url, --data-dir)",
@@ -123,6 +150,13 @@ class Client:
                     f"{self._token_file} cannot be read: the daemon writes it at its first start (see --token-file, --data-dir)",
                 )
         return self._token
+
+
+def _open(request: urllib.request.Request, patience_s: float) -> http.client.HTTPResponse:
+    # A proxy of the environment has no business between a command and its daemon.
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    response: http.client.HTTPResponse = opener.open(request, timeout=patience_s)
+    return response
 
 
 def find_daemon(

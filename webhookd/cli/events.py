@@ -1,17 +1,16 @@
 """`webhookd events`: what is in the log."""
 
-import time
 from typing import Annotated, Any
 
 import msgspec
 import typer
 
 from webhookd.cli.client import Client, find_daemon, narrowing, page, segment
+from webhookd.cli.following import follow
 from webhookd.cli.given import given
 from webhookd.cli.options import Json, cell, listing, marked, output, show, write_json
 from webhookd.core.event import EVENT_STATES
 
-POLL_S = 0.5
 app = typer.Typer(help="What is in the log.", no_args_is_help=True)
 State = Annotated[str | None, typer.Option("--state", help=f"Only these: {', '.join(EVENT_STATES)}.")]
 
@@ -79,31 +78,35 @@ def tail_events(
     narrowed: dict[str, Any],
     state: State = None,
     limit: Annotated[int, typer.Option("--limit", min=1, max=500, help="How many to begin with.")] = 10,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as events come, until Ctrl-C.")] = False,
+    follow_on: Annotated[bool, typer.Option("--follow", "-f", help="Go on as events come, until Ctrl-C.")] = False,
     as_json: Json = False,
 ) -> None:
-    """The last events in the order they came; with --follow the coming ones too. --json gives JSON lines."""
+    """The last events in the order they came; with --follow the coming ones too. --json gives JSON lines.
+
+    What comes is told as it is stored; --follow goes on over a restart of the daemon, without a gap or a repeat.
+
+    webhookd events tail --follow --type "payment_intent.*"
+    """
     narrowed["state"] = state
-    page = client.get("/api/v1/events", limit=limit, **narrowed)["data"][::-1]
-    last = None
     try:
-        while True:
-            for event in page:
-                last = event["id"]
-                if as_json:
-                    write_json(msgspec.json.encode(event))
-                else:
-                    output.print("  ".join(map(cell, _row(event))), highlight=False, markup=False, soft_wrap=True)
-            if not follow:
-                return
-            if len(page) < 500:
-                time.sleep(POLL_S)
-            after = {"after": last} if last else {}
-            page = client.get("/api/v1/events", limit=500, **narrowed, **after)["data"]
-            if not last:
-                page = page[::-1]
+        stream = follow(client, kinds="event", **narrowed) if follow_on else None
+        # Events up to here are the list's, those behind it the stream's: ids sort as the log does.
+        position = str(next(stream).position) if stream is not None else None
+        for event in client.get("/api/v1/events", limit=limit, **narrowed)["data"][::-1]:
+            if position is None or event["id"] <= position:
+                _print(event, as_json=as_json)
+        for message in stream or ():
+            if message.kind == "event":
+                _print(message.data, as_json=as_json)
     except KeyboardInterrupt:
         return
+
+
+def _print(event: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        write_json(msgspec.json.encode(event))
+    else:
+        output.print("  ".join(map(cell, _row(event))), highlight=False, markup=False, soft_wrap=True)
 
 
 def print_delivery(delivery: dict[str, Any], waits: str | None = None) -> None:

@@ -1,0 +1,46 @@
+"""`POST /api/v1/reload`: the configuration read again, as on SIGHUP, and answered once it holds."""
+
+from collections.abc import Awaitable, Callable, Sequence
+
+import msgspec
+
+from webhookd.admin.operation import Asked, Nothing, Operation
+
+
+class Changed(msgspec.Struct):
+    """What a reload made of the sources, or of the endpoints, that the configuration names."""
+
+    total: int
+    added: Sequence[str]
+    removed: Sequence[str]
+    changed: Sequence[str]
+
+
+class Reloaded(msgspec.Struct):
+    sources: Changed
+    endpoints: Changed
+    restart_needed: Sequence[str]
+    """Settings that are otherwise in the file than in force: they are only read at start."""
+
+
+class ReloadApi:
+    def __init__(self, reload: Callable[[], Awaitable[Reloaded]]) -> None:
+        """`reload` raises MistakesError, ConflictError, BusyError; then all stays as it is, unless its message says."""
+        self._reload = reload
+
+    def operations(self) -> list[Operation]:
+        return [
+            Operation(
+                "POST",
+                "/api/v1/reload",
+                self.reload,
+                "Read the configuration again: all of it, or nothing where there is a mistake in it.",
+                Reloaded,
+                scope="admin",
+                action="configuration.reload",
+                problems=(409,),
+            )
+        ]
+
+    async def reload(self, _asked: Asked[Nothing, Nothing]) -> Reloaded:
+        return await self._reload()
