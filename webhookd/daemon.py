@@ -34,9 +34,9 @@ from webhookd.evidence.keeper import Keeper
 from webhookd.evidence.shelf import Shelf
 from webhookd.observe.health import FREE_CHECK_S, Health
 from webhookd.observe.metrics import Metrics
-from webhookd.observe.sd_notify import listen_sockets, notify, watchdog_interval_s
+from webhookd.observe.sd_notify import listen_sockets, notify
 from webhookd.observe.whereabouts import Whereabouts, forget, note
-from webhookd.process import listen, raise_file_limit, watch_signals
+from webhookd.process import listen, raise_file_limit, watch_signals, watchdog
 from webhookd.providers import PROVIDERS, sign_again
 from webhookd.providers.provider import Provider
 from webhookd.receive.intake import Intake, Source
@@ -176,10 +176,8 @@ class Daemon:
             Service("disk-watch", FREE_CHECK_S, self._watch_disk(data_dir), self._on_duty_failed),
             Service("store-watch", 0.25, self._watch_store, self._on_duty_failed),
             *admin.duties,
+            *watchdog(self._clock.monotonic, store.answers, dispatcher, self._on_duty_failed),
         ]
-        interval_s = watchdog_interval_s()
-        if interval_s is not None:
-            watch.append(Service("watchdog", interval_s, _feed_watchdog, self._on_duty_failed))
         try:
             self.admin_at = await listen(admin.runner, sockets.pop("admin", []), config.server.admin_listen)
             if unknown := sockets.keys() - {"hooks"}:
@@ -305,7 +303,3 @@ class Daemon:
             )
         if file_system_of(path).startswith("fuse"):
             _log.warning("data_dir_on_fuse", what="whether fsync is honoured depends on the file system")
-
-
-async def _feed_watchdog() -> None:
-    notify("WATCHDOG=1")

@@ -3,7 +3,7 @@
 import asyncio
 import resource
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from socket import socket
 from typing import Any
 
@@ -13,7 +13,10 @@ from aiohttp import web
 from webhookd.config.mistake import ConfigError
 from webhookd.config.value import Address
 from webhookd.core.fault import place
+from webhookd.observe.liveness import BEAT_S, Dispatcher, Signs, Watchdog
+from webhookd.observe.sd_notify import notify, watchdog_interval_s
 from webhookd.receive.server import BACKLOG
+from webhookd.service import Failed, Service
 
 FILES_MAX = 65536
 _log = structlog.get_logger("webhookd.daemon")
@@ -49,6 +52,21 @@ async def listen(runner: web.BaseRunner, inherited: Sequence[socket], address: A
         how = "choose another with --listen or --admin-listen"
         raise ConfigError([f"cannot listen on {address}: {error.strerror}; {how}"]) from None
     return Address(*runner.addresses[0][:2])
+
+
+def watchdog(
+    now_s: Callable[[], float], ask_writer: Callable[[], Awaitable[None]], dispatcher: Dispatcher, failed: Failed
+) -> list[Service | Watchdog]:
+    """What has systemd's watchdog fed while loop, writer and dispatcher live; nothing where there is none to feed."""
+    interval_s = watchdog_interval_s()
+    if interval_s is None:
+        return []
+    signs = Signs(now_s, ask_writer, dispatcher)
+    return [
+        Service("pulse", BEAT_S, signs.beat, failed),
+        Service("writer-pulse", 2 * BEAT_S, signs.ask_writer, failed),
+        Watchdog(signs.probes, interval_s, notify),
+    ]
 
 
 def _on_loop_error(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

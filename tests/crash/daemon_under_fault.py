@@ -1,16 +1,19 @@
 """The real daemon, with a killer or a saboteur put between two rooms. Started by the harness as a subprocess.
 
-    python -m tests.crash.daemon_under_fault [--kill STEP:N] [--sabotage NAME] serve -c …
+    python -m tests.crash.daemon_under_fault [--kill STEP:N] [--sabotage NAME] [--hang PART:FIFO] [--slow S] serve -c …
 
-STEP is passed N times; the N-th time the process kills itself with SIGKILL at just that point.
+STEP is passed N times; the N-th time the process kills itself with SIGKILL at just that point. From when FIFO is there,
+PART hangs in its next step while somebody has it open for writing. Each commit takes S seconds longer.
 """
 
 import argparse
 import os
 import signal
 import sys
+import time
 from collections.abc import Awaitable, Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
@@ -38,12 +41,26 @@ class Killer:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
+class Hang:
+    """Holds up whoever passes, from when the FIFO is there and until its writer closes it."""
+
+    def __init__(self, part: str, fifo: str) -> None:
+        self._part = part
+        self._fifo = Path(fifo)
+
+    def passing(self, part: str) -> None:
+        if part == self._part and self._fifo.is_fifo():
+            self._fifo.read_bytes()
+
+
 class Faults:
     """The seams of `webhookd.daemon`, with the killer in them."""
 
-    def __init__(self, killer: Killer, sabotage: str | None) -> None:
+    def __init__(self, killer: Killer, sabotage: str | None, hang: Hang, slow_s: float = 0) -> None:
         self._killer = killer
         self._sabotage = sabotage
+        self._hang = hang
+        self._slow_s = slow_s
 
     def store(self, store: SqliteStore) -> Any:
         writer = store._writer
@@ -51,14 +68,15 @@ class Faults:
 
         async def watched(function: Callable[[Any], Any]) -> Any:
             def on_thread(connection: Any) -> Any:
-                result = function(_Connection(connection, self._killer))
+                self._hang.passing("writer")
+                result = function(_Connection(connection, self._killer, self._slow_s))
                 passing("after-commit")
                 return result
 
             return await run(on_thread)
 
         writer.run = watched  # type: ignore[method-assign]
-        return _Store(store, self._killer, self._sabotage)
+        return _Store(store, self._killer, self._sabotage, self._hang)
 
     def attempt(self, attempt: Attempt) -> Attempt:
         async def watched(endpoint: Any, due: Any) -> Any:
@@ -75,13 +93,15 @@ class Faults:
 class _Connection:
     """The writer's connection, watched for its COMMIT."""
 
-    def __init__(self, connection: Any, killer: Killer) -> None:
+    def __init__(self, connection: Any, killer: Killer, slow_s: float) -> None:
         self._connection = connection
         self._killer = killer
+        self._slow_s = slow_s
 
     def execute(self, statement: str, *parameters: Any) -> Any:
         if statement == "COMMIT":
             self._killer.passing("before-commit")
+            time.sleep(self._slow_s)
         return self._connection.execute(statement, *parameters)
 
     def __getattr__(self, name: str) -> Any:
@@ -91,12 +111,14 @@ class _Connection:
 class _Store:
     """The store as the rooms see it. `ack-before-commit` is the mistake that this harness is there to find."""
 
-    def __init__(self, store: SqliteStore, killer: Killer, sabotage: str | None) -> None:
+    def __init__(self, store: SqliteStore, killer: Killer, sabotage: str | None, hang: Hang) -> None:
         self._store = store
         self._killer = killer
         self._sabotage = sabotage
+        self._hang = hang
 
     async def append(self, event: Any) -> Any:
+        self._hang.passing("loop")
         answer: Awaitable[Any] = self._store.append(event)
         if self._sabotage == "ack-before-commit":
             return Appended(event.id, "accepted")
@@ -123,9 +145,12 @@ def run() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--kill", default=":0")
     parser.add_argument("--sabotage", choices=SABOTAGES)
+    parser.add_argument("--hang", default=":")
+    parser.add_argument("--slow", type=float, default=0)
     own, rest = parser.parse_known_args()
     step, _, count = own.kill.partition(":")
-    seams = Faults(Killer(step or None, int(count)), own.sabotage)
+    part, _, fifo = own.hang.partition(":")
+    seams = Faults(Killer(step or None, int(count)), own.sabotage, Hang(part, fifo), own.slow)
     sys.argv[1:] = rest
     with patch("webhookd.cli.serve.Daemon", partial(Daemon, seams=seams)):
         main()

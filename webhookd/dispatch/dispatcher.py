@@ -67,7 +67,7 @@ class Dispatcher:
         self._alarms = Alarms(clock, self._see_to, self._clock_was_set)
         self._judge = Judge(self._report, clock, self._alarms.look_at_clock)
         self._tasks: set[asyncio.Task[None]] = set()
-        self._stopping = False
+        self._stopping, self.slot_free_at = False, clock.monotonic()
 
     def view(self, name: str) -> LaneView | None:
         """How one endpoint is doing; None when nothing is delivered to such a one."""
@@ -81,13 +81,13 @@ class Dispatcher:
         for endpoint in wanted:
             self._put(endpoint)
         self._listen_up()
-        self._pump()
+        self.pump()
 
     def put(self, endpoint: Endpoint) -> None:
         """Deliver to this one too, or from now on as it says."""
         self._put(endpoint)
         self._listen_up()
-        self._pump()
+        self.pump()
 
     def take_out(self, name: str) -> None:
         """Deliver nothing more to it. What is under way ends."""
@@ -99,7 +99,7 @@ class Dispatcher:
         """Pause or resume one endpoint, as the store already has it."""
         if (lane := self._by_name.get(name)) is not None:
             self._stand(lane, state)
-            self._pump()
+            self.pump()
 
     def look_again(self, numbers: Iterable[int]) -> None:
         """Something has become due on disk for these endpoints that no commit has announced: a replay."""
@@ -124,7 +124,7 @@ class Dispatcher:
             self._look(lane)
         if not complete:
             self.look_again(self._lanes)
-        self._pump()
+        self.pump()
 
     async def stop(self, grace_s: float) -> None:
         """Start nothing more, and wait for what is under way. What does not end in time is cut, and due again later."""
@@ -194,11 +194,12 @@ class Dispatcher:
 
     def _see_to(self, lane: Lane) -> None:
         self._look(lane)
-        self._pump()
+        self.pump()
 
-    def _pump(self) -> None:
-        while self.in_flight < self._max_in_flight and self._unsettled < UNSETTLED_MAX and not self._stopping:
-            if (lane := self._turns.next()) is None:
+    def pump(self) -> None:
+        while self.in_flight < self._max_in_flight and not self._stopping:
+            self.slot_free_at = self._clock.monotonic()
+            if self._unsettled >= UNSETTLED_MAX or (lane := self._turns.next()) is None:
                 return
             if lane.ready and lane.wait_ms() == 0:
                 due = lane.start()
@@ -258,9 +259,8 @@ class Dispatcher:
                 self._stopping = True  # and so does the process; after the restart the delivery is due again
                 return False
             else:
-                break
-        self._heed(lane, self._judge.hear_again(lane, settlement.outcome, aftermath))
-        return True
+                self._heed(lane, self._judge.hear_again(lane, settlement.outcome, aftermath))
+                return True
 
     # --- From disk
 

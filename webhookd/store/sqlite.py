@@ -76,6 +76,10 @@ class SqliteStore:
         """Whether a commit hangs and nothing is accepted until it returns."""
         return self._writes.stalled
 
+    async def answers(self) -> None:
+        """Return once the writer has done nothing at all, in its turn: a sign that it lives."""
+        await self._writer.run(lambda _connection: None)
+
     async def open(self) -> None:
         self._writer = await open_writer(self._path)
         self._due_reader = await open_reader(self._path)
