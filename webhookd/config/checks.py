@@ -16,6 +16,7 @@ from webhookd.providers import PROVIDERS
 from webhookd.providers.provider import CredentialsError
 
 BODY_BYTES_MIN, BODY_BYTES_MAX = 2**10, 64 * 2**20
+_HOST = re.compile(r"[\w.-]{1,253}|(?=.*:.*:)[0-9A-Fa-f:.]{2,45}", re.ASCII)  # one colon would be a port's
 _STORE_URL = re.compile(r"sqlite:[\w-][\w.-]{0,100}", re.ASCII)
 
 
@@ -34,6 +35,9 @@ class Checks:
                 yield "max_body", "must be from 1KiB to 64MiB, which is what may wait for a commit"
             if "\0" in given.get("data_dir", ""):
                 yield "data_dir", "is no name of a directory"
+            for at, host in enumerate(given.get("admin_hosts", ())):
+                if not _HOST.fullmatch(host):
+                    yield f"admin_hosts[{at}]", 'must be a name or an address, without a port: "webhookd.internal"'
             if not refused:
                 yield from _listeners(Server(**given))
         elif kind is Delivery:

@@ -17,6 +17,10 @@ UPDATE token SET used_at = max(coalesce(used_at, 0), ?) WHERE number = ?;
 -- record: a line of the audit trail
 INSERT INTO audit (at, actor, address, action, subject, detail) VALUES (?, ?, ?, ?, ?, ?);
 
+-- record_given_up: an endpoint has failed for so long that webhookd itself disables it
+INSERT INTO audit (at, actor, action, subject)
+  SELECT ?, 'webhookd', 'endpoint.disable', name FROM endpoint WHERE number = ?;
+
 -- trail: the audit trail, newest first
 SELECT number, at, actor, address, action, subject, detail FROM audit
 WHERE number < :below AND (:actor IS NULL OR actor = :actor) AND (:action IS NULL OR action GLOB :action)

@@ -16,7 +16,7 @@ from webhookd.core.identifier import event_id
 from webhookd.core.ledger import Fact, counts, standing
 from webhookd.store.connection import sorted_error
 from webhookd.store.protocol import RefusalError, StoreBrokenError, StoreError
-from webhookd.store.queries import SQL, insert_aliases, insert_attempts, insert_events, insert_notice
+from webhookd.store.queries import ACCESS, SQL, insert_aliases, insert_attempts, insert_events, insert_notice
 
 T = TypeVar("T")
 ANNOUNCED_MAX = 4096
@@ -98,16 +98,17 @@ def _write_run(connection: sqlite3.Connection, run: Sequence[Event | Settlement]
         _add(connection, insert_attempts, settlements, _attempt_values)
         for settlement in settlements:
             if settlement.aftermath is not None:
-                _note_aftermath(connection, settlement.key.endpoint, settlement.aftermath)
+                _note_aftermath(connection, settlement, settlement.aftermath)
     committed.results += [appended[write.key] if isinstance(write, Event) else None for write in run]
 
 
-def _note_aftermath(connection: sqlite3.Connection, endpoint: int, aftermath: Aftermath) -> None:
-    health = aftermath.health
+def _note_aftermath(connection: sqlite3.Connection, settlement: Settlement, aftermath: Aftermath) -> None:
+    health, endpoint = aftermath.health, settlement.key.endpoint
     noted = (health.breaker, health.retry_at, health.trips, health.failing_since, endpoint)
     connection.execute(SQL["note_health"], noted)
-    if aftermath.gives_up:
-        connection.execute(SQL["give_up_endpoint"], (endpoint,))
+    if aftermath.gives_up and connection.execute(SQL["give_up_endpoint"], (endpoint,)).rowcount:
+        at_ms = settlement.outcome.started_at + settlement.outcome.duration_ms
+        connection.execute(ACCESS["record_given_up"], (at_ms, endpoint))
 
 
 def _add(

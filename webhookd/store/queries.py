@@ -47,6 +47,7 @@ def _file(name: str) -> Mapping[str, str]:
 
 SQL = {**_file("sqlite.sql"), **_file("ledger.sql")}
 REPLAY = _file("replay.sql")
+ACCESS = _file("access.sql")
 RETENTION = _file("retention.sql")
 STORY = _file("story.sql")
 AUDIT = _file("audit.sql")

@@ -37,6 +37,9 @@ from webhookd.store.replay import SqliteReplays
 from webhookd.store.retention import SqliteRetention
 from webhookd.store.seal import Seal, seal_anew
 from webhookd.store.story import SqliteStories
+from webhookd.store.tokens import SqliteTokens
+from webhookd.store.trail import SqliteTrail, on_record
+from webhookd.store.trail_protocol import current_deed
 
 QUEUE_WRITES_MAX = 4096
 QUEUE_BYTES_MAX = 64 * 2**20
@@ -237,6 +240,14 @@ class SqliteStore:
         return SqliteReplays(self._history_reader, self._change)
 
     @property
+    def tokens(self) -> SqliteTokens:
+        return SqliteTokens(self._history_reader, self._change)
+
+    @property
+    def trail(self) -> SqliteTrail:
+        return SqliteTrail(self._history_reader, self._change)
+
+    @property
     def retention(self) -> SqliteRetention:
         return SqliteRetention(
             self._history_reader, self._change, lambda: self._writes.queued[0], lambda: self._counting > 0
@@ -265,7 +276,10 @@ class SqliteStore:
 
     async def _change(self, change: Callable[[sqlite3.Connection], T]) -> T:
         """Raises StoreUnavailableError when it is not made: to ask again would not be to ask for the same."""
-        return cast(T, await self._writes.submit(change, patient=True))
+        submit, deed = partial(self._writes.submit, patient=True), current_deed.get()
+        if deed is None or deed.is_over:
+            return cast(T, await submit(change))
+        return cast(T, await on_record(change, deed, submit))
 
     async def _commit(self, batch: Sequence[Write]) -> Sequence[object]:
         began = time.perf_counter()

@@ -20,7 +20,10 @@ class SqliteTrail:
         self._change = change
 
     async def record(self, deed: Deed) -> None:
-        await self._change(lambda connection: _record(connection, deed, by=deed))
+        def put(connection: sqlite3.Connection) -> None:
+            _record(connection, deed, by=put)
+
+        await self._change(put)
 
     async def list(self, narrowed: TrailFilter, limit: int) -> Sequence[AuditRow]:
         given = {
