@@ -6,9 +6,11 @@ from pathlib import Path
 
 from aiohttp import web
 
-from webhookd.admin.app import LogApi, admin_app
+from webhookd.admin.app import admin_app
 from webhookd.admin.endpoints import EndpointsApi, Ping
 from webhookd.admin.ledger import LedgerApi
+from webhookd.admin.log import LogApi
+from webhookd.admin.pages import Pages
 from webhookd.admin.rebuild import LedgerRebuild
 from webhookd.admin.registry import Registry
 from webhookd.admin.replayer import Replayer
@@ -42,15 +44,17 @@ class AdminDoor:
         sources: Callable[[], Collection[str]],
         failed: Failed,
     ) -> None:
-        self._ledger = LedgerApi(store.ledger, store, clock)
+        token = ensure_token(data_dir)
+        pages = Pages(token)
+        self._ledger = LedgerApi(store.ledger, store, clock, pages)
         self._rebuild = LedgerRebuild(partial(store.rebuild_ledger, reread))
         replayer = Replayer(store.replays, clock, dispatcher.look_again)
         app = admin_app(
-            ensure_token(data_dir),
+            token,
             StatusApi(store, clock, metrics, health, dispatcher, registry),
-            LogApi(store, store),
-            EndpointsApi(store, registry, dispatcher, clock, ping),
-            ReplaysApi(store.replays, clock, replayer.wake, sources),
+            LogApi(store, store, pages),
+            EndpointsApi(store, registry, dispatcher, clock, ping, pages),
+            ReplaysApi(store.replays, clock, replayer.wake, sources, pages),
             WhyApi(store.stories, clock, misread, lambda: registry.mistakes),
             self._ledger,
             self._rebuild,

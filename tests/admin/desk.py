@@ -36,7 +36,7 @@ class Desk:
 
     async def ask(self, method: str, path: str, body: Any = None, **query: str) -> Answer:
         raw = body if isinstance(body, bytes) else json.dumps(body).encode() if body is not None else b""
-        headers = {"Authorization": f"Bearer {self._running.token}"}
+        headers = {"Authorization": f"Bearer {self._running.token}", "Content-Type": "application/json"}
         url = yarl.URL(f"{self._running.admin}/api/v1{path}", encoded=True).update_query(query)
         async with self._session.request(method, url, data=BytesIO(raw), headers=headers) as response:
             return Answer(response.status, response.headers, await response.read())

@@ -177,7 +177,7 @@ async def test_wrong_usage_is_exit_2_and_is_said_on_standard_error(shell: Shell,
 async def test_a_shell_sees_wrong_usage_as_exit_2(shell: Shell) -> None:
     found = await shell.process("events", "list", "--state", "dead")
     assert (found.code, found.out) == (2, "")
-    assert "state must be one of accepted" in found.err
+    assert "--state: must be one of accepted" in found.err
 
 
 # --- A daemon that cannot be reached: 69
@@ -524,7 +524,7 @@ async def test_lists_can_be_narrowed(shell: Shell) -> None:
     listed = await shell.done("deliveries", "list", "--endpoint", "local", "--state", "delivered", "--json")
     assert delivery in [each["id"] for each in listed.json["data"]]
     nobody = await shell("deliveries", "list", "--endpoint", "nobody", "--json")
-    assert (nobody.code, nobody.err) == (2, 'webhookd: endpoint: there is no endpoint "nobody"\n')
+    assert (nobody.code, nobody.err) == (2, 'webhookd: --endpoint: there is no endpoint "nobody"\n')
 
 
 async def test_an_empty_list_says_so(shell: Shell) -> None:

@@ -1,6 +1,7 @@
 """How the API answers: JSON, a problem, and the reasons a handler may have for a problem."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextvars import ContextVar
 from http import HTTPStatus
 from typing import Any
 
@@ -9,16 +10,21 @@ from aiohttp import web
 
 from webhookd.core.problem import PROBLEM_JSON, Problem, problem_body
 
+JSON = "application/json"
 _encode = msgspec.json.Encoder().encode
 _decode_object = msgspec.json.Decoder(dict[str, Any]).decode
 
 
-class RefusedError(Exception):
-    """Answered with this status, and `WWW-Authenticate`."""
+asked_for: ContextVar[Callable[[dict[str, Any]], None] | None] = ContextVar("asked_for", default=None)
+"""Who is told what a request's body asks for, as soon as that is known."""
 
-    def __init__(self, status: int, detail: str) -> None:
+
+class RefusedError(Exception):
+    """Answered with this status and these headers, before anything else is looked at."""
+
+    def __init__(self, status: int, detail: str, headers: Mapping[str, str] = {}) -> None:
         super().__init__(detail)
-        self.status = status
+        self.status, self.headers = status, headers
 
 
 class NotFoundError(Exception):
@@ -51,7 +57,7 @@ class MistakesProblem(Problem, frozen=True, kw_only=True):
 
 
 def json_answer(value: object, status: int = 200) -> web.Response:
-    return web.Response(status=status, body=_encode(value), content_type="application/json")
+    return web.Response(status=status, body=_encode(value), content_type=JSON)
 
 
 def problem_answer(status: int, detail: str) -> web.Response:
@@ -65,8 +71,18 @@ def mistakes_answer(error: MistakesError) -> web.Response:
 
 
 async def json_object(request: web.Request) -> dict[str, Any]:
-    """The body of a request as an object; an empty body is an empty one. Raises MistakesError."""
+    """The body of a request as an object; an empty body is an empty one, and of a field given twice the last counts.
+
+    Raises MistakesError, HTTPUnsupportedMediaType, HTTPRequestEntityTooLarge.
+    """
+    raw = await request.read()
+    media = request.headers.get("Content-Type", JSON).partition(";")[0].strip().lower()
+    if raw and media != JSON and not (media.startswith("application/") and media.endswith("+json")):
+        raise web.HTTPUnsupportedMediaType(reason=f"Send it as Content-Type: {JSON}.")
     try:
-        return _decode_object(await request.read() or b"{}")
+        asked = _decode_object(raw or b"{}")
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         raise MistakesError([Mistake("body", "must be a JSON object")]) from None
+    if (heard := asked_for.get()) is not None:
+        heard(asked)
+    return asked

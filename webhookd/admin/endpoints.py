@@ -1,23 +1,16 @@
 """`/api/v1/endpoints`: who is delivered to. What is changed here holds at once, and over a restart."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import msgspec
-from aiohttp import web
 
-from webhookd.admin.answers import (
-    BusyError,
-    Mistake,
-    MistakesError,
-    NotFoundError,
-    json_answer,
-    json_object,
-)
+from webhookd.admin.answers import BusyError, Mistake, MistakesError, NotFoundError
+from webhookd.admin.endpoint_bodies import EndpointChange, NewEndpoint, Rotation
 from webhookd.admin.endpoint_views import EndpointView, endpoint_view, look_closely
-from webhookd.admin.list_query import flag, page_of
+from webhookd.admin.operation import Asked, Nothing, Operation
+from webhookd.admin.pages import Page, Paged, Pages
 from webhookd.admin.registry import SECRET_KINDS, Registry, Traffic
-from webhookd.admin.views import Page, cursor_text
 from webhookd.clock import Clock
 from webhookd.core.delivery import Outcome
 from webhookd.core.endpoint import Endpoint, EndpointState
@@ -39,6 +32,13 @@ Ping = Callable[[Endpoint], Awaitable[Outcome]]
 _ABSENT = object()
 
 
+class EndpointsQuery(Paged, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Oldest first."""
+
+    removed: bool = False
+    """Those too that are not in service any more."""
+
+
 class PingView(msgspec.Struct):
     status: int | None
     error: str | None
@@ -48,7 +48,10 @@ class PingView(msgspec.Struct):
 
 
 class EndpointsApi:
-    def __init__(self, store: Endpoints, registry: Registry, traffic: Traffic, clock: Clock, ping: Ping) -> None:
+    def __init__(
+        self, store: Endpoints, registry: Registry, traffic: Traffic, clock: Clock, ping: Ping, pages: Pages
+    ) -> None:
+        self._pages = pages
         self._store = store
         self._registry = registry
         self._traffic = traffic
@@ -56,31 +59,33 @@ class EndpointsApi:
         self._ping = ping
         self._pings = 0
 
-    def routes(self) -> list[web.RouteDef]:
+    def operations(self) -> Sequence[Operation]:
         path = "/api/v1/endpoints"
+        one = f"{path}/{{name}}"
         return [
-            web.get(path, self.list),
-            web.post(path, self.add),
-            web.get(f"{path}/{{name}}", self.show),
-            web.patch(f"{path}/{{name}}", self.change),
-            web.delete(f"{path}/{{name}}", self.remove),
-            web.post(f"{path}/{{name}}/pause", self._standing("paused")),
-            web.post(f"{path}/{{name}}/resume", self._standing("active")),
-            web.post(f"{path}/{{name}}/ping", self.ping),
-            web.post(f"{path}/{{name}}/rotate-secret", self.rotate),
+            Operation("GET", path, self.list, "List endpoints", Page[EndpointView], query=EndpointsQuery),
+            Operation("GET", one, self.show, "An endpoint", EndpointView, problems=[404]),
+            _change("POST", path, self.add, "Add an endpoint", "add", body=NewEndpoint, read=dict, status=201),
+            _change("PATCH", one, self.change, "Change an endpoint", "change", body=EndpointChange, read=dict),
+            _change("DELETE", one, self.remove, "Take an endpoint out of service", "remove"),
+            _change("POST", f"{one}/pause", self._standing("paused"), "Deliver nothing for now", "pause"),
+            _change("POST", f"{one}/resume", self._standing("active"), "Go on delivering", "resume"),
+            _change("POST", f"{one}/ping", self.ping, "Make one attempt now", "ping", answer=PingView),
+            _change(
+                "POST", f"{one}/rotate-secret", self.rotate, "Sign anew", "rotate-secret", body=Rotation, read=dict
+            ),
         ]
 
-    async def list(self, request: web.Request) -> web.Response:
-        after, limit = page_of(request.query, {"removed"})
-        rows = await self._store.endpoints(after, limit, removed=flag(request.query, "removed"))
-        cursor = cursor_text(rows[-1].number) if len(rows) == limit else None
-        return json_answer(Page([self._view(row) for row in rows], cursor))
+    async def list(self, asked: Asked[EndpointsQuery, Nothing]) -> Page[EndpointView]:
+        (after,) = self._pages.after(asked) or (0,)
+        rows = await self._store.endpoints(after, asked.query.limit, removed=asked.query.removed)
+        return self._pages.page(asked, [self._view(row) for row in rows], *(row.number for row in rows[-1:]))
 
-    async def show(self, request: web.Request) -> web.Response:
-        return json_answer(await self._shown(request.match_info["name"]))
+    async def show(self, asked: Asked[Nothing, Nothing]) -> EndpointView:
+        return await self._shown(asked.path["name"])
 
-    async def add(self, request: web.Request) -> web.Response:
-        settings = await json_object(request)
+    async def add(self, asked: Asked[Nothing, dict[str, Any]]) -> EndpointView:
+        settings = asked.body
         name, kind = settings.pop("name", ""), settings.pop("secret_kind", "hmac")
         mistakes = _kind_mistakes(kind) + _take_out(settings, {"old_secrets": "rotate-secret keeps the one before"})
         name = name if isinstance(name, str) else ""
@@ -89,28 +94,28 @@ class EndpointsApi:
         view = await self._shown(name, generated)
         if removed is not None and removed.pending:
             view.held = removed.pending
-        return json_answer(view, 201)
+        return view
 
-    async def change(self, request: web.Request) -> web.Response:
-        name, patch = request.match_info["name"], await json_object(request)
+    async def change(self, asked: Asked[Nothing, dict[str, Any]]) -> EndpointView:
+        name, patch = asked.path["name"], asked.body
         await self._registry.change(name, patch, _take_out(patch, UNCHANGEABLE))
-        return json_answer(await self._shown(name))
+        return await self._shown(name)
 
-    async def remove(self, request: web.Request) -> web.Response:
-        name = request.match_info["name"]
+    async def remove(self, asked: Asked[Nothing, Nothing]) -> EndpointView:
+        name = asked.path["name"]
         await self._registry.remove(name)
-        return json_answer(await self._shown(name))
+        return await self._shown(name)
 
-    def _standing(self, state: EndpointState) -> Callable[[web.Request], Awaitable[web.Response]]:
-        async def stand(request: web.Request) -> web.Response:
-            name = request.match_info["name"]
+    def _standing(self, state: EndpointState) -> Callable[[Asked[Nothing, Nothing]], Awaitable[EndpointView]]:
+        async def stand(asked: Asked[Nothing, Nothing]) -> EndpointView:
+            name = asked.path["name"]
             await self._registry.set_state(name, state)
-            return json_answer(await self._shown(name))
+            return await self._shown(name)
 
         return stand
 
-    async def rotate(self, request: web.Request) -> web.Response:
-        name, given = request.match_info["name"], await json_object(request)
+    async def rotate(self, asked: Asked[Nothing, dict[str, Any]]) -> EndpointView:
+        name, given = asked.path["name"], asked.body
         signs_with = self._registry.find(name).keys[0].key
         kind = given.pop("secret_kind", "ed25519" if isinstance(signs_with, AsymmetricKey) else "hmac")
         secret, overlap = given.pop("secret", None), given.pop("overlap", OVERLAP_DEFAULT)
@@ -121,11 +126,11 @@ class EndpointsApi:
         if mistakes or overlap_ms is None:
             raise MistakesError(mistakes)
         generated = await self._registry.rotate(name, secret, kind, overlap_ms)
-        return json_answer(await self._shown(name, generated))
+        return await self._shown(name, generated)
 
-    async def ping(self, request: web.Request) -> web.Response:
+    async def ping(self, asked: Asked[Nothing, Nothing]) -> PingView:
         """One attempt, now, of an event that is in no log; also when the endpoint is paused."""
-        endpoint = self._registry.find(request.match_info["name"])
+        endpoint = self._registry.find(asked.path["name"])
         if self._pings >= PINGS_MAX:
             raise BusyError(f"{PINGS_MAX} pings are under way already.")
         self._pings += 1
@@ -134,7 +139,7 @@ class EndpointsApi:
         finally:
             self._pings -= 1
         response = outcome.response.decode("utf-8", "replace")
-        return json_answer(PingView(outcome.status, outcome.error, outcome.duration_ms, response))
+        return PingView(outcome.status, outcome.error, outcome.duration_ms, response)
 
     async def _shown(self, name: str, secret: str | None = None) -> EndpointView:
         row = await self._store.endpoint(name)
@@ -150,6 +155,11 @@ class EndpointsApi:
         if (endpoint := self._registry.get(row.name)) is not None:
             look_closely(view, endpoint, self._clock.now_ms())
         return view
+
+
+def _change(method: Any, path: str, handle: Any, summary: str, action: str, **more: Any) -> Operation:
+    given = {"answer": EndpointView, "problems": [404, 409], **more}
+    return Operation(method, path, handle, summary, scope="admin", action=f"endpoint.{action}", **given)
 
 
 def _take_out(given: dict[str, Any], refused: Mapping[str, str]) -> list[Mistake]:

@@ -1,101 +1,162 @@
 """The ledger's part of the API: payments, one of them waited for, all else the ledger knows, and the revenue."""
 
 import resource
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Literal
 
-from aiohttp import web
+import msgspec
 
-from webhookd.admin.answers import NotFoundError, json_answer
-from webhookd.admin.ledger_views import BY, object_view, payment_view, revenue_view
-from webhookd.admin.list_query import QueryError, ledger_filter, one_of, refuse_unknown, time_ms
-from webhookd.admin.views import Page, cursor_text
+from webhookd.admin.answers import Mistake, MistakesError, NotFoundError
+from webhookd.admin.ledger_views import By, LedgerObject, Payment, Revenue, object_view, payment_view, revenue_view
+from webhookd.admin.operation import Asked, Nothing, Operation
+from webhookd.admin.pages import Page, Paged, Pages
+from webhookd.admin.texts import Currency, Instant, ProviderName, Text, Wait
 from webhookd.admin.waiting import WAITING_MAX, Lookout
 from webhookd.clock import Clock
 from webhookd.core.event import is_name
 from webhookd.core.ledger import LISTS, RANKS, Kind
 from webhookd.core.money import EXPONENTS
-from webhookd.core.units import duration_ms
-from webhookd.store.protocol import Ledger, Payments
+from webhookd.store.protocol import Ledger, LedgerFilter, Payments
 
-WAIT_S_MAX = 60
-Handler = Callable[[web.Request], Awaitable[web.Response]]
+Handler = Callable[[Asked[Any, Nothing]], Awaitable[Page[LedgerObject]]]
+
+
+class LedgerQuery(Paged, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Those first heard of last come first."""
+
+    provider: ProviderName | None = None
+    reference: Text | None = None
+    """The merchant's own, or the id."""
+    since: Instant | None = None
+    """First heard of then or later."""
+    until: Instant | None = None
+    """First heard of before."""
+
+
+class ObjectsQuery(LedgerQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    payment: Text | None = None
+    """The id of the payment they belong to."""
+
+
+class PaymentQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    wait: Wait = Wait(0)
+    """Answer when the payment settles, or after so long with what is known then."""
+
+
+class RevenueQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    since: Instant = Instant(0)
+    until: Instant | None = None
+    """Now, where it is not given."""
+    by: By | None = None
+    """A row for each; days and months are those of UTC."""
+    currency: Currency | None = None
+    provider: ProviderName | None = None
+
+
+class RevenueRows(msgspec.Struct):
+    data: Sequence[Revenue]
 
 
 class LedgerApi:
-    def __init__(self, ledger: Ledger, payments: Payments, clock: Clock) -> None:
+    def __init__(self, ledger: Ledger, payments: Payments, clock: Clock, pages: Pages) -> None:
         self._ledger = ledger
+        self._pages = pages
         self._clock = clock
         # A connection each; the rest of the descriptors is for hooks and deliveries.
         files_max, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         self._lookout = Lookout(ledger, payments, clock, min(WAITING_MAX, files_max // 3))
 
-    def routes(self) -> list[web.RouteDef]:
+    def operations(self) -> Sequence[Operation]:
         return [
-            web.get("/api/v1/payments", self.payments),
-            web.get("/api/v1/payments/{provider:[^/]+}/{id:[^/]+}", self.payment),
-            web.get("/api/v1/revenue", self.revenue),
-            *(web.get(f"/api/v1/{name}", self._objects(kind)) for name, kind in LISTS.items()),
+            Operation(
+                "GET",
+                "/api/v1/payments",
+                self.payments,
+                "List payments",
+                Page[Payment],
+                query=_with_status("PaymentsQuery", LedgerQuery, "payment"),
+            ),
+            Operation(
+                "GET",
+                "/api/v1/payments/{provider:[^/]+}/{id:[^/]+}",
+                self.payment,
+                "A payment, waited for if you like",
+                Payment,
+                query=PaymentQuery,
+                problems=[404],
+                detail="An id that nobody has spoken of is waited for too; then it is 404.",
+            ),
+            Operation(
+                "GET", "/api/v1/revenue", self.revenue, "What was earned, per currency", RevenueRows, query=RevenueQuery
+            ),
+            *(
+                Operation(
+                    "GET",
+                    f"/api/v1/{name}",
+                    self._objects(kind),
+                    f"List {name.replace('-', ' ')}",
+                    Page[LedgerObject],
+                    query=_with_status(f"{kind.title().replace('_', '')}sQuery", ObjectsQuery, kind),
+                )
+                for name, kind in LISTS.items()
+            ),
         ]
 
     def close(self) -> None:
         """Answer those who wait; nobody waits from now on."""
         self._lookout.close()
 
-    async def payments(self, request: web.Request) -> web.Response:
-        narrowed, limit = ledger_filter(request.query, (), RANKS["payment"])
-        rows = await self._ledger.payments(narrowed, limit)
-        cursor = cursor_text(rows[-1].first_event) if len(rows) == limit else None
-        return json_answer(Page([payment_view(row) for row in rows], cursor))
+    async def payments(self, asked: Asked[Any, Nothing]) -> Page[Payment]:
+        rows = await self._ledger.payments(_filter(asked.query, self._pages.after(asked)), asked.query.limit)
+        return self._pages.page(asked, [payment_view(row) for row in rows], *(row.first_event for row in rows[-1:]))
 
-    async def payment(self, request: web.Request) -> web.Response:
-        refuse_unknown(request.query, {"wait"})
-        wait_s = _wait_s(request.query)
-        provider, payment_id = request.match_info["provider"], request.match_info["id"]
+    async def payment(self, asked: Asked[PaymentQuery, Nothing]) -> Payment:
+        provider, payment_id = asked.path["provider"], asked.path["id"]
         if provider not in EXPONENTS or not is_name(payment_id):
             raise NotFoundError  # nobody will ever speak of it
-        if wait_s:
-            row = await self._lookout.settled(provider, payment_id, wait_s)
+        if asked.query.wait:
+            row = await self._lookout.settled(provider, payment_id, asked.query.wait / 1_000)
         else:
             row = await self._ledger.payment(provider, payment_id)
         if row is None:
             raise NotFoundError
-        return json_answer(payment_view(row))
+        return payment_view(row)
 
     def _objects(self, kind: Kind) -> Handler:
-        async def objects(request: web.Request) -> web.Response:
-            narrowed, limit = ledger_filter(request.query, {"payment"}, RANKS[kind])
-            rows = await self._ledger.objects(kind, narrowed, limit)
-            cursor = cursor_text(rows[-1].first_event) if len(rows) == limit else None
-            return json_answer(Page([object_view(row) for row in rows], cursor))
+        async def objects(asked: Asked[Any, Nothing]) -> Page[LedgerObject]:
+            rows = await self._ledger.objects(kind, _filter(asked.query, self._pages.after(asked)), asked.query.limit)
+            return self._pages.page(asked, [object_view(row) for row in rows], *(row.first_event for row in rows[-1:]))
 
         return objects
 
-    async def revenue(self, request: web.Request) -> web.Response:
-        query = request.query
-        refuse_unknown(query, {"since", "until", "by", "currency", "provider"})
-        provider = one_of(query, "provider", EXPONENTS)
-        by = one_of(query, "by", BY)
-        since_ms, until_ms = time_ms(query, "since") or 0, time_ms(query, "until")
-        if until_ms is None:
-            until_ms = self._clock.now_ms() + 1
-        if since_ms > until_ms:
-            raise QueryError("since must not be after until, which is now where it is not given")
-        currency = query.get("currency", "").upper()
-        if "currency" in query and not (len(currency) == 3 and currency.isascii() and currency.isalpha()):
-            raise QueryError("currency must be three letters, like EUR")
+    async def revenue(self, asked: Asked[RevenueQuery, Nothing]) -> RevenueRows:
+        query = asked.query
+        until_ms = self._clock.now_ms() + 1 if query.until is None else query.until
+        if query.since > until_ms:
+            raise MistakesError([Mistake("since", "must not be after until, which is now where it is not given")])
         rows = [
             row
-            for row in await self._ledger.revenue(since_ms, until_ms)
-            if provider in (None, row.provider) and (currency or row.currency) == row.currency
+            for row in await self._ledger.revenue(query.since, until_ms)
+            if query.provider in (None, row.provider) and query.currency in (None, row.currency)
         ]
-        return json_answer({"data": revenue_view(rows, by)})
+        return RevenueRows(revenue_view(rows, query.by))
 
 
-def _wait_s(query: Mapping[str, str]) -> float:
-    try:
-        wait_s = duration_ms(query.get("wait", "0s")) / 1_000
-    except ValueError as error:
-        raise QueryError(f"wait: {error}") from None
-    if wait_s > WAIT_S_MAX:
-        raise QueryError(f"wait must be at most {WAIT_S_MAX}s")
-    return wait_s
+def _with_status(name: str, query: type[LedgerQuery], kind: Kind) -> type[msgspec.Struct]:
+    """The query of a list whose objects may stand like this."""
+    statuses: Any = Literal[tuple(RANKS[kind])]
+    return msgspec.defstruct(
+        name, [("status", statuses | None, None)], bases=(query,), frozen=True, kw_only=True, forbid_unknown_fields=True
+    )
+
+
+def _filter(query: Any, after: tuple[int, ...] | None) -> LedgerFilter:
+    return LedgerFilter(
+        provider=query.provider,
+        status=query.status,
+        reference=query.reference,
+        payment=query.payment if isinstance(query, ObjectsQuery) else None,
+        since_ms=query.since,
+        until_ms=query.until,
+        before=after[0] if after else None,
+    )

@@ -10,6 +10,7 @@ import msgspec
 from aiohttp import web
 
 from webhookd.admin.answers import Mistake, MistakesError, json_answer, json_object
+from webhookd.admin.asked import converted, converted_query
 
 Scope = Literal["nobody", "publish", "read", "replay", "admin"]
 """What a token must be good for. `read`, `replay` and `admin` each include the one before; `nobody` asks for none."""
@@ -30,6 +31,10 @@ class Asked(Generic[Query, Body]):
         self.body = body
 
 
+class Nothing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """No field at all."""
+
+
 class Operation(NamedTuple):
     method: Literal["GET", "POST", "PATCH", "DELETE"]
     path: str
@@ -41,13 +46,23 @@ class Operation(NamedTuple):
     scope: Scope = "read"
     action: str | None = None
     """What the audit trail calls it, like "endpoint.pause"; None for what changes nothing."""
-    query: type[msgspec.Struct] | None = None
-    """Parameters; each a text, a number or a flag, with its bounds as msgspec.Meta. Others are refused."""
-    body: type[msgspec.Struct] | None = None
-    """The request's object, `forbid_unknown_fields`; None where there is none, or where the handler reads it itself."""
+    query: type[msgspec.Struct] = Nothing
+    """Parameters; each a text, a number, a flag or a `texts.Meaning`, with its bounds. Others are refused."""
+    body: type[msgspec.Struct] = Nothing
+    """The request's object. Others of its fields are refused, and all that is wrong with any is told at once."""
+    read: Callable[[dict[str, Any]], Any] | None = None
+    """Makes `Asked.body` of the object where that takes more than types; raises MistakesError. `body` describes it."""
+    raw: bool = False
+    """The handler reads the body itself, byte by byte; `body` describes it."""
     status: int = 200
     problems: Sequence[int] = ()
-    """Statuses of problems beside 401, 403, 422, 429, 500 and 503, which any operation may answer."""
+    """Statuses of problems beside those that any operation of its kind may answer: see `openapi`."""
+    segments: Mapping[str, str] = {}
+    """What the parts of the path in braces look like: patterns."""
+    media: str = "application/json"
+    """Of the answer."""
+    detail: str = ""
+    """More than the summary, where there is more to know."""
 
 
 class Part(Protocol):
@@ -60,9 +75,7 @@ def route(operation: Operation) -> web.RouteDef:
     """How the router serves it."""
 
     async def serve(request: web.Request) -> web.StreamResponse:
-        query = _converted(dict(request.query), operation.query, strict=False)
-        body = _converted(await json_object(request), operation.body, strict=True) if operation.body else None
-        answer = await operation.handle(Asked(request, query, body))
+        answer = await operation.handle(await _asked(request, operation))
         return answer if isinstance(answer, web.StreamResponse) else json_answer(answer, operation.status)
 
     setattr(serve, _OPERATION, operation)
@@ -76,12 +89,21 @@ def operation_of(request: web.Request) -> Operation | None:
     return getattr(request.match_info.handler, _OPERATION, None)
 
 
-def _converted(given: Mapping[str, Any], wanted: type[msgspec.Struct] | None, *, strict: bool) -> Any:
-    """Raises MistakesError."""
-    if wanted is None:
-        return None
+async def _asked(request: web.Request, operation: Operation) -> Asked[Any, Any]:
+    """Raises MistakesError with all that is wrong with the query and the body."""
+    mistakes: list[Mistake] = []
+    query: Any = None
+    body: Any = None
     try:
-        return msgspec.convert(given, wanted, strict=strict)
-    except msgspec.ValidationError as error:
-        reason, _, field = str(error).partition(" - at `$")
-        raise MistakesError([Mistake(field.strip(".`") or "body", reason)]) from None
+        query = converted_query(request.query, operation.query)
+    except MistakesError as error:
+        mistakes += error.mistakes
+    try:
+        if operation.method != "GET" and not operation.raw:
+            given = await json_object(request)
+            body = operation.read(given) if operation.read else converted(given, operation.body)
+    except MistakesError as error:
+        mistakes += error.mistakes
+    if mistakes:
+        raise MistakesError(mistakes)
+    return Asked(request, query, body)

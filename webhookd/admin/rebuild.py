@@ -1,14 +1,14 @@
 """`/api/v1/ledger/rebuild`: long work on the store, begun with POST, one at a time, and watched with GET."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Literal
 
 import msgspec
 import structlog
-from aiohttp import web
 
-from webhookd.admin.answers import json_answer, problem_answer
+from webhookd.admin.answers import ConflictError
+from webhookd.admin.operation import Asked, Nothing, Operation
 
 Told = Callable[[int, int], None]
 _log = structlog.get_logger("webhookd.admin")
@@ -32,21 +32,32 @@ class LedgerRebuild:
         self._stopping = False
         self.status = RebuildStatus()
 
-    def routes(self) -> list[web.RouteDef]:
+    def operations(self) -> Sequence[Operation]:
         path = "/api/v1/ledger/rebuild"
-        return [web.get(path, self.show), web.post(path, self.start)]
+        return [
+            Operation("GET", path, self.show, "How far the last rebuild of the ledger is", RebuildStatus),
+            Operation(
+                "POST",
+                path,
+                self.start,
+                "Rebuild the ledger from the log, in the background",
+                RebuildStatus,
+                scope="admin",
+                action="ledger.rebuild",
+                status=202,
+                problems=[409],
+            ),
+        ]
 
-    async def show(self, _request: web.Request) -> web.Response:
-        return json_answer(self.status)
+    async def show(self, _asked: Asked[Nothing, Nothing]) -> RebuildStatus:
+        return self.status
 
-    async def start(self, _request: web.Request) -> web.Response:
+    async def start(self, _asked: Asked[Nothing, Nothing]) -> RebuildStatus:
         if self._task is not None and not self._task.done():
-            return problem_answer(409, "The ledger is being rebuilt already.")
+            raise ConflictError("The ledger is being rebuilt already.")
         self.status = RebuildStatus("running")
         self._task = asyncio.create_task(self._run(), name="ledger-rebuild")
-        answer = json_answer(self.status)
-        answer.set_status(202)
-        return answer
+        return self.status
 
     async def stop(self) -> None:
         """At the next step. What was put right stays so; the rest is for the next one."""

@@ -1,18 +1,40 @@
 """What a client asks to have replayed, read field by field, with every mistake at once."""
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, NamedTuple
+
+import msgspec
+from msgspec import Meta
 
 from webhookd.admin.answers import Mistake, MistakesError
-from webhookd.admin.list_query import QueryError, time_ms
+from webhookd.admin.asked import names
+from webhookd.admin.texts import TEXT_CHARS_MAX, Glob, Instant, Text
 from webhookd.core.endpoint import check_pattern
 from webhookd.store.replay_protocol import SELECTED_STATES, SelectedState, Selection
 
 IDS_MAX = 1_000
-TEXT_CHARS_MAX = 255
 PER_S_MIN, PER_S_MAX = 0.01, 10_000
 _NARROWING = ("source", "type", "state", "since", "until")
-_FIELDS = ("ids", "endpoint", *_NARROWING, "rate", "dry_run")
+
+
+class ReplayBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """By id, or by all that the others say; null is not given."""
+
+    ids: Annotated[Sequence[str], Meta(min_length=1, max_length=IDS_MAX)] | None = None
+    """Of events and deliveries."""
+    endpoint: Text | None = None
+    source: Text | None = None
+    type: Glob | None = None
+    state: SelectedState | None = None
+    since: Instant | None = None
+    until: Instant | None = None
+    rate: Annotated[float, Meta(ge=PER_S_MIN, le=PER_S_MAX)] | None = None
+    """Deliveries made due in a second."""
+    dry_run: bool | None = None
+    """Count, and change nothing."""
+
+
+_FIELDS = names(ReplayBody)
 
 
 class ReplayRequest(NamedTuple):
@@ -98,9 +120,9 @@ class _Reader:
 
     def _time(self, field: str) -> int | None:
         try:
-            return time_ms({field: str(self._given[field])}, field) if field in self._given else None
-        except QueryError as error:
-            self._mistake(field, str(error).removeprefix(f"{field} "))
+            return int(Instant.read(str(self._given[field]))) if field in self._given else None
+        except ValueError as error:
+            self._mistake(field, str(error))
             return None
 
     def _rate(self) -> float | None:

@@ -1,17 +1,16 @@
 """`/api/v1/replays`: make deliveries due again, or for the first time; and see how far that is."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 
 import msgspec
 import structlog
-from aiohttp import web
 
-from webhookd.admin.answers import ConflictError, Mistake, MistakesError, NotFoundError, json_answer, json_object
-from webhookd.admin.list_query import page_of
-from webhookd.admin.replay_request import ReplayRequest, read_request
-from webhookd.admin.views import Page, cursor_text
+from webhookd.admin.answers import ConflictError, Mistake, MistakesError, NotFoundError
+from webhookd.admin.operation import Asked, Nothing, Operation
+from webhookd.admin.pages import Page, Paged, Pages
+from webhookd.admin.replay_request import ReplayBody, ReplayRequest, read_request
 from webhookd.clock import Clock
-from webhookd.core.event import OPERATIONAL
+from webhookd.core.event import OPERATIONAL, PUBLISHED
 from webhookd.core.identifier import parse_replay_id, replay_id
 from webhookd.core.units import time_text
 from webhookd.store.replay_protocol import (
@@ -59,27 +58,56 @@ class ReplaysApi:
     """`begun` is called when there is something for the replayer to do. `sources` gives the configured ones' names."""
 
     def __init__(
-        self, store: Replays, clock: Clock, begun: Callable[[], None], sources: Callable[[], Collection[str]]
+        self,
+        store: Replays,
+        clock: Clock,
+        begun: Callable[[], None],
+        sources: Callable[[], Collection[str]],
+        pages: Pages,
     ) -> None:
+        self._pages = pages
         self._store = store
         self._clock = clock
         self._begun = begun
         self._sources = sources
 
-    def routes(self) -> list[web.RouteDef]:
+    def operations(self) -> Sequence[Operation]:
         path = "/api/v1/replays"
+        one, segments = f"{path}/{{id}}", {"id": "^rpl_[0-9a-f]{16}$"}
         return [
-            web.get(path, self.list),
-            web.post(path, self.begin),
-            web.get(f"{path}/{{id}}", self.show),
-            web.post(f"{path}/{{id}}/cancel", self.cancel),
+            Operation("GET", path, self.list, "List replays, the newest first", Page[ReplayView], query=Paged),
+            Operation(
+                "POST",
+                path,
+                self.begin,
+                "Make deliveries due again, or for the first time",
+                ReplayView,
+                scope="replay",
+                action="replay.begin",
+                body=ReplayBody,
+                read=read_request,
+                status=202,
+                problems=[409],
+            ),
+            Operation("GET", one, self.show, "How far a replay is", ReplayView, problems=[404], segments=segments),
+            Operation(
+                "POST",
+                f"{one}/cancel",
+                self.cancel,
+                "Stop a replay; what it made due stays so",
+                ReplayView,
+                scope="replay",
+                action="replay.cancel",
+                problems=[404],
+                segments=segments,
+            ),
         ]
 
-    async def begin(self, request: web.Request) -> web.Response:
-        asked = read_request(await json_object(request))
-        await self._check_source(asked.selection.source)
+    async def begin(self, asked: Asked[Nothing, ReplayRequest]) -> ReplayView:
+        request = asked.body
+        await self._check_source(request.selection.source)
         try:
-            view = await (self._count(asked) if asked.dry_run else self._begin(asked))
+            return await (self._count(request) if request.dry_run else self._begin(request))
         except SelectionError as error:
             raise MistakesError([Mistake(error.field, error.reason)]) from None
         except TooManyReplaysError:
@@ -88,24 +116,27 @@ class ReplaysApi:
                 "GET /api/v1/replays and `webhookd replay --list` show them."
             )
             raise ConflictError(why) from None
-        return json_answer(view, 202)
 
-    async def list(self, request: web.Request) -> web.Response:
-        below, limit = page_of(request.query, ())
-        rows = await self._store.list(below or None, limit)
-        cursor = cursor_text(rows[-1].number) if len(rows) == limit else None
-        return json_answer(Page([_view(row) for row in rows], cursor))
+    async def list(self, asked: Asked[Paged, Nothing]) -> Page[ReplayView]:
+        (below,) = self._pages.after(asked) or (None,)
+        rows = await self._store.list(below, asked.query.limit)
+        return self._pages.page(asked, [_view(row) for row in rows], *(row.number for row in rows[-1:]))
 
-    async def show(self, request: web.Request) -> web.Response:
-        return json_answer(await self._shown(request))
+    async def show(self, asked: Asked[Nothing, Nothing]) -> ReplayView:
+        return await self._shown(asked.path["id"])
 
-    async def cancel(self, request: web.Request) -> web.Response:
+    async def cancel(self, asked: Asked[Nothing, Nothing]) -> ReplayView:
         """Those that are over stay what they are."""
-        await self._store.cancel(parse_replay_id(request.match_info["id"]), self._clock.now_ms())
-        return json_answer(await self._shown(request))
+        await self._store.cancel(parse_replay_id(asked.path["id"]), self._clock.now_ms())
+        return await self._shown(asked.path["id"])
 
     async def _check_source(self, name: str | None) -> None:
-        if name is None or name == OPERATIONAL or name in self._sources() or await self._store.has_source(name):
+        if (
+            name is None
+            or name in (OPERATIONAL, PUBLISHED)
+            or name in self._sources()
+            or await self._store.has_source(name)
+        ):
             return
         raise MistakesError([Mistake("source", f'there is no source "{name[:64]}", nor an event of one')])
 
@@ -130,8 +161,8 @@ class ReplaysApi:
         self._begun()
         return view
 
-    async def _shown(self, request: web.Request) -> ReplayView:
-        replay = await self._store.get(parse_replay_id(request.match_info["id"]))
+    async def _shown(self, public_id: str) -> ReplayView:
+        replay = await self._store.get(parse_replay_id(public_id))
         if replay is None:
             raise NotFoundError
         return _view(replay)

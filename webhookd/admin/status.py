@@ -9,8 +9,8 @@ import msgspec
 from aiohttp import web
 
 from webhookd import __version__
-from webhookd.admin.answers import json_answer
 from webhookd.admin.endpoint_views import EndpointView, endpoint_view
+from webhookd.admin.operation import Asked, Nothing, Operation
 from webhookd.admin.registry import Registry, Traffic
 from webhookd.clock import Clock
 from webhookd.core.units import time_text
@@ -86,8 +86,11 @@ class StatusApi:
         self._began = clock.monotonic()
         self._samples: deque[tuple[float, int, int]] = deque([(self._began, 0, 0)])
 
-    def routes(self) -> list[web.RouteDef]:
-        return [web.get("/api/v1/status", self.status), web.get("/metrics", self.metrics)]
+    def operations(self) -> Sequence[Operation]:
+        return [
+            Operation("GET", "/api/v1/status", self.status, "Is it well, how fast does it go, what waits", Status),
+            Operation("GET", "/metrics", self.metrics, "For Prometheus", scope="nobody", media="text/plain"),
+        ]
 
     def sample(self) -> None:
         """Note the counts, so that `status` can say a rate. Called now and then; keeps a minute."""
@@ -96,7 +99,7 @@ class StatusApi:
         while len(self._samples) > 2 and now - self._samples[1][0] > RATE_WINDOW_S:
             self._samples.popleft()
 
-    async def status(self, _request: web.Request) -> web.Response:
+    async def status(self, _asked: Asked[Nothing, Nothing]) -> Status:
         self.sample()
         every = await self._store.endpoints(removed=True)
         rows = [row for row in every if row.why != "removed"]
@@ -105,34 +108,32 @@ class StatusApi:
         seconds = max(last_at - first_at, 1.0)
         why = self._readiness.unready()
         most_owed = nlargest(ENDPOINTS_MAX, rows, key=lambda row: (row.pending, row.dead, -row.number))
-        return json_answer(
-            Status(
-                version=__version__,
-                ready=why is None,
-                why_not_ready=why,
-                uptime_s=round(self._clock.monotonic() - self._began, 3),
-                accepted=accepted_now,
-                delivered=delivered_now,
-                accepted_per_s=round((accepted_now - accepted) / seconds, 2),
-                delivered_per_s=round((delivered_now - delivered) / seconds, 2),
-                in_flight=self._traffic.in_flight,
-                backlog=sum(row.pending for row in rows),
-                dead=sum(row.dead for row in rows),
-                unrouted=odd.get("unrouted", 0),
-                quarantined=odd.get("quarantined", 0),
-                oldest_pending_at=time_text(
-                    min((row.oldest_pending_at for row in rows if row.oldest_pending_at is not None), default=None)
-                ),
-                held_for_removed=sum(row.pending for row in every) - sum(row.pending for row in rows),
-                endpoints=[self._endpoint(row) for row in most_owed],
-                more_endpoints=len(rows) - len(most_owed),
-            )
+        return Status(
+            version=__version__,
+            ready=why is None,
+            why_not_ready=why,
+            uptime_s=round(self._clock.monotonic() - self._began, 3),
+            accepted=accepted_now,
+            delivered=delivered_now,
+            accepted_per_s=round((accepted_now - accepted) / seconds, 2),
+            delivered_per_s=round((delivered_now - delivered) / seconds, 2),
+            in_flight=self._traffic.in_flight,
+            backlog=sum(row.pending for row in rows),
+            dead=sum(row.dead for row in rows),
+            unrouted=odd.get("unrouted", 0),
+            quarantined=odd.get("quarantined", 0),
+            oldest_pending_at=time_text(
+                min((row.oldest_pending_at for row in rows if row.oldest_pending_at is not None), default=None)
+            ),
+            held_for_removed=sum(row.pending for row in every) - sum(row.pending for row in rows),
+            endpoints=[self._endpoint(row) for row in most_owed],
+            more_endpoints=len(rows) - len(most_owed),
         )
 
     def _endpoint(self, row: EndpointRow) -> EndpointView:
         return endpoint_view(row, self._traffic.view(row.name), self._registry.mistakes.get(row.name))
 
-    async def metrics(self, _request: web.Request) -> web.Response:
+    async def metrics(self, _asked: Asked[Nothing, Nothing]) -> web.Response:
         rows = await self._store.endpoints(removed=False)
         self._numbers.endpoints(rows, [self._endpoint(row) for row in rows], self._clock.now_ms())
         return web.Response(body=self._numbers.text(), headers={"Content-Type": "text/plain; version=0.0.4"})

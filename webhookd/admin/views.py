@@ -1,16 +1,12 @@
 """The API's objects: what a client may rely on, made from what the store holds."""
 
-import base64
 from collections.abc import Sequence
-from typing import Generic, TypeVar
 
 import msgspec
 
 from webhookd.core.identifier import delivery_id, event_id
 from webhookd.core.units import time_text
 from webhookd.store.protocol import AttemptRow, DeliveryRow, EventRow
-
-T = TypeVar("T")
 
 
 class PaymentRef(msgspec.Struct):
@@ -56,11 +52,6 @@ class Event(msgspec.Struct):
     payment: PaymentRef | None
     headers: dict[str, str] | msgspec.UnsetType = msgspec.UNSET
     deliveries: list[Delivery] | msgspec.UnsetType = msgspec.UNSET
-
-
-class Page(msgspec.Struct, Generic[T]):
-    data: list[T]
-    next_cursor: str | None
 
 
 def event_view(row: EventRow, deliveries: Sequence[Delivery] | None = None) -> Event:
@@ -110,19 +101,3 @@ def delivery_view(row: DeliveryRow, attempts: Sequence[AttemptRow] | None = None
             for attempt in attempts
         ]
     return view
-
-
-def cursor_text(*numbers: int) -> str:
-    return base64.urlsafe_b64encode(msgspec.json.encode(numbers)).rstrip(b"=").decode()
-
-
-def parse_cursor(text: str, count: int) -> tuple[int, ...]:
-    """Raises ValueError."""
-    try:
-        raw = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
-        numbers = msgspec.json.decode(raw, type=tuple[int, ...])
-    except (ValueError, msgspec.MsgspecError):
-        raise ValueError("cursor is not one that a list here has given") from None
-    if len(numbers) != count or not all(0 <= number < 2**63 for number in numbers):
-        raise ValueError("cursor is not one that a list here has given")
-    return numbers

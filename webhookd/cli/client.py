@@ -46,7 +46,7 @@ class Client:
         return self._decoded(self.get_raw(path, **query))
 
     def get_raw(self, path: str, **query: Any) -> bytes:
-        return self._send("GET", path, query) or b""
+        return self._send("GET", path, query, called=_option) or b""
 
     def wait_for(self, path: str, wait_ms: int) -> bytes | None:
         """What the daemon answers after at most so long; None when there is nothing of that name until then."""
@@ -206,6 +206,11 @@ def moment(text: str | None, option: str) -> str | None:
         )
     at_s = time.time() - parse_duration(text, option) / 1_000
     return datetime.fromtimestamp(at_s, UTC).isoformat(timespec="milliseconds")
+
+
+def _option(field: str) -> str:
+    """A parameter as its option is called."""
+    return f"--{field.replace('_', '-')}"
 
 
 def _reasons(body: bytes, called: Called) -> list[str]:

@@ -1,0 +1,147 @@
+"""`/api/v1/events` and `/api/v1/deliveries`: the log of events, and what is owed to whom."""
+
+from collections.abc import Sequence
+
+from aiohttp import web
+
+from webhookd.admin.answers import Mistake, MistakesError, NotFoundError
+from webhookd.admin.operation import Asked, Nothing, Operation
+from webhookd.admin.pages import Page, Paged, Pages
+from webhookd.admin.texts import EventKey, Glob, Instant, SignerName, Text
+from webhookd.admin.views import Delivery, Event, delivery_view, event_view
+from webhookd.core.delivery import DeliveryState
+from webhookd.core.event import EventState
+from webhookd.core.identifier import parse_delivery_id, parse_event_id
+from webhookd.store.endpoint_protocol import Endpoints
+from webhookd.store.protocol import Filter, History
+
+EVENT = {"id": "^evt_[0-9a-f]{32}$"}
+DELIVERY = {"id": "^dlv_[0-9a-f]{24}$"}
+
+
+class LogQuery(Paged, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The newest first."""
+
+    source: Text | None = None
+    provider: SignerName | None = None
+    type: Glob | None = None
+    since: Instant | None = None
+    """Received then or later."""
+    until: Instant | None = None
+    """Received before."""
+
+
+class EventsQuery(LogQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    state: EventState | None = None
+    after: EventKey | None = None
+    """Only what came after this event, oldest first."""
+
+
+class DeliveriesQuery(LogQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    endpoint: Text | None = None
+    state: DeliveryState | None = None
+
+
+class LogApi:
+    def __init__(self, store: History, endpoints: Endpoints, pages: Pages) -> None:
+        self._store = store
+        self._endpoints = endpoints
+        self._pages = pages
+
+    def operations(self) -> Sequence[Operation]:
+        return [
+            Operation("GET", "/api/v1/events", self.events, "List events", Page[Event], query=EventsQuery),
+            Operation(
+                "GET",
+                "/api/v1/events/{id}",
+                self.event,
+                "An event with its deliveries and every attempt",
+                Event,
+                problems=[404],
+                segments=EVENT,
+            ),
+            Operation(
+                "GET",
+                "/api/v1/events/{id}/body",
+                self.body,
+                "The provider's bytes, as they came",
+                problems=[404],
+                segments=EVENT,
+                media="application/octet-stream",
+            ),
+            Operation(
+                "GET", "/api/v1/deliveries", self.deliveries, "List deliveries", Page[Delivery], query=DeliveriesQuery
+            ),
+            Operation(
+                "GET",
+                "/api/v1/deliveries/{id}",
+                self.delivery,
+                "A delivery with every attempt",
+                Delivery,
+                problems=[404],
+                segments=DELIVERY,
+            ),
+        ]
+
+    async def events(self, asked: Asked[EventsQuery, Nothing]) -> Page[Event]:
+        before = self._pages.after(asked)
+        narrowed = _filter(asked.query, (before[0], 0) if before else None)
+        rows = await self._store.events(narrowed, asked.query.limit)
+        last = [rows[-1].key] if rows and narrowed.after is None else []
+        return self._pages.page(asked, [event_view(row) for row in rows], *last)
+
+    async def event(self, asked: Asked[Nothing, Nothing]) -> Event:
+        key, salt = parse_event_id(asked.path["id"])
+        row = await self._store.event(key, salt)
+        if row is None:
+            raise NotFoundError
+        deliveries = [
+            delivery_view(each, await self._store.attempts(each.event, each.endpoint))
+            for each in await self._store.deliveries_of(key)
+        ]
+        return event_view(row, deliveries)
+
+    async def body(self, asked: Asked[Nothing, Nothing]) -> web.Response:
+        key, salt = parse_event_id(asked.path["id"])
+        body = await self._store.body(key) if await self._store.event(key, salt) is not None else None
+        if body is None:
+            raise NotFoundError
+        # Hostile bytes: a download, never a page.
+        return web.Response(
+            body=body,
+            content_type="application/octet-stream",
+            headers={
+                "Content-Disposition": f'attachment; filename="{asked.path["id"]}.json"',
+                "Content-Security-Policy": "sandbox",
+            },
+        )
+
+    async def deliveries(self, asked: Asked[DeliveriesQuery, Nothing]) -> Page[Delivery]:
+        before = self._pages.after(asked, 2)
+        narrowed = _filter(asked.query, (before[0], before[1]) if before else None)
+        rows = await self._store.deliveries(narrowed, asked.query.limit)
+        if not rows and (name := narrowed.endpoint) is not None and await self._endpoints.endpoint(name) is None:
+            raise MistakesError([Mistake("endpoint", f'there is no endpoint "{name[:64]}"')])
+        last = [rows[-1].event, rows[-1].endpoint] if rows else []
+        return self._pages.page(asked, [delivery_view(row) for row in rows], *last)
+
+    async def delivery(self, asked: Asked[Nothing, Nothing]) -> Delivery:
+        event, endpoint = parse_delivery_id(asked.path["id"])
+        row = await self._store.delivery(event, endpoint)
+        if row is None:
+            raise NotFoundError
+        return delivery_view(row, await self._store.attempts(event, endpoint))
+
+
+def _filter(query: EventsQuery | DeliveriesQuery, before: tuple[int, int] | None) -> Filter:
+    return Filter(
+        source=query.source,
+        provider=query.provider,
+        type=query.type,
+        state=query.state,
+        endpoint=query.endpoint if isinstance(query, DeliveriesQuery) else None,
+        since_ms=query.since,
+        until_ms=query.until,
+        before=before,
+        after=query.after if isinstance(query, EventsQuery) else None,
+    )
