@@ -134,9 +134,9 @@ async def test_a_settlement_that_is_stored_late_does_not_bring_back_what_was_tru
     while world.in_flight["shop"] < 2:
         await asyncio.sleep(0)
     world.hold.set()
-    while not refused.is_set() or world.dispatcher._unsettled > 1:
+    while not refused.is_set() or world.dispatcher.unsettled > 1:
         await asyncio.sleep(0)
-    while world.dispatcher._unsettled:
+    while world.dispatcher.unsettled:
         world.clock.advance_to_next_timer()
         await asyncio.sleep(0)
     await world.quiet()
@@ -150,7 +150,7 @@ async def test_what_could_not_be_stored_of_an_endpoint_is_stored_with_the_next_t
     refused = full_once(world)
     world.answers = lambda _due: world.failing()
     await world.append()
-    while not refused.is_set() or world.dispatcher._unsettled:
+    while not refused.is_set() or world.dispatcher.unsettled:
         world.clock.advance_to_next_timer()
         await asyncio.sleep(0)
     row = await world.store.endpoint("shop")

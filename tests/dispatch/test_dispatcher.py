@@ -330,7 +330,7 @@ async def test_bodies_held_in_memory_stay_within_their_bound_however_many_endpoi
     world.hold.set()
     await world.run_dry()
     assert await states(world) == {"delivered": 300}
-    assert world.dispatcher._held_bytes == 0
+    assert world.dispatcher.held_bytes == 0
 
 
 async def test_an_endpoint_that_is_paused_starts_nothing_more_and_goes_on_when_it_is_resumed(world: World):

@@ -93,7 +93,7 @@ async def test_an_endpoint_that_was_just_started_or_resumed_is_approached_carefu
             await settled()
 
     async def settled() -> None:
-        while world.dispatcher._unsettled > world.dispatcher.in_flight:
+        while world.dispatcher.unsettled > world.dispatcher.in_flight:
             await asyncio.sleep(0)
 
     await world.serve(spec("shop", max_in_flight=16))

@@ -102,4 +102,4 @@ async def test_while_the_breaker_is_open_no_body_is_held_in_memory(world: World)
     await world.append(200, body=b"x" * 1_000)
     await world.quiet()
     assert world.dispatcher.view("shop").breaker == "open"
-    assert world.dispatcher._held_bytes == 0
+    assert world.dispatcher.held_bytes == 0

@@ -41,6 +41,8 @@ class Results:
     def hook(self, source: str, result: str, seconds: float) -> None:
         self.results.put_nowait(result)
 
+    def bad_signature(self, source: str) -> None: ...
+
     def conflict(self, source: str) -> None:
         raise NotImplementedError
 

@@ -34,7 +34,7 @@ async def test_a_reader_cannot_write(store: SqliteStore):
 
 async def test_many_waiters_share_a_commit(tmp_path: Path):
     commits: list[float] = []
-    store = SqliteStore(tmp_path / "webhookd.db", committed=commits.append)
+    store = SqliteStore(tmp_path / "webhookd.db", committed=lambda seconds, _writes: commits.append(seconds))
     await store.open()
     await asyncio.gather(*(store.append(event()) for _ in range(500)))
     await store.close()

@@ -56,14 +56,14 @@ class Dispatcher:
         self._report = Report(meter, notice)
         self._failed = failed
         self._dice = dice
-        self._max_in_flight = max_in_flight
+        self.max_in_flight = max_in_flight
         self._lanes: dict[int, Lane] = {}
         self._by_name: dict[str, Lane] = {}
         self._turns = Turns()
         self.in_flight = 0
         """Attempts under way."""
-        self._unsettled = 0
-        self._held_bytes = 0
+        self.unsettled = 0
+        self.held_bytes = 0
         self._alarms = Alarms(clock, self._see_to, self._clock_was_set)
         self._judge = Judge(self._report, clock, self._alarms.look_at_clock)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -72,6 +72,9 @@ class Dispatcher:
     def view(self, name: str) -> LaneView | None:
         """How one endpoint is doing; None when nothing is delivered to such a one."""
         return lane.view if (lane := self._by_name.get(name)) is not None else None
+
+    def views(self) -> list[tuple[Endpoint, LaneView]]:
+        return [(lane.endpoint, lane.view) for lane in self._by_name.values()]
 
     def serve(self, endpoints: Iterable[Endpoint]) -> None:
         """Deliver to exactly these from now on. What is pending for a new one is looked for on disk at once."""
@@ -117,10 +120,10 @@ class Dispatcher:
                 continue
             if due.due_at > now_ms:
                 lane.wake_by(due.due_at)
-            elif self._held_bytes > HELD_BYTES_MAX and not lane.has_nothing:
+            elif self.held_bytes > HELD_BYTES_MAX and not lane.has_nothing:
                 lane.miss(due.priority)
             elif lane.offer(due):
-                self._held_bytes += due.event.size
+                self.held_bytes += due.event.size
             self._look(lane)
         if not complete:
             self.look_again(self._lanes)
@@ -176,10 +179,10 @@ class Dispatcher:
             else:
                 lane.wake_at = None
                 lane.miss()
-        if (rooms := lane.rooms()) and (self._held_bytes < HELD_BYTES_MAX or lane.has_nothing):
+        if (rooms := lane.rooms()) and (self.held_bytes < HELD_BYTES_MAX or lane.has_nothing):
             lane.begin_refill()
-            reserved = max(1, min(REFILL_BYTES_MAX, HELD_BYTES_MAX - self._held_bytes))
-            self._held_bytes += reserved
+            reserved = max(1, min(REFILL_BYTES_MAX, HELD_BYTES_MAX - self.held_bytes))
+            self.held_bytes += reserved
             self._spawn(self._refill(lane, rooms, reserved))
         priority = lane.next_priority
         if priority is None and not lane.is_behind:
@@ -197,14 +200,14 @@ class Dispatcher:
         self.pump()
 
     def pump(self) -> None:
-        while self.in_flight < self._max_in_flight and not self._stopping:
+        while self.in_flight < self.max_in_flight and not self._stopping:
             self.slot_free_at = self._clock.monotonic()
-            if self._unsettled >= UNSETTLED_MAX or (lane := self._turns.next()) is None:
+            if self.unsettled >= UNSETTLED_MAX or (lane := self._turns.next()) is None:
                 return
             if lane.ready and lane.wait_ms() == 0:
                 due = lane.start()
                 self.in_flight += 1
-                self._unsettled += 1
+                self.unsettled += 1
                 self._spawn(self._carry_out(lane, due))
             self._look(lane)
 
@@ -216,7 +219,7 @@ class Dispatcher:
             finally:
                 lane.in_flight -= 1
                 self.in_flight -= 1
-                self._held_bytes -= due.event.size
+                self.held_bytes -= due.event.size
                 self._see_to(lane)
             settlement = settle(due, outcome, lane.endpoint.spec.retry, self._clock.now_ms(), self._dice())
             if await self._record(lane, due, settlement):
@@ -226,7 +229,7 @@ class Dispatcher:
                     lane.miss()
                 self._report.settled(lane.endpoint, due, settlement)
         finally:
-            self._unsettled -= 1
+            self.unsettled -= 1
             lane.release(due)
             self._see_to(lane)
             if lane.is_over:
@@ -275,15 +278,15 @@ class Dispatcher:
             self._stopping = True
         else:
             lane.end_refill(rooms, batch)
-            self._held_bytes += sum(due.event.size for due in batch.due)
+            self.held_bytes += sum(due.event.size for due in batch.due)
             self._empty_if_shut(lane)
-        self._held_bytes -= reserved
+        self.held_bytes -= reserved
         self._see_to(lane)
 
     def _empty_if_shut(self, lane: Lane) -> None:
         """A lane that nothing may leave for now holds nothing."""
         if not lane.room:
-            self._held_bytes -= sum(due.event.size for due in lane.spill())
+            self.held_bytes -= sum(due.event.size for due in lane.spill())
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)

@@ -59,6 +59,10 @@ class Gate:
         opens_at = max(self._pleads_until or 0, self._rate.opens_at() if self._rate else 0)
         return max(0.0, opens_at - self._steady_ms())
 
+    def holds_back(self, in_flight: int) -> bool:
+        """Whether an attempt has to wait though the breaker is closed: for the pace, the rate, or a plea for time."""
+        return self.breaker.health.retry_at is None and self.wait_ms(in_flight) != 0
+
     def start(self) -> None:
         """An attempt starts now."""
         if self._rate is not None:

@@ -36,6 +36,10 @@ class LaneView(msgspec.Struct, frozen=True):
     retry_at: int | None
     """When an open breaker lets the next probe through, Unix milliseconds."""
     failing_since: int | None
+    window: int
+    """Deliveries in memory that are due."""
+    paced: int
+    """Those of them that wait for the endpoint alone, though its breaker is closed."""
 
 
 class Lane:
@@ -200,7 +204,15 @@ class Lane:
     @property
     def view(self) -> LaneView:
         health = self.gate.breaker.health
-        return LaneView(self.in_flight, self.gate.pace.limit, self.gate.state, health.retry_at, health.failing_since)
+        return LaneView(
+            self.in_flight,
+            self.gate.pace.limit,
+            self.gate.state,
+            health.retry_at,
+            health.failing_since,
+            self.ready,
+            self.ready if self.gate.holds_back(self.in_flight) else 0,
+        )
 
     def has_failed_for_too_long(self, now_ms: int) -> bool:
         since, longest_ms = self.gate.breaker.health.failing_since, self.endpoint.spec.disable_after_ms

@@ -26,6 +26,8 @@ class Meter(Protocol):
 
     def delivered(self, seconds_since_received: float) -> None: ...
 
+    def retried(self, endpoint: str) -> None: ...
+
     def tripped(self, endpoint: str) -> None: ...
 
     def stood_down(self, endpoint: str, why: str) -> None: ...
@@ -43,6 +45,8 @@ class Report:
 
     def settled(self, endpoint: Endpoint, due: Due, settlement: Settlement) -> None:
         name, outcome = endpoint.spec.name, settlement.outcome
+        if due.step > 1:
+            self._meter.retried(name)
         if settlement.state == "delivered":
             self._meter.settled(name, "delivered")
             if not due.replay:  # the time since the event was a person's to choose

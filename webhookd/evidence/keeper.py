@@ -59,6 +59,10 @@ class Keeper:
         for kept in await asyncio.to_thread(lambda: list(self._shelf.all())):
             self._on_disk[kept.url, (), None] = kept
 
+    def kept(self) -> list[tuple[str, bytes]]:
+        """What is on disk, all of it public: URL and answer."""
+        return [(each.url, each.body) for each in self._on_disk.values()]
+
     async def close(self) -> None:
         tasks = list(self._under_way.values())
         for task in tasks:

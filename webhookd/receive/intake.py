@@ -28,7 +28,8 @@ class EvidenceUnavailableError(Exception):
 class Intake:
     """`dice` gives 63 random bits; `fetch` gets what a provider asks for, or raises EvidenceUnavailableError.
 
-    `unknown` is told the source of each new event whose type the provider has no name for.
+    `unknown` is told the source of each new event whose type the provider has no name for; `told` the provider, the
+    kind and the state of what a new event says of money.
     """
 
     def __init__(
@@ -38,12 +39,14 @@ class Intake:
         dice: Callable[[], int],
         fetch: Callable[[Request], Awaitable[bytes]],
         unknown: Callable[[str], None] = lambda _source: None,
+        told: Callable[[str, str, str], None] = lambda _provider, _kind, _status: None,
     ) -> None:
         self._log = log
         self._mint = mint
         self._dice = dice
         self._fetch = fetch
         self._unknown = unknown
+        self._told = told
 
     async def take_in(self, source: Source, hook: Hook) -> Appended | Refused:
         """Raises StoreUnavailableError, StoreBrokenError, EvidenceUnavailableError; then there is no ack."""
@@ -58,8 +61,11 @@ class Intake:
             return verdict
         event = self._event(source, hook)
         appended = await self._log.append(event)
-        if appended.status == "accepted" and event.type not in source.provider.event_types:
-            self._unknown(source.name)
+        if appended.status == "accepted":
+            if event.fact is not None:
+                self._told(event.provider, event.fact.kind, event.fact.status)
+            if event.type not in source.provider.event_types:
+                self._unknown(source.name)
         return appended
 
     def _event(self, source: Source, hook: Hook) -> Event:

@@ -33,6 +33,8 @@ class Meter(Protocol):
 
     def hook(self, source: str, result: str, seconds: float) -> None: ...
 
+    def bad_signature(self, source: str) -> None: ...
+
     def conflict(self, source: str) -> None: ...
 
 
@@ -111,10 +113,10 @@ class Routes:
         except EvidenceUnavailableError:
             raise _unavailable("cannot_verify", "The signature cannot be verified now; please send it again.") from None
         if isinstance(appended, Refused):
-            raise self._refusal(request, appended)
+            raise self._refusal(request, source.name, appended)
         if appended.status == "forged":
             self._complaints.forged(source.name, appended.event_id, self._clock.monotonic())
-            raise self._refusal(request, Refused("forged"))
+            raise self._refusal(request, source.name, Refused("forged"))
         if appended.conflict:
             self._meter.conflict(source.name)
             self._complaints.odd(source.name, "known id, other body", appended.event_id, self._clock.monotonic())
@@ -168,7 +170,8 @@ class Routes:
     def _too_large(self) -> Reason:
         return Reason(413, "too_large", f"A body here has at most {self._body_bytes_max} bytes.", close=True)
 
-    def _refusal(self, request: web.BaseRequest, refused: Refused) -> Reason:
+    def _refusal(self, request: web.BaseRequest, source: str, refused: Refused) -> Reason:
+        self._meter.bad_signature(source)
         if self._bad_signatures.too_many(request.remote or "", self._clock.monotonic()):
             detail = "Too many bad signatures from your address."
             return Reason(429, "too_many_bad_signatures", detail, close=True, headers={"Retry-After": "30"})

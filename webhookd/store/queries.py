@@ -47,9 +47,11 @@ def _file(name: str) -> Mapping[str, str]:
 
 SQL = {**_file("sqlite.sql"), **_file("ledger.sql")}
 REPLAY = _file("replay.sql")
+FEED = _file("feed.sql")
 ACCESS = _file("access.sql")
-RETENTION = _file("retention.sql")
+STUCK = _file("stuck.sql")
 STORY = _file("story.sql")
+RETENTION = _file("retention.sql")
 AUDIT = _file("audit.sql")
 """What runs beside the log, on a connection of `open_beside`: `main` is the recount, `log` what is kept."""
 
