@@ -23,7 +23,7 @@ MAY_IMPORT = {
     "dispatch": {"core", "clock", "store.protocol"},
     "admin": {
         *("core", "clock", "private_file", "store.protocol", "store.endpoint_protocol", "store.replay_protocol"),
-        *("store.story_protocol",),
+        *("store.retention_protocol", "store.story_protocol", "store.feed_protocol"),
     },
     "observe": {"core", "store.endpoint_protocol"},
     "config": {"core", "providers", "deliver.tls"},

@@ -1,34 +1,48 @@
 """Joins the operator's API to the rooms behind it."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Awaitable, Callable, Collection
 from functools import partial
 from pathlib import Path
 
 from aiohttp import web
 
 from webhookd.admin.app import admin_app
+from webhookd.admin.audit import AuditApi
+from webhookd.admin.broom import Broom, Meter
+from webhookd.admin.cleanup import CleanupApi
+from webhookd.admin.doorkeeper import USE_NOTED_S, Doorkeeper
 from webhookd.admin.endpoints import EndpointsApi, Ping
+from webhookd.admin.hosts import Hosts
 from webhookd.admin.ledger import LedgerApi
 from webhookd.admin.log import LogApi
 from webhookd.admin.pages import Pages
+from webhookd.admin.pruner import Pruner
+from webhookd.admin.publish import PublishApi
 from webhookd.admin.rebuild import LedgerRebuild
+from webhookd.admin.recorder import Recorder
 from webhookd.admin.registry import Registry
+from webhookd.admin.reload import ReloadApi, Reloaded
 from webhookd.admin.replayer import Replayer
 from webhookd.admin.replays import ReplaysApi
-from webhookd.admin.status import StatusApi
+from webhookd.admin.status import Numbers, StatusApi
+from webhookd.admin.stream import StreamApi
 from webhookd.admin.token import ensure_token
+from webhookd.admin.tokens import TokensApi
 from webhookd.admin.why import WhyApi
 from webhookd.clock import Clock
 from webhookd.dispatch.dispatcher import Dispatcher
 from webhookd.observe.health import Health
-from webhookd.observe.metrics import Metrics
 from webhookd.providers import misread, reread
 from webhookd.service import Failed, Service
+from webhookd.store.retention_protocol import Limits
 from webhookd.store.sqlite import SqliteStore
 
 
 class AdminDoor:
-    """`runner` serves it; `duties` are what it does in the background. `sources` gives the configured ones' names."""
+    """`runner` serves it; `duties` are what it does in the background. `sources` gives the configured ones' names.
+
+    `hosts` are the names that it is asked under, beside loopback's and the address it listens on. `open` first.
+    """
 
     def __init__(
         self,
@@ -36,39 +50,66 @@ class AdminDoor:
         registry: Registry,
         dispatcher: Dispatcher,
         clock: Clock,
-        metrics: Metrics,
+        metrics: Numbers,
         health: Health,
         *,
         data_dir: Path,
+        hosts: Collection[str],
         ping: Ping,
+        publish: PublishApi,
+        limits: Callable[[], Limits],
+        meter: Meter,
+        reload: Callable[[], Awaitable[Reloaded]],
         sources: Callable[[], Collection[str]],
         failed: Failed,
     ) -> None:
         token = ensure_token(data_dir)
         pages = Pages(token)
         self._ledger = LedgerApi(store.ledger, store, clock, pages)
+        self._stream = StreamApi(store.feed, clock)
         self._rebuild = LedgerRebuild(partial(store.rebuild_ledger, reread))
         replayer = Replayer(store.replays, clock, dispatcher.look_again)
+        broom = Broom(store.retention, clock, meter)
+        self._cleanup = CleanupApi(broom, clock)
+        self._doorkeeper = Doorkeeper(token, store.tokens, store.trail, clock)
         app = admin_app(
-            token,
+            self._doorkeeper,
+            Hosts(hosts),
+            Recorder(store.trail, clock),
             StatusApi(store, clock, metrics, health, dispatcher, registry),
-            LogApi(store, store, pages),
+            LogApi(store, store.retention, store, pages),
             EndpointsApi(store, registry, dispatcher, clock, ping, pages),
             ReplaysApi(store.replays, clock, replayer.wake, sources, pages),
             WhyApi(store.stories, clock, misread, lambda: registry.mistakes),
+            publish,
+            self._stream,
+            ReloadApi(reload),
             self._ledger,
             self._rebuild,
+            self._cleanup,
+            TokensApi(self._doorkeeper, pages),
+            AuditApi(store.trail, pages),
         )
-        self.duties = [Service("replayer", 0, replayer.turn, failed)]
+        self.duties = [
+            Service("replayer", 0, replayer.turn, failed),
+            Service("pruner", 0, Pruner(broom, clock, limits).turn, failed),
+            Service("token-use", USE_NOTED_S, self._doorkeeper.note_uses, failed),
+        ]
         self.runner = web.AppRunner(
             app, access_log=None, keepalive_timeout=15, shutdown_timeout=2, handler_cancellation=True
         )
 
+    async def open(self) -> None:
+        """Know who may ask. Raises StoreError."""
+        await self._doorkeeper.load()
+
     def close(self) -> None:
         """Nobody waits for anything from now on."""
         self._ledger.close()
+        self._stream.close()
 
     async def stop(self) -> None:
         """After `close`, and once the deliveries have stopped."""
         await self.runner.cleanup()
         await self._rebuild.stop()
+        await self._cleanup.stop()

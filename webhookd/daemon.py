@@ -3,7 +3,7 @@
 import asyncio
 import os
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Protocol
@@ -12,11 +12,10 @@ import structlog
 from aiohttp import web
 
 from webhookd import __version__, joints
-from webhookd.admin.answers import MistakesError
+from webhookd.admin.publish import PublishApi
 from webhookd.admin.registry import Registry
 from webhookd.admin_door import AdminDoor
 from webhookd.clock import Clock, SystemClock
-from webhookd.config.fixed import fixed_at_start
 from webhookd.config.mistake import ConfigError
 from webhookd.config.model import Config
 from webhookd.core.delivery import Due, Outcome
@@ -32,16 +31,18 @@ from webhookd.dispatch.notice import Notice
 from webhookd.evidence.fetcher import Fetcher
 from webhookd.evidence.keeper import Keeper
 from webhookd.evidence.shelf import Shelf
+from webhookd.instruments import Instruments
 from webhookd.observe.health import FREE_CHECK_S, Health
 from webhookd.observe.metrics import Metrics
 from webhookd.observe.sd_notify import listen_sockets, notify
 from webhookd.observe.whereabouts import Whereabouts, forget, note
 from webhookd.process import listen, raise_file_limit, watch_signals, watchdog
-from webhookd.providers import PROVIDERS, sign_again
+from webhookd.providers import sign_again
 from webhookd.providers.provider import Provider
 from webhookd.receive.intake import Intake, Source
 from webhookd.receive.routes import Routes
 from webhookd.receive.server import HookServer
+from webhookd.reloader import Reloader, providers_of
 from webhookd.service import Service, calm_collector
 from webhookd.store.connection import driver, has_wal_reset_bug
 from webhookd.store.data_dir import DataDir, file_system_of
@@ -80,13 +81,13 @@ class Daemon:
         seams: Seams | None = None,
     ) -> None:
         self._config = config
-        self._load = load
-        self._fixed = fixed_at_start(config)
         self._clock = clock or SystemClock()
         self._seams = seams
         self._providers: dict[str, Provider] = {}
         self._metrics = Metrics()
         self._health = Health()
+        apply = partial(self._apply, strict=True)
+        self._reloader = Reloader(config, load, apply, self._clock, self._cannot_reload)
         self._stop = asyncio.Event()
         self._failure: str | None = None
         self.hooks_at = self.admin_at = config.server.listen
@@ -98,8 +99,7 @@ class Daemon:
 
     async def run(self, ready: Callable[["Daemon"], Awaitable[None]] | None = None) -> None:
         """From start to stop. Raises DaemonFailedError, ConfigError, StoreError, SealError."""
-        self._reloads: set[asyncio.Task[None]] = set()
-        watch_signals(self._on_stop_signal, self._on_reload_signal)
+        watch_signals(self._on_stop_signal, self._reloader.on_signal)
         raise_file_limit()
         with DataDir(self._config.data_dir) as data_dir:
             self._warn_of_disk(data_dir.path)
@@ -143,7 +143,7 @@ class Daemon:
         keeper = Keeper(fetcher.fetch, self._clock, Shelf(data_dir.path))
         await keeper.open()
         fetch = joints.evidence(keeper)
-        intake = Intake(log, mint, salt, fetch, self._metrics.unknown_type)
+        intake = Intake(log, mint, salt, fetch, self._metrics.unknown_type, self._metrics.fact)
         routes = Routes(
             intake,
             self._clock,
@@ -153,22 +153,48 @@ class Daemon:
         )
         registry = Registry(store, dispatcher, self._clock, joints.scout(Resolver(), guard, config.proxy))
         self._routes, self._registry, self._store = routes, registry, store
-        await self._apply(config, strict=False)
+        await self._apply(config, providers_of(config), strict=False)
 
         sockets = listen_sockets()
         ping = joints.pinger(courier, notice)
+        instruments = Instruments(
+            data_dir,
+            store,
+            dispatcher,
+            keeper,
+            self._clock,
+            self._metrics,
+            self._health,
+            lambda: self._config,
+            self._on_duty_failed,
+        )
+        publish = PublishApi(
+            log,
+            mint,
+            salt,
+            self._clock,
+            self._metrics,
+            body_bytes_max=config.server.max_body,
+            unready=self._health.unready,
+        )
         admin = AdminDoor(
             store,
             registry,
             dispatcher,
             self._clock,
-            self._metrics,
+            instruments.scrape,
             self._health,
             data_dir=data_dir.path,
+            hosts=(config.server.admin_listen.host, *config.server.admin_hosts),
             ping=ping,
+            publish=publish,
+            limits=lambda: joints.limits(self._config),
+            meter=self._metrics,
+            reload=self._reloader.reload,
             sources=lambda: routes.sources,
             failed=self._on_duty_failed,
         )
+        await admin.open()
         hooks_runner = web.ServerRunner(
             HookServer(routes.handle, body_bytes_max=config.server.max_body), shutdown_timeout=RECEIVE_GRACE_S
         )
@@ -176,6 +202,7 @@ class Daemon:
             Service("disk-watch", FREE_CHECK_S, self._watch_disk(data_dir), self._on_duty_failed),
             Service("store-watch", 0.25, self._watch_store, self._on_duty_failed),
             *admin.duties,
+            *instruments.duties,
             *watchdog(self._clock.monotonic, store.answers, dispatcher, self._on_duty_failed),
         ]
         try:
@@ -212,6 +239,7 @@ class Daemon:
             await keeper.close()
             await fetcher.close()
             admin.close()
+            self._reloader.close()
             # What a broken store cannot record is sent again after the restart in any case: the sooner, the better.
             await dispatcher.stop(0 if self._health.store_broken else DELIVER_GRACE_S)
             await admin.stop()
@@ -222,37 +250,21 @@ class Daemon:
 
     # --- Configuration
 
-    async def _apply(self, config: Config, *, strict: bool) -> None:
+    async def _apply(self, config: Config, providers: Mapping[str, Provider], *, strict: bool) -> None:
         """Make the sources and endpoints those of the configuration, and serve the API's.
 
         Raises StoreError and, when `strict`, MistakesError; then all stays as it is.
         """
-        providers = {name: PROVIDERS[each.provider](each.credentials) for name, each in config.sources.items()}
         await self._registry.adopt(config.endpoint_specs(), joints.reader(config), strict=strict)
         self._routes.sources = {name: Source(name, provider) for name, provider in providers.items()}
         self._providers.clear()
         self._providers.update(providers)
         self._config = config
 
-    async def _reload(self) -> None:
-        if self._health.starting or self._stop.is_set():
-            return
-        notify("RELOADING=1", f"MONOTONIC_USEC={round(self._clock.monotonic() * 1_000_000)}")
-        try:
-            config = self._load()
-            await self._apply(config, strict=True)
-        except ConfigError as error:
-            _log.error("reload_refused", mistakes=error.mistakes)
-        except MistakesError as error:
-            _log.error("reload_refused", mistakes=[f"{each.field}: {each.reason}" for each in error.mistakes])
-        except Exception as error:  # noqa: BLE001 - the daemon goes on as it was
-            _log.error("reload_failed", kind=type(error).__name__)
-        else:
-            _log.info("reloaded", sources=len(config.sources), endpoints=len(config.endpoints))
-            if self._fixed != (fixed := fixed_at_start(config)):
-                changed = sorted(name for name in fixed if fixed[name] != self._fixed[name])
-                _log.warning("restart_needed", why="these settings are only read at start", settings=changed)
-        notify("READY=1")
+    def _cannot_reload(self) -> str | None:
+        if self._health.starting:
+            return "This process is still starting."
+        return "This process is stopping." if self._stop.is_set() else None
 
     # --- Signals and watches
 
@@ -263,11 +275,6 @@ class Daemon:
             os._exit(1)
         self._stop.set()
         _log.info("stopping")
-
-    def _on_reload_signal(self) -> None:
-        task = asyncio.ensure_future(self._reload())
-        self._reloads.add(task)
-        task.add_done_callback(self._reloads.discard)
 
     def _watch_disk(self, data_dir: DataDir) -> Callable[[], Awaitable[None]]:
         async def look() -> None:

@@ -20,6 +20,7 @@ from webhookd.deliver.resolve import Resolver, UnknownNameError
 from webhookd.evidence.keeper import Keeper, UnavailableError
 from webhookd.providers.provider import Request
 from webhookd.receive.intake import EvidenceUnavailableError
+from webhookd.store.retention_protocol import Limits
 
 
 def evidence(keeper: Keeper) -> Callable[[Request], Awaitable[bytes]]:
@@ -73,6 +74,12 @@ def scout(resolver: Resolver, guard: Guard, proxy: Proxy | None) -> Scout:
 class _Uncounted:
     def attempt(self, endpoint: str, result: str, seconds: float) -> None:
         """Alarms are set on the attempts of deliveries."""
+
+
+def limits(config: Config) -> Limits:
+    """How long history is kept."""
+    kept = config.retention
+    return Limits(int(kept.events), int(kept.bodies), int(kept.dedupe), int(kept.audit))
 
 
 def pinger(courier: Callable[[Meter], Courier], notice: Callable[[str, Mapping[str, object]], Event]) -> Ping:

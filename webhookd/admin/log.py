@@ -12,8 +12,10 @@ from webhookd.admin.views import Delivery, Event, delivery_view, event_view
 from webhookd.core.delivery import DeliveryState
 from webhookd.core.event import EventState
 from webhookd.core.identifier import parse_delivery_id, parse_event_id
+from webhookd.core.units import time_text
 from webhookd.store.endpoint_protocol import Endpoints
 from webhookd.store.protocol import Filter, History
+from webhookd.store.retention_protocol import Retention
 
 EVENT = {"id": "^evt_[0-9a-f]{32}$"}
 DELIVERY = {"id": "^dlv_[0-9a-f]{24}$"}
@@ -43,8 +45,11 @@ class DeliveriesQuery(LogQuery, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 class LogApi:
-    def __init__(self, store: History, endpoints: Endpoints, pages: Pages) -> None:
+    """`past` knows what retention has taken out."""
+
+    def __init__(self, store: History, past: Retention, endpoints: Endpoints, pages: Pages) -> None:
         self._store = store
+        self._past = past
         self._endpoints = endpoints
         self._pages = pages
 
@@ -57,7 +62,7 @@ class LogApi:
                 self.event,
                 "An event with its deliveries and every attempt",
                 Event,
-                problems=[404],
+                problems=[404, 410],
                 segments=EVENT,
             ),
             Operation(
@@ -65,7 +70,7 @@ class LogApi:
                 "/api/v1/events/{id}/body",
                 self.body,
                 "The provider's bytes, as they came",
-                problems=[404],
+                problems=[404, 410],
                 segments=EVENT,
                 media="application/octet-stream",
             ),
@@ -78,7 +83,7 @@ class LogApi:
                 self.delivery,
                 "A delivery with every attempt",
                 Delivery,
-                problems=[404],
+                problems=[404, 410],
                 segments=DELIVERY,
             ),
         ]
@@ -94,7 +99,7 @@ class LogApi:
         key, salt = parse_event_id(asked.path["id"])
         row = await self._store.event(key, salt)
         if row is None:
-            raise NotFoundError
+            raise await self._missing(key, salt)
         deliveries = [
             delivery_view(each, await self._store.attempts(each.event, each.endpoint))
             for each in await self._store.deliveries_of(key)
@@ -103,9 +108,11 @@ class LogApi:
 
     async def body(self, asked: Asked[Nothing, Nothing]) -> web.Response:
         key, salt = parse_event_id(asked.path["id"])
-        body = await self._store.body(key) if await self._store.event(key, salt) is not None else None
+        if await self._store.event(key, salt) is None:
+            raise await self._missing(key, salt)
+        body = await self._store.body(key)
         if body is None:
-            raise NotFoundError
+            raise web.HTTPGone(reason="The body is no longer kept (retention.bodies); what it said of money still is.")
         # Hostile bytes: a download, never a page.
         return web.Response(
             body=body,
@@ -129,8 +136,15 @@ class LogApi:
         event, endpoint = parse_delivery_id(asked.path["id"])
         row = await self._store.delivery(event, endpoint)
         if row is None:
-            raise NotFoundError
+            raise await self._missing(event)
         return delivery_view(row, await self._store.attempts(event, endpoint))
+
+    async def _missing(self, key: int, salt: int | None = None) -> Exception:
+        past = await self._past.past(key, salt)
+        if past is None:
+            return NotFoundError()
+        taken_at = time_text(past.taken_at)
+        return web.HTTPGone(reason=f"It was taken out of the log by retention at {taken_at}, and is no longer kept.")
 
 
 def _filter(query: EventsQuery | DeliveriesQuery, before: tuple[int, int] | None) -> Filter:

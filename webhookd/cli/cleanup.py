@@ -31,7 +31,7 @@ def cleanup(
 ) -> None:
     """Take finished history out of the log: events with all their deliveries and attempts, never anything undelivered.
 
-    The daemon does so by itself, as [retention] says; this is for now, and for less. What the events said of money stays in the ledger, and a late repeat of one is still a duplicate. It goes on in the daemon when this command is stopped.
+    The daemon does so by itself, after the time that is configured (retention); this is for now, and for less. What the events said of money stays in the ledger, and a late repeat of one is still a duplicate. It goes on in the daemon when this command is stopped.
 
     webhookd cleanup --days 90 --dry-run
 
