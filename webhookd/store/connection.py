@@ -10,6 +10,7 @@ import sqlite3
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -56,6 +57,10 @@ _RESET_BUG_FIXED = ((3, 44, 6), (3, 50, 7), (3, 51, 3))
 
 class WrongDatabaseError(StoreError):
     """The file is not webhookd's, or was written by a newer webhookd, or the disk does not keep to the settings."""
+
+
+class OutdatedDatabaseError(WrongDatabaseError):
+    """The file is webhookd's, of an earlier schema."""
 
 
 def has_wal_reset_bug(version: tuple[int, ...]) -> bool:
@@ -128,15 +133,21 @@ async def to_its_end(function: Callable[[], T]) -> T:
         raise
 
 
-async def open_writer(path: Path) -> SerialConnection:
-    """The one connection that writes and checkpoints. Creates the schema in a new file.
+async def open_writer(path: Path, *, checkpoints: bool = True) -> SerialConnection:
+    """The one connection that writes and, unless another process does, checkpoints. Makes the schema of a new file.
 
-    Raises WrongDatabaseError for a file that is not ours to write.
+    Raises WrongDatabaseError for a file that is not ours to write, and for a SQLite that must not share checkpoints.
     """
+    if not checkpoints and has_wal_reset_bug(driver.sqlite_version_info):
+        raise WrongDatabaseError(
+            f'store.checkpoint: "external" would lose commits with SQLite {driver.sqlite_version} '
+            '(sqlite.org/wal.html, the WAL-reset bug): it takes 3.51.3, or set it to "own"'
+        )
+    pragmas = _WRITER_PRAGMAS if checkpoints else {**_WRITER_PRAGMAS, "wal_autocheckpoint": 0}
     # SQLite gives the WAL the mode of the database.
     if not path.exists():
         path.touch(mode=0o600)
-    return await _open(path, _recognise, _give_back_space, _set(path, _WRITER_PRAGMAS), _create)
+    return await _open(path, _recognise, _give_back_space, _set(path, pragmas), _create)
 
 
 async def open_reader(path: Path) -> SerialConnection:
@@ -144,8 +155,41 @@ async def open_reader(path: Path) -> SerialConnection:
     return await _open(path, _set(path, _READER_PRAGMAS))
 
 
-def open_beside(path: Path) -> sqlite3.Connection:
-    """An empty database of its own, in a file without a name, with the log attached as `log`.
+def open_alone(path: Path, *, read_only: bool = False, **pragmas: object) -> sqlite3.Connection:
+    """A file that no daemon has open: a copy, or the database before the store is opened. Raises StoreError.
+
+    What was opened read only leaves the WAL as it is when it is closed.
+    """
+    name = f"{path.resolve().as_uri()}?mode=ro" if read_only else path
+    connection = driver.connect(name, isolation_level=None, check_same_thread=False, uri=read_only)
+    try:
+        for name, value in {"busy_timeout": _BUSY_TIMEOUT_MS, "mmap_size": 0, **pragmas}.items():
+            connection.execute(f"PRAGMA {name} = {value}")
+    except Exception as error:
+        connection.close()
+        raise sorted_error(error) from error
+    return connection
+
+
+async def hold_open(path: Path) -> SerialConnection:
+    """A connection that cannot even checkpoint: while it is there, closing the writer leaves the WAL as it is."""
+    connection = SerialConnection(lambda: open_alone(path, read_only=True), 1)
+    await connection
+    await connection.read("SELECT count(*) FROM sqlite_schema")  # it is there once it has read
+    return connection
+
+
+def schema_version(connection: sqlite3.Connection) -> int:
+    """0 for an empty file. Raises WrongDatabaseError for one that is another program's, or newer."""
+    if _is_empty(connection):
+        return 0
+    with suppress(OutdatedDatabaseError):
+        _recognise(connection)
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def open_beside(path: Path | None) -> sqlite3.Connection:
+    """An empty database of its own, in a file without a name, with the log attached as `log`, if there is to be one.
 
     The log is read only here, whoever else has it open; without a daemon, too. Raises WrongDatabaseError, StoreError,
     OSError.
@@ -162,12 +206,13 @@ def open_beside(path: Path) -> sqlite3.Connection:
             raise sorted_error(error) from error
     try:
         connection.execute("DROP TRIGGER event_is_owed")  # there is nobody to owe it to
-        connection.execute("ATTACH ? AS log", (f"{path.resolve().as_uri()}?mode=ro",))
-        if _is_empty(connection, "log."):
-            raise WrongDatabaseError(
-                "the file holds no log; a copy of a database in use needs the file that ends in -wal beside it"
-            )
-        _recognise(connection, "log.")
+        if path is not None:
+            connection.execute("ATTACH ? AS log", (f"{path.resolve().as_uri()}?mode=ro",))
+            if _is_empty(connection, "log."):
+                raise WrongDatabaseError(
+                    "the file holds no log; a copy of a database in use needs the file that ends in -wal beside it"
+                )
+            _recognise(connection, "log.")
         connection.execute("PRAGMA synchronous = 0")
     except Exception as error:
         connection.close()
@@ -232,7 +277,13 @@ def _recognise(connection: sqlite3.Connection, database: str = "") -> None:
     (version,) = connection.execute(f"PRAGMA {database}user_version").fetchone()
     if application_id != APPLICATION_ID:
         raise WrongDatabaseError("the database file is another program's (its application_id is not webhookd's)")
-    if version != SCHEMA_VERSION:
+    if version > SCHEMA_VERSION or version < 1:
         raise WrongDatabaseError(
             f"the database has schema {version} and this webhookd knows {SCHEMA_VERSION}: use the version that wrote it"
+            ", or a backup that was made before that one"
+        )
+    if version < SCHEMA_VERSION:
+        raise OutdatedDatabaseError(
+            f"the database has schema {version} and this webhookd works with {SCHEMA_VERSION}: `webhookd serve` brings "
+            "it up to date when it starts, `webhookd migrate` does so and no more"
         )

@@ -90,7 +90,7 @@ class Recount:
             pass
 
     def make_anew(self, writer: sqlite3.Connection) -> Iterator[int]:
-        """Put what all events say right, and the ledger in the place of the kept one; gives the number of events so far.
+        """Put right what all events say, and the ledger in the place of the kept one; gives how many events so far.
 
         Within the writer's transaction, and for who has the database alone.
         """
