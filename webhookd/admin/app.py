@@ -16,16 +16,25 @@ from webhookd.admin.answers import (
     mistakes_answer,
     problem_answer,
 )
-from webhookd.admin.operation import Part, route
-from webhookd.admin.token import is_bearer
+from webhookd.admin.doorkeeper import Doorkeeper
+from webhookd.admin.hosts import Hosts
+from webhookd.admin.operation import Part, operation_of, route
+from webhookd.admin.recorder import Recorder
 from webhookd.core.identifier import UnknownIdError
 from webhookd.store.protocol import StoreUnavailableError
 
-_CSP = "default-src 'none'; frame-ancestors 'none'"
+_HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+"""With every answer that does not say otherwise. There is nothing here for a page to embed, frame, sniff or keep."""
 _log = structlog.get_logger("webhookd.admin")
 
 
-def admin_app(token: str, *parts: Part) -> web.Application:
+def admin_app(doorkeeper: Doorkeeper, hosts: Hosts, recorder: Recorder, *parts: Part) -> web.Application:
     """Its runner may cancel what only reads when the client leaves; what changes something goes on to its end."""
     changes: set[asyncio.Future[web.StreamResponse]] = set()
 
@@ -38,13 +47,18 @@ def admin_app(token: str, *parts: Part) -> web.Application:
     @web.middleware
     async def guard(request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> Any:
         try:
-            if request.path.startswith("/api/") and not is_bearer(request.headers.get("Authorization"), token):
-                raise RefusedError(401, "Send Authorization: Bearer with the token in DATA_DIR/admin.token.")
-            handling = handler(request)
+            hosts.check(request)
+            visitor = None
+            operation = operation_of(request)
+            # What is not there is told to whoever has a token, of whatever scope.
+            if request.path.startswith("/api/") if operation is None else operation.scope != "nobody":
+                scope = None if operation is None else operation.scope
+                visitor = await doorkeeper.admit(request.headers.get("Authorization"), request.remote or "", scope)
+            handling = recorder.carry_out(request, handler, visitor)
             response = await (handling if request.method in ("GET", "HEAD") else to_its_end(handling))
         except RefusedError as refused:
             response = problem_answer(refused.status, str(refused))
-            response.headers["WWW-Authenticate"] = "Bearer"
+            response.headers.update(refused.headers)
         except (NotFoundError, UnknownIdError):
             name = request.match_info.get("name")  # of an endpoint: all else has an id
             what = "nothing with this name or id" if name is None else f'no endpoint "{name[:64]}"'
@@ -65,12 +79,16 @@ def admin_app(token: str, *parts: Part) -> web.Application:
         except Exception as error:  # noqa: BLE001 - told as a problem, logged without what was sent
             _log.error("admin_request_failed", kind=type(error).__name__, reason=str(error)[:200])
             response = problem_answer(500, "Something went wrong here; the log says what.")
-        response.headers["X-Content-Type-Options"] = "nosniff"
-        response.headers["Cache-Control"] = "no-store"
-        response.headers.setdefault("Content-Security-Policy", _CSP)
         return response
 
     app = web.Application(middlewares=[guard], client_max_size=2**20)
+    app.on_response_prepare.append(_set_headers)
     for part in parts:
         app.router.add_routes([route(each) for each in part.operations()])
     return app
+
+
+async def _set_headers(_request: web.Request, response: web.StreamResponse) -> None:
+    """Before the first byte: a stream is not over when its handler returns."""
+    for name, value in _HEADERS.items():
+        response.headers.setdefault(name, value)

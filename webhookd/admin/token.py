@@ -1,14 +1,23 @@
-"""The admin token: made at the first start, kept in the data directory, compared in constant time."""
+"""Tokens: the one that is made at the first start and kept in the data directory, and what any is good for."""
 
-import hmac
+import hashlib
 import secrets
+from collections.abc import Mapping
 from pathlib import Path
 
 from webhookd import private_file
+from webhookd.store.token_protocol import TokenScope
 
 NAME = "admin.token"
 PREFIX = "whd_"
 CHARS_MIN = 40
+GOOD_FOR: Mapping[TokenScope, frozenset[str]] = {
+    "publish": frozenset({"publish"}),
+    "read": frozenset({"read"}),
+    "replay": frozenset({"read", "replay"}),
+    "admin": frozenset({"publish", "read", "replay", "admin"}),
+}
+"""What an operation may ask for, by what a token was made for."""
 
 
 class TokenError(Exception):
@@ -19,7 +28,7 @@ def ensure_token(data_dir: Path) -> str:
     """The token of this data directory; written atomically, fsynced, mode 0600, if there is none. Raises TokenError."""
     path = data_dir / NAME
     try:
-        token = private_file.keep(path, lambda: PREFIX + secrets.token_urlsafe(32))
+        token = private_file.keep(path, new_token)
     except private_file.ExposedError:
         raise TokenError(f"{path} can be read by others: chmod 600 it, or remove it, and a new token is made") from None
     except (OSError, UnicodeDecodeError):
@@ -29,7 +38,11 @@ def ensure_token(data_dir: Path) -> str:
     return token
 
 
-def is_bearer(header: str | None, token: str) -> bool:
-    """Whether an Authorization header holds the token."""
-    scheme, _, given = (header or "").partition(" ")
-    return hmac.compare_digest(given.strip().encode("utf-8", "replace"), token.encode()) and scheme.lower() == "bearer"
+def new_token() -> str:
+    """256 random bits."""
+    return PREFIX + secrets.token_urlsafe(32)
+
+
+def token_hash(token: str) -> bytes:
+    """What is kept of it. So many random bits need no salt and no slow hash: there is nothing to try them with."""
+    return hashlib.sha256(token.encode("utf-8", "replace")).digest()
