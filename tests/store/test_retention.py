@@ -25,7 +25,7 @@ from tests.store.history import (
 )
 from tests.store.replaying import ANY_LIMIT
 from webhookd.core.event import OPERATIONAL
-from webhookd.core.identifier import KeyMint
+from webhookd.core.identifier import KeyMint, delivery_id, event_id
 from webhookd.store import retention
 from webhookd.store.audit import Finding, audit
 from webhookd.store.queries import RETENTION
@@ -153,8 +153,11 @@ async def test_a_replay_passes_over_what_is_gone(store: SqliteStore):
     await harm(store, "UPDATE replay SET state = 'running', ended_at = NULL")
     step = await store.replays.step(begun.number, ANY_LIMIT, LATER_MS)
     assert (step.replayed, step.over) == (2, True)
+    for gone in (each[1].id, delivery_id(each[1].key, 1)):
+        with pytest.raises(SelectionError, match="cannot be sent: retention has taken it out of the log"):
+            await store.replays.count(Selection(ids=(gone,)))
     with pytest.raises(SelectionError, match="is no event that there is"):
-        await store.replays.count(Selection(ids=(each[1].id,)))
+        await store.replays.count(Selection(ids=(event_id(each[1].key, each[1].salt + 1),)))
 
 
 async def test_of_a_payment_in_order_what_is_held_and_what_it_waits_for_stay(store: SqliteStore):

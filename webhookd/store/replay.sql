@@ -7,8 +7,9 @@ SELECT number, why FROM endpoint WHERE name = ?;
 -- has_source: whether any event is of this source
 SELECT EXISTS (SELECT 1 FROM event WHERE source = ?);
 
--- has_body: whether an event is there, and whether its bytes still are
-SELECT body IS NOT NULL FROM event WHERE key = ?1 AND (?2 IS NULL OR salt = ?2);
+-- has_body: whether an event is there or is past, and whether its bytes still are
+SELECT iif(body IS NULL, 'bodiless', 'whole') FROM event WHERE key = ?1 AND (?2 IS NULL OR salt = ?2)
+UNION ALL SELECT 'past' FROM past WHERE key = ?1 AND (?2 IS NULL OR salt = ?2);
 
 -- owed_to: whom an event was ever owed to, of those in service
 SELECT n.number FROM delivery AS d JOIN endpoint AS n ON n.number = d.endpoint

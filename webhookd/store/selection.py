@@ -13,6 +13,7 @@ from webhookd.store.replay_protocol import Selection, SelectionError
 
 LOOKS = 2_000
 """Rows of the log, or of an index, that one read looks through."""
+PAST = "cannot be sent: retention has taken it out of the log"
 _KEY_MAX = 2**63 - 1
 
 
@@ -110,6 +111,8 @@ class Search:
 
     async def _delivery(self, place: str, pair: Pair, endpoint: int | None) -> Pair:
         rows = await self._read(REPLAY["delivery_in_service"], pair)
+        if not rows and await self._read(REPLAY["has_body"], (pair.event, None)) == [("past",)]:
+            raise SelectionError(place, PAST)
         if not rows:
             raise SelectionError(place, "is no delivery that there is")
         if endpoint not in (None, pair.endpoint):
@@ -123,7 +126,9 @@ class Search:
         rows = await self._read(REPLAY["has_body"], (key, salt))
         if not rows:
             raise SelectionError(place, "is no event that there is")
-        if rows == [(0,)]:
+        if rows == [("past",)]:
+            raise SelectionError(place, PAST)
+        if rows == [("bodiless",)]:
             raise SelectionError(place, "cannot be sent: its bytes are no longer kept")
 
 
