@@ -18,6 +18,7 @@ from webhookd.admin.answers import (
 )
 from webhookd.admin.doorkeeper import Doorkeeper
 from webhookd.admin.hosts import Hosts
+from webhookd.admin.openapi import OpenApi
 from webhookd.admin.operation import Part, operation_of, route
 from webhookd.admin.recorder import Recorder
 from webhookd.core.identifier import UnknownIdError
@@ -83,7 +84,7 @@ def admin_app(doorkeeper: Doorkeeper, hosts: Hosts, recorder: Recorder, *parts: 
 
     app = web.Application(middlewares=[guard], client_max_size=2**20)
     app.on_response_prepare.append(_set_headers)
-    for part in parts:
+    for part in (*parts, OpenApi(parts)):
         app.router.add_routes([route(each) for each in part.operations()])
     return app
 

@@ -39,12 +39,12 @@ class ObjectsQuery(LedgerQuery, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 class PaymentQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    wait: Wait = Wait(0)
+    wait: Wait | None = None
     """Answer when the payment settles, or after so long with what is known then."""
 
 
 class RevenueQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    since: Instant = Instant(0)
+    since: Instant | None = None
     until: Instant | None = None
     """Now, where it is not given."""
     by: By | None = None
@@ -132,11 +132,12 @@ class LedgerApi:
     async def revenue(self, asked: Asked[RevenueQuery, Nothing]) -> RevenueRows:
         query = asked.query
         until_ms = self._clock.now_ms() + 1 if query.until is None else query.until
-        if query.since > until_ms:
+        since_ms = query.since or 0
+        if since_ms > until_ms:
             raise MistakesError([Mistake("since", "must not be after until, which is now where it is not given")])
         rows = [
             row
-            for row in await self._ledger.revenue(query.since, until_ms)
+            for row in await self._ledger.revenue(since_ms, until_ms)
             if query.provider in (None, row.provider) and query.currency in (None, row.currency)
         ]
         return RevenueRows(revenue_view(rows, query.by))
