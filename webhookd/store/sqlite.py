@@ -19,6 +19,8 @@ from webhookd.store import endpoints
 from webhookd.store.batch import Write, apply
 from webhookd.store.connection import SerialConnection, open_reader, open_writer
 from webhookd.store.endpoint_protocol import EndpointRow, KeptEndpoint
+from webhookd.store.feed import SqliteFeed, landed
+from webhookd.store.feed_protocol import Landed
 from webhookd.store.group_commit import GroupCommit
 from webhookd.store.ledger import LedgerReader
 from webhookd.store.protocol import (
@@ -37,6 +39,7 @@ from webhookd.store.replay import SqliteReplays
 from webhookd.store.retention import SqliteRetention
 from webhookd.store.seal import Seal, seal_anew
 from webhookd.store.story import SqliteStories
+from webhookd.store.stuck import SqliteStuck
 from webhookd.store.tokens import SqliteTokens
 from webhookd.store.trail import SqliteTrail, on_record
 from webhookd.store.trail_protocol import current_deed
@@ -53,12 +56,13 @@ T = TypeVar("T")
 class SqliteStore:
     """Fits every protocol of `store.protocol`. `open()` first; `close()` commits what is queued."""
 
-    def __init__(self, path: Path, committed: Callable[[float], None] = lambda _seconds: None) -> None:
-        """`committed` is told how long each commit took, in seconds."""
+    def __init__(self, path: Path, committed: Callable[[float, int], None] = lambda _seconds, _writes: None) -> None:
+        """`committed` is told how long each commit took, in seconds, and how many writes it held."""
         self._path = path
         self._committed = committed
         self._listener: Listener = lambda _owed, _complete: None
         self._payment_listener: Callable[[str, str], None] | None = None
+        self._commit_listener: Callable[[Landed], None] | None = None
         self._writes: GroupCommit[Write] = GroupCommit(
             self._commit, queue_max=QUEUE_WRITES_MAX, bytes_max=QUEUE_BYTES_MAX
         )
@@ -78,6 +82,11 @@ class SqliteStore:
     def stalled(self) -> bool:
         """Whether a commit hangs and nothing is accepted until it returns."""
         return self._writes.stalled
+
+    @property
+    def queued(self) -> tuple[int, int]:
+        """Writes, and bytes of events, that wait for a commit; the bytes in one count too."""
+        return self._writes.queued
 
     async def answers(self) -> None:
         """Return once the writer has done nothing at all, in its turn: a sign that it lives."""
@@ -236,6 +245,13 @@ class SqliteStore:
         return LedgerReader(self._history_reader.read)
 
     @property
+    def feed(self) -> SqliteFeed:
+        return SqliteFeed(self._history_reader, self.watch_commits)
+
+    def watch_commits(self, listener: Callable[[Landed], None] | None) -> None:
+        self._commit_listener = listener
+
+    @property
     def replays(self) -> SqliteReplays:
         return SqliteReplays(self._history_reader, self._change)
 
@@ -248,14 +264,18 @@ class SqliteStore:
         return SqliteTrail(self._history_reader, self._change)
 
     @property
-    def retention(self) -> SqliteRetention:
-        return SqliteRetention(
-            self._history_reader, self._change, lambda: self._writes.queued[0], lambda: self._counting > 0
-        )
+    def outbox_survey(self) -> SqliteStuck:
+        return SqliteStuck(self._history_reader.run)
 
     @property
     def stories(self) -> SqliteStories:
         return SqliteStories(self._history_reader)
+
+    @property
+    def retention(self) -> SqliteRetention:
+        return SqliteRetention(
+            self._history_reader, self._change, lambda: self._writes.queued[0], lambda: self._counting > 0
+        )
 
     async def odd_events(self) -> Mapping[str, int]:
         return dict(await self._history_reader.read(SQL["odd_events"]))
@@ -284,9 +304,11 @@ class SqliteStore:
     async def _commit(self, batch: Sequence[Write]) -> Sequence[object]:
         began = time.perf_counter()
         committed = await self._writer.run(lambda connection: apply(connection, batch))
-        self._committed(time.perf_counter() - began)
+        self._committed(time.perf_counter() - began, len(batch))
         if committed.owed or not committed.owed_complete:
             self._listener(committed.owed, committed.owed_complete)
+        if self._commit_listener is not None:
+            self._commit_listener(landed(batch, committed.results))
         if self._payment_listener is not None:
             for write in batch:
                 if isinstance(write, Event) and write.payment_id is not None:
