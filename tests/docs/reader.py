@@ -102,7 +102,7 @@ class Reader:
     def _environment(self) -> dict[str, str]:
         mine = {
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-            "PYTHONPATH": str(ROOT),
+            "PYTHONPATH": f".:{ROOT}",
             "COLUMNS": "100",
             "HOME": str(self._directory),
             "WEBHOOKD_SERVER__LISTEN": f"127.0.0.1:{self._ports[8080]}",
