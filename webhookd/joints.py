@@ -42,7 +42,7 @@ def reader(config: Config) -> Read:
         try:
             return endpoint_spec(name, given, config)
         except SettingsError as error:
-            raise MistakesError([Mistake(field, reason) for field, reason in error.found]) from None
+            raise MistakesError([Mistake(field, reason) for field, reason in error.settings]) from None
 
     return read
 

@@ -313,8 +313,8 @@ async def test_a_bad_configuration_is_exit_78_and_names_file_key_and_reason(
     assert (found.code, found.out) == (78, "")
     lines = found.err.splitlines()
     assert [line.split(": ")[:3] for line in lines] == [
-        ["webhookd", "webhookd.toml", "server.max_bdy"],
-        ["webhookd", "webhookd.toml", "server.listen"],
+        ["webhookd", "webhookd.toml:3", "server.max_bdy"],
+        ["webhookd", "webhookd.toml:2", "server.listen"],
     ]
     assert "did you mean max_body?" in lines[0]
 
@@ -327,14 +327,36 @@ async def test_a_configuration_that_is_not_there_is_exit_78(tmp_path: Path) -> N
 async def test_mistakes_are_told_to_a_program_too(tmp_path: Path) -> None:
     (tmp_path / "webhookd.toml").write_text("colour = 1\n[server]\nlisten = 5\n")
     found = await ask("config", "check", "--json", "-c", tmp_path / "webhookd.toml")
-    assert (found.code, found.json["right"], len(found.json["mistakes"])) == (78, False, 2)
+    assert (found.code, found.json["right"]) == (78, False)
+    assert [(each["line"], each["key"]) for each in found.json["mistakes"]] == [(1, "colour"), (3, "server.listen")]
+    assert all(each.keys() == {"file", "line", "key", "reason"} for each in found.json["mistakes"])
 
 
 async def test_a_right_configuration_is_exit_0(tmp_path: Path) -> None:
     (tmp_path / "webhookd.toml").write_text(configuration())
     found = await run("config", "check", cwd=tmp_path)
     assert (found.code, found.out, found.err) == (0, "webhookd.toml: right. 2 sources, 0 endpoints\n", "")
-    assert (await run("config", "check", "--json", cwd=tmp_path)).json == {"right": True, "mistakes": []}
+    found = await run("config", "check", "--json", cwd=tmp_path)
+    assert found.json == {"right": True, "mistakes": [], "warnings": []}
+
+
+async def test_a_doubt_is_a_warning_and_no_mistake(tmp_path: Path) -> None:
+    (tmp_path / "webhookd.toml").write_text('[server]\nadmin_listen = "0.0.0.0:8081"\n')
+    found = await ask("config", "check", "-c", tmp_path / "webhookd.toml")
+    assert (found.code, found.out.count("right")) == (0, 1)
+    assert found.err.startswith(f"webhookd: warning: {tmp_path}/webhookd.toml:2: server.admin_listen: ")
+    [warning] = (await ask("config", "check", "--json", "-c", tmp_path / "webhookd.toml")).json["warnings"]
+    assert (warning["line"], warning["key"]) == (2, "server.admin_listen")
+
+
+async def test_the_configuration_that_is_shown_is_one(tmp_path: Path) -> None:
+    secret = {"S": "whsec_1"}
+    text = '[sources.a]\nprovider = "stripe"\nsecrets = ["env:S"]\n[endpoints.b]\nurl = "https://shop.example/"\n'
+    (tmp_path / "webhookd.toml").write_text(text)
+    shown = await run("config", "show", cwd=tmp_path, environment=secret)
+    (tmp_path / "shown.toml").write_text(shown.out)
+    assert (await run("config", "check", "-c", "shown.toml", cwd=tmp_path, environment=secret)).code == 0
+    assert (await run("config", "show", "-c", "shown.toml", cwd=tmp_path, environment=secret)).out == shown.out
 
 
 async def test_without_a_source_to_sign_for_trigger_is_exit_78(tmp_path: Path) -> None:

@@ -106,7 +106,7 @@ def test_an_endpoint_asks_for_so_many_sources_and_events_and_pairs_of_them_and_f
     many = [f"charge.{number}" for number in range(201)]
     assert spec(sources=["shop", "dodo"] * 100, events=many[:200]).events == tuple(many[:200])
     for field in ("sources", "events"):
-        assert mistake(spec, **{field: many}).startswith(f"{field}: Expected `array` of length <= 200")
+        assert mistake(spec, **{field: many}).startswith(f"{field}: must be a list of at most 200 items, not 201")
     sources = {f"shop-{number}": SOURCES["shop"] for number in range(11)}
     around = msgspec.structs.replace(config(), sources=config(sources=sources).sources)
     assert endpoint_spec("a", {"url": URL, "sources": [*sources][:10], "events": many[:200]}, around)
@@ -162,11 +162,11 @@ def test_a_network_that_is_opened_is_open_to_clients_too() -> None:
         ({"url": "https://127.0.0.1/"}, "url: its address is private or reserved"),
         ({"url": "https://shop.example:6379/"}, "url: port 6379"),
         ({"url": f"https://me:{CANARY}@shop.example/"}, "url: must not hold a user name"),
-        ({"url": 5}, "url: Expected `str`"),
+        ({"url": 5}, "url: must be a string, not a number"),
         ({"secret": "sk_live_1"}, "secret: a Standard Webhooks secret"),
         ({"secret": "whsk_AAAA"}, "secret: an ed25519 secret"),
         ({"old_secrets": [SECRET, "x"]}, "old_secrets[1]: a Standard Webhooks secret"),
-        ({"old_secrets": SECRET}, "old_secrets: Expected `array`"),
+        ({"old_secrets": SECRET}, "old_secrets: must be a list, not a string"),
         ({"sources": ["nowhere"]}, 'sources: there is no source "nowhere"'),
         ({"events": ["{a,b}"]}, "events: "),
         ({"max_in_flight": 0}, "max_in_flight: "),
@@ -174,8 +174,8 @@ def test_a_network_that_is_opened_is_open_to_clients_too() -> None:
         ({"rate_limit": "50"}, 'rate_limit: "50" is not a rate'),
         ({"rate_limit": "0/s"}, "rate_limit: "),
         ({"rate_limit": "10001/s"}, "rate_limit: "),
-        ({"rate_limit": 50}, "rate_limit: must be a string, not a number"),
-        ({"allow_http": "yes"}, "allow_http: Expected `bool`"),
+        ({"rate_limit": 50}, 'rate_limit: must be a string like "50/s", not a number'),
+        ({"allow_http": "yes"}, "allow_http: must be true or false, not a string"),
         ({"ordering": "strict"}, 'ordering: must be "none" or "payment"'),
         ({"ordering": ["none"]}, 'ordering: must be "none" or "payment"'),
         ({"signature": "stripe"}, 'signature: must be "standard" or "provider"'),
@@ -183,7 +183,7 @@ def test_a_network_that_is_opened_is_open_to_clients_too() -> None:
         ({"schedule": ["1s"] * 101}, "schedule: "),
         ({"schedule": ["1s", "soon"]}, 'schedule[1]: "soon" is not understood'),
         ({"schedule": ["367d"]}, 'schedule[0]: "367d" is longer than a year'),
-        ({"schedule": "1s"}, "schedule: Expected `array`"),
+        ({"schedule": "1s"}, "schedule: must be a list of 1 to 100 items, not a string"),
         ({"timeout": "99ms"}, "timeout: must be from 100ms to 5m"),
         ({"timeout": "6m"}, "timeout: must be from 100ms to 5m"),
         ({"disable_after": "0s"}, "disable_after: must be longer than 0"),
@@ -437,7 +437,7 @@ def test_what_is_shown_of_an_endpoint_holds_no_secret() -> None:
     endpoint = shown(whole)["endpoints"]["a"]
     assert endpoint["headers"] == {"Authorization": "********", "X-From": "env:TOKEN"}
     assert (endpoint["rate_limit"], endpoint["disable_after"]) == ("50/s", "never")
-    assert endpoint["schedule"] == ["0ms", "5000ms"]
+    assert endpoint["schedule"] == ["0s", "5s"]
     assert shown(whole)["delivery"]["proxy"] == "********"
     assert shown(whole)["store"]["old_keys"] == ["********", "env:TOKEN"]
 

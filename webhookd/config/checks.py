@@ -6,7 +6,7 @@ from ipaddress import ip_network
 from typing import Any
 
 from webhookd.config.endpoints import Surroundings, endpoint_mistakes, span_mistakes
-from webhookd.config.mistake import Mistake
+from webhookd.config.mistake import Mistake, suggestion
 from webhookd.config.model import Delivery, EndpointSettings, Server, SourceSettings, Store
 from webhookd.core.address import METADATA
 from webhookd.core.event import OPERATIONAL, PUBLISHED
@@ -53,7 +53,7 @@ class Checks:
             try:
                 network = ip_network(text)
             except ValueError as error:
-                yield "allow_networks", str(error)
+                yield "allow_networks", f'{error}: a network is written like "10.0.0.0/8"'
                 continue
             if any(network.version == each.version and network.subnet_of(each) for each in METADATA):  # type: ignore[arg-type]
                 yield "allow_networks", f"{text} is link-local or a cloud's metadata service, which nothing opens"
@@ -72,7 +72,8 @@ class Checks:
         if "provider" not in given:
             return
         if given["provider"] not in PROVIDERS:
-            yield "provider", f"must be one of {', '.join(PROVIDERS)}"
+            meant = suggestion(given["provider"], PROVIDERS)
+            yield "provider", f"must be one of {', '.join(PROVIDERS)}{meant}"
             return
         provider = PROVIDERS[given["provider"]]
         for each in given.keys() - provider.takes - {"provider"}:

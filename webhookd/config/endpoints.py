@@ -6,10 +6,10 @@ from typing import Any
 import msgspec
 
 from webhookd.config.certificates import certificate_mistakes
-from webhookd.config.mistake import Mistake, SettingsError
+from webhookd.config.mistake import Mistake, SettingsError, suggestion
 from webhookd.config.model import Config, EndpointSettings, SourceSettings
 from webhookd.config.secret_text import ClientsTexts
-from webhookd.config.table import NAME, NAME_RULE, TableReader
+from webhookd.config.table import NAME, NAME_RULE, SUGGESTIONS_MAX, TableReader
 from webhookd.core.address import Network
 from webhookd.core.custom_headers import header_mistakes
 from webhookd.core.endpoint import ROUTES_MAX, EndpointSpec, check_pattern, routes
@@ -51,9 +51,10 @@ def endpoint_mistakes(given: dict[str, Any], around: Surroundings) -> Iterator[M
             given["url"] = str(check_url(given["url"], around.opened, allow_http=given.get("allow_http", False)))
         except UrlError as error:
             yield "url", str(error)
-    for source in given.get("sources", ()):
-        if source not in around.sources and source != PUBLISHED:
-            yield "sources", f'there is no source "{source[:64]}"'
+    unknown = [name for name in given.get("sources", ()) if name not in around.sources and name != PUBLISHED]
+    for count, name in enumerate(unknown):
+        meant = suggestion(name, around.sources) if count < SUGGESTIONS_MAX else ""
+        yield "sources", f'there is no source "{name[:64]}"{meant}'
     for pattern in given.get("events", ()):
         try:
             check_pattern(pattern)

@@ -1,19 +1,27 @@
 """Reads the configuration, from the file, the environment and the command line, or says all that is wrong with it."""
 
 import os
-import tomllib
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from webhookd.config.checks import Checks
 from webhookd.config.environment import override
 from webhookd.config.mistake import ConfigError
 from webhookd.config.model import Config
 from webhookd.config.secret_text import OperatorsTexts
-from webhookd.config.table import TableReader
+from webhookd.config.table import Places, TableReader
+from webhookd.config.toml import read_toml
 
 PLACES = (Path("webhookd.toml"), Path("/etc/webhookd/webhookd.toml"))
+
+
+class Loaded(NamedTuple):
+    config: Config
+    places: Places
+    """Where each setting stands."""
+    origins: Mapping[str, str]
+    """Those that are not from the file, each with its variable or option."""
 
 
 def find(path: Path | None) -> Path | None:
@@ -35,19 +43,29 @@ def load(
 ) -> Config:
     """The configuration from the file, overridden by the environment, overridden by the `server` settings given.
 
+    Raises ConfigError.
+    """
+    return read(path, server, environment, sections=sections, opened=opened).config
+
+
+def read(
+    path: Path | None,
+    server: Mapping[str, str | None] | None = None,
+    environment: Mapping[str, str] = os.environ,
+    *,
+    sections: Collection[str] | None = None,
+    opened: Sequence[str] = (),
+) -> Loaded:
+    """The same, and where it is from.
+
     `sections` are the tables that are looked at, if not all: who only asks where the daemon is need not be able to
     read its secrets. `opened` are networks that endpoints may be in beside those configured. Raises ConfigError.
     """
     table: dict[str, Any] = {}
-    where = "built-in defaults"
+    where, lines = "built-in defaults", None
     if (found := find(path)) is not None:
         where = str(found)
-        try:
-            table = tomllib.loads(found.read_text(encoding="utf-8"))
-        except tomllib.TOMLDecodeError as error:
-            raise ConfigError([f"{where}: not TOML: {error}"]) from None
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError([f"{where}: cannot be read: {error}"]) from None
+        table, lines = read_toml(found)
     origins = override(table, environment)
     given = {name: value for name, value in (server or {}).items() if value is not None}
     if given and isinstance(table.setdefault("server", {}), dict):
@@ -58,20 +76,20 @@ def load(
         delivery["allow_networks"] = [*configured, *opened] if isinstance(configured, list) else configured
     if sections is not None:
         table = {name: each for name, each in table.items() if name in sections}
-    return from_table(table, where, environment, origins)
+    places = Places(where, lines, origins)
+    return Loaded(_config(table, places, environment), places, origins)
 
 
-def from_table(
-    table: Mapping[str, Any],
-    where: str,
-    environment: Mapping[str, str] = os.environ,
-    origins: Mapping[str, str] | None = None,
-) -> Config:
-    """Raises ConfigError with all that is wrong. `origins` says of keys that are not from `where` whence they are."""
+def from_table(table: Mapping[str, Any], where: str, environment: Mapping[str, str] = os.environ) -> Config:
+    """Raises ConfigError with all that is wrong."""
+    return _config(table, Places(where), environment)
+
+
+def _config(table: Mapping[str, Any], places: Places, environment: Mapping[str, str]) -> Config:
     sources = table.get("sources")
     checks = Checks(sources if isinstance(sources, dict) else {})
-    reader = TableReader(OperatorsTexts(environment), checks, where, origins)
+    reader = TableReader(OperatorsTexts(environment), checks)
     config: Config | None = reader.struct(Config, table)
     if reader.mistakes or config is None:
-        raise ConfigError(reader.lines)
+        raise ConfigError([places.found(*mistake) for mistake in reader.mistakes])
     return config

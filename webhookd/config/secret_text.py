@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
+from webhookd.config.mistake import suggestion
 from webhookd.config.value import Pem
-from webhookd.core.secret import Secret
+from webhookd.core.secret import MASK, Secret
 
 REFERENCES = ("env:", "file:", "credential:")
 
@@ -32,7 +33,8 @@ class OperatorsTexts:
             return _literal(text)
         if kind == "env":
             if not self._environment.get(name, "").strip():
-                raise ValueError(f"the environment variable {name} is not set")
+                meant = suggestion(name, self._environment)
+                raise ValueError(f"the environment variable {name} is not set{meant}")
             value = self._environment[name].strip()
             return Secret(_utf_8(value, f"the environment variable {name} is not UTF-8"), text)
         if kind == "credential":
@@ -68,6 +70,10 @@ class ClientsTexts:
 def _literal(text: str) -> Secret:
     if not text.strip():
         raise ValueError("is empty")
+    if text == MASK:
+        raise ValueError(
+            'is masked: "config show" has stars for a secret that stands in the file. Write it, or "env:NAME"'
+        )
     return Secret(_utf_8(text, "is not UTF-8"))
 
 

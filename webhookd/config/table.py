@@ -1,6 +1,5 @@
 """Turns a table of TOML or JSON into a struct of settings, and finds every mistake in it at once."""
 
-import difflib
 import re
 import types
 import typing
@@ -10,9 +9,12 @@ from typing import Any
 import msgspec
 
 from webhookd.config.environment import FromEnvironment
-from webhookd.config.mistake import Mistake, line
+from webhookd.config.lines import Path
+from webhookd.config.mistake import Found, Mistake, suggestion
 from webhookd.config.secret_text import Texts
 from webhookd.config.value import PARSED, Pem
+from webhookd.config.wanted import kind as kind_of
+from webhookd.config.wanted import wanted
 from webhookd.core.secret import Secret
 
 NAME = re.compile(r"[a-z0-9_-]{1,64}")
@@ -25,17 +27,36 @@ MISTAKES_MAX = 50
 """Told of one table and what is in it: a stranger's may have as many as it has bytes."""
 SUGGESTIONS_MAX = 5
 _WRONG: Any = object()
-_KINDS = {bool: "a truth value", int: "a number", float: "a number", str: "a string", list: "a list", dict: "a table"}
+_TOLD_MAX = 10**12
+"""A larger number is not repeated: it may have more digits than anybody reads."""
+
+
+class Places:
+    """Where settings stand: `where` is the file, `lines` has its keys, `origins` says whence the others are."""
+
+    def __init__(
+        self, where: str = "", lines: Mapping[Path, int] | None = None, origins: Mapping[str, str] | None = None
+    ) -> None:
+        self._where = where
+        self._origins = origins or {}
+        self._lines: dict[str, int] = {}
+        for path, line in (lines or {}).items():
+            self._lines.setdefault(_name(path), line)
+
+    def found(self, key: str, reason: str) -> Found:
+        """With the line of the key or, where it is missing, of what it is missing in."""
+        if key in self._origins:
+            return Found(self._origins[key], None, key, reason)
+        above = key
+        while above and above not in self._lines:
+            above = above.rpartition("[" if above.endswith("]") else ".")[0]
+        return Found(self._where, self._lines.get(above), key, reason)
 
 
 class TableReader:
-    """`where` is what a mistake is said to be in, `origins` whence the keys are that are not from there."""
-
-    def __init__(self, texts: Texts, check: Check, where: str = "", origins: Mapping[str, str] | None = None) -> None:
+    def __init__(self, texts: Texts, check: Check) -> None:
         self._texts = texts
         self._check = check
-        self._where = where
-        self._origins = origins or {}
         self._found: list[Mistake] = []
         self._untold = 0
 
@@ -47,14 +68,10 @@ class TableReader:
         *told, (name, reason) = self._found
         return [*told, (name, f"{reason}; and {self._untold} mistakes more")]
 
-    @property
-    def lines(self) -> list[str]:
-        return [line(self._origins.get(name, self._where), name, reason) for name, reason in self.mistakes]
-
     def struct(self, kind: Any, table: Any, key: str = "") -> Any:
         """The struct of a table, or None when something in it is wrong; every field is looked at either way."""
         if not isinstance(table, dict):
-            self._wrong(key, f"must be a table, not {_kind(table)}")
+            self._wrong(key, f"must be a table, not {kind_of(table)}")
             return None
         hints = typing.get_type_hints(kind, include_extras=True)
         for name in table:
@@ -89,7 +106,8 @@ class TableReader:
             case origin if isinstance(origin, type) and issubclass(origin, Mapping):
                 return self._named(typing.get_args(kind)[1], value, key)
             case typing.Literal if value not in (choices := typing.get_args(kind)):
-                self._wrong(key, "must be " + " or ".join(f'"{choice}"' for choice in choices))
+                meant = suggestion(value, choices) if isinstance(value, str) else ""
+                self._wrong(key, "must be " + " or ".join(f'"{choice}"' for choice in choices) + meant)
                 return _WRONG
         if isinstance(value, list) and (item := _item(kind)) is not None:
             value = [self._value(item, each, f"{key}[{index}]") for index, each in enumerate(value)]
@@ -97,13 +115,13 @@ class TableReader:
                 return _WRONG
         try:
             return msgspec.convert(value, kind, dec_hook=_as_it_is, strict=not isinstance(value, FromEnvironment))
-        except msgspec.ValidationError as error:
-            self._wrong(key, str(error).replace(" - at `$", " - at `"))
+        except msgspec.ValidationError:
+            self._wrong(key, f"must be {wanted(kind)}{_instead(kind, value)}")
             return _WRONG
 
     def _text(self, kind: Any, value: Any, key: str) -> Any:
         if not isinstance(value, str):
-            self._wrong(key, f"must be a string, not {_kind(value)}")
+            self._wrong(key, f"must be {wanted(kind)}, not {kind_of(value)}")
             return _WRONG
         try:
             if kind is Secret:
@@ -116,7 +134,7 @@ class TableReader:
     def _named(self, kind: Any, table: Any, key: str) -> Any:
         """What stands under names that somebody chose."""
         if not isinstance(table, dict):
-            self._wrong(key, f"must be a table, not {_kind(table)}")
+            self._wrong(key, f"must be a table, not {kind_of(table)}")
             return _WRONG
         found = {}
         for name, each in table.items():
@@ -126,8 +144,7 @@ class TableReader:
         return _WRONG if any(each is _WRONG for each in found.values()) else found
 
     def _suggestion(self, name: str, known: Iterable[str]) -> str:
-        near = difflib.get_close_matches(name[:64], known, n=1) if len(self._found) < SUGGESTIONS_MAX else []
-        return f"; did you mean {near[0]}?" if near else ""
+        return suggestion(name, known) if len(self._found) < SUGGESTIONS_MAX else ""
 
     def _wrong(self, key: str, reason: str) -> None:
         if len(self._found) < MISTAKES_MAX:
@@ -141,11 +158,30 @@ def _below(key: str, name: str) -> str:
     return f"{key}.{short}".strip(".")
 
 
+def _name(path: Path) -> str:
+    """As a mistake names it."""
+    name = ""
+    for key in path:
+        name = f"{name}[{key}]" if isinstance(key, int) else _below(name, key)
+    return name
+
+
+def _instead(wanted: Any, value: Any) -> str:
+    """What it is, where that is worth saying: of the right kind, it is out of bounds."""
+    if isinstance(value, FromEnvironment):
+        return ""
+    if isinstance(value, list) and _item(wanted) is not None:
+        return f", not {len(value)}"
+    bare = typing.get_args(wanted)[0] if typing.get_origin(wanted) is typing.Annotated else wanted
+    is_out_of_bounds = type(value) is bare or (type(value) is int and bare is float)
+    return f", not {value}" if is_out_of_bounds and abs(value) < _TOLD_MAX else f", not {kind_of(value)}"
+
+
 def _as_it_is(kind: Any, value: Any) -> Any:
     """Msgspec's hook for types it does not know: the items of a list, which were read before."""
     if isinstance(value, kind):
         return value
-    raise ValueError(f"must be a list, not {_kind(value)}")
+    raise ValueError
 
 
 def _without_none(kind: Any) -> tuple[Any, bool]:
@@ -160,7 +196,3 @@ def _item(kind: Any) -> Any:
     if typing.get_origin(kind) is typing.Annotated:
         kind = typing.get_args(kind)[0]
     return typing.get_args(kind)[0] if typing.get_origin(kind) is tuple else None
-
-
-def _kind(value: Any) -> str:
-    return _KINDS.get(type(value), type(value).__name__)

@@ -6,7 +6,7 @@ import msgspec
 
 from webhookd.core.rate_limit import RateLimit
 from webhookd.core.secret import Secret
-from webhookd.core.units import duration_ms, size_bytes
+from webhookd.core.units import duration_exactly, duration_ms, size_bytes, size_exactly
 
 
 class Duration(int):
@@ -66,7 +66,7 @@ PARSED = (Duration, Patience, Size, Address, RateLimit)
 
 
 def shown(value: Any) -> Any:
-    """The configuration as plain values that may be printed: secrets masked, durations and sizes as numbers."""
+    """The configuration as plain values that may be printed: secrets masked, all else as it may be written."""
     match value:
         case Secret() | Pem():
             return value.shown
@@ -81,9 +81,9 @@ def shown(value: Any) -> Any:
         case Patience() if not value:
             return "never"
         case Duration():
-            return f"{int(value)}ms"
+            return duration_exactly(value)
         case Size():
-            return f"{int(value)}B"
+            return size_exactly(value)
         case bool() | int() | float() | str() | None:
             return value
         case _:

@@ -4,6 +4,7 @@ import hmac
 
 KEY_CHARS_MIN = 32
 """Of a text that a key is derived from: a shorter one might be guessed."""
+MASK = "********"
 
 
 class Secret:
@@ -11,7 +12,7 @@ class Secret:
 
     __slots__ = ("_text", "shown")
 
-    def __init__(self, text: str, shown: str = "********") -> None:
+    def __init__(self, text: str, shown: str = MASK) -> None:
         self._text = text
         self.shown = shown
         """What may be printed in its place: where it came from, or stars."""

@@ -54,6 +54,12 @@ def duration_exactly(ms: int) -> str:
     return f"{count}{unit}" if ms else "0s"
 
 
+def size_exactly(size: int) -> str:
+    """As `size_bytes` reads it, in the largest binary unit that leaves nothing over: "64KiB", "1000B"."""
+    units = [("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10), ("B", 1)]
+    return next(f"{size // each}{unit}" for unit, each in units if size % each == 0) if size else "0B"
+
+
 def _amount(text: str, units: dict[str, int], rule: str) -> int:
     found = _NUMBER_AND_UNIT.fullmatch(text.strip())
     if found is None or found[2] not in units:
