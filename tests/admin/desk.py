@@ -33,10 +33,12 @@ class Desk:
 
     def __init__(self, running: RunningDaemon, session: aiohttp.ClientSession) -> None:
         self._running, self._session = running, session
+        self.token: str | None = None
+        """None: the one in the data directory."""
 
     async def ask(self, method: str, path: str, body: Any = None, **query: str) -> Answer:
         raw = body if isinstance(body, bytes) else json.dumps(body).encode() if body is not None else b""
-        headers = {"Authorization": f"Bearer {self._running.token}", "Content-Type": "application/json"}
+        headers = {"Authorization": f"Bearer {self.token or self._running.token}", "Content-Type": "application/json"}
         url = yarl.URL(f"{self._running.admin}/api/v1{path}", encoded=True).update_query(query)
         async with self._session.request(method, url, data=BytesIO(raw), headers=headers) as response:
             return Answer(response.status, response.headers, await response.read())
