@@ -157,58 +157,6 @@ async def test_systemd_hears_when_it_is_ready_alive_and_stopping(tmp_path: Path)
             assert await running.ended() == 0
 
 
-ACTIVATE = """
-import os, socket, sys
-fds = [int(each) for each in sys.argv[1].split(",")]
-for target, fd in enumerate(fds, start=3):
-    os.dup2(fd, target, inheritable=True)
-os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS=str(len(fds)), LISTEN_FDNAMES="hooks:admin")
-os.execv(sys.executable, [sys.executable, "-m", "webhookd", "serve"])
-"""
-
-
-async def test_a_restart_behind_socket_activation_refuses_no_connection(tmp_path: Path):
-    """The socket belongs to the supervisor: while nobody serves, connections wait in its backlog."""
-    with socket.create_server(("127.0.0.1", 0), backlog=128) as hooks, socket.create_server(("127.0.0.1", 0)) as admin:
-        port = hooks.getsockname()[1]
-        (tmp_path / "webhookd.toml").write_text(configuration())
-
-        async def start() -> asyncio.subprocess.Process:
-            # Descriptors far from 3 and 4, so that the copies do not collide.
-            copies = [os.dup(hooks.fileno()), os.dup(admin.fileno())]
-            process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-c", ACTIVATE, ",".join(map(str, copies))),
-                cwd=tmp_path,
-                env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
-                pass_fds=copies,
-                stderr=asyncio.subprocess.DEVNULL,
-            )
-            for copy in copies:
-                os.close(copy)
-            return process
-
-        async def send(number: int) -> int:
-            body = stripe_event(f"evt_{number}")
-            async with (
-                aiohttp.ClientSession() as session,
-                session.post(
-                    f"http://127.0.0.1:{port}/webhooks/stripe", data=body, headers=stripe_headers(body)
-                ) as response,
-            ):
-                return response.status
-
-        process = await start()
-        async with asyncio.timeout(PATIENCE_S):
-            assert await send(0) == 200
-            process.terminate()
-            during = [asyncio.create_task(send(number)) for number in range(1, 20)]
-            assert await process.wait() == 0
-            process = await start()
-            assert [await each for each in during] == [200] * 19
-            process.terminate()
-            assert await process.wait() == 0
-
-
 @pytest.mark.parametrize("secret", ["env:NOT_SET_ANYWHERE", "file:/nowhere/at/all"])
 async def test_a_secret_that_is_not_there_is_refused_with_78_and_named(tmp_path: Path, secret: str):
     config = configuration(sources=f'[sources.stripe]\nprovider = "stripe"\nsecrets = ["{secret}"]\n')

@@ -22,8 +22,8 @@ FILES_KEPT = 512
 """Descriptors that connections of strangers leave to deliveries and to the store."""
 UNREAD_BYTES_MAX = 64 * 2**10
 """Answers that one peer may leave unread before its connection is cut."""
-SILENT_S = 0.3
-"""What a connection that has said nothing yet has for its request when the server stops."""
+FAREWELL_S, LOOK_S = 1.0, 0.02
+"""What a connection has for one more request when the server stops; the answer says that it is the last."""
 BACKLOG = 1024
 _PHRASES = {status.value: status.phrase for status in HTTPStatus}
 _log = logging.getLogger("webhookd.receive")
@@ -59,7 +59,7 @@ class Answer:
         transport = request.transport
         if transport is None or transport.is_closing() or transport.get_write_buffer_size() > UNREAD_BYTES_MAX:
             raise ConnectionResetError("the peer does not take its answer")
-        self.keep_alive = request.keep_alive and not self._close
+        self.keep_alive = request.keep_alive and not self._close and not getattr(request.protocol, "is_leaving", False)
         connection = "" if self.keep_alive else "Connection: close\r\n"
         if self.keep_alive and request.version < HttpVersion11:
             connection = "Connection: keep-alive\r\n"
@@ -82,12 +82,12 @@ def problem(status: int, detail: str, *, close: bool = False, headers: Mapping[s
 class HookProtocol(RequestHandler):
     """One connection. What is not HTTP gets a bare 400; neither it nor a fault of ours reaches the log as bytes."""
 
-    __slots__ = ("spoke",)
+    __slots__ = ()
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.spoke = False
-        """Whether anything has come yet."""
+    @property
+    def is_leaving(self) -> bool:
+        """Whether the server stops: then each answer is the last of its connection."""
+        return cast(HookServer, self._manager).is_stopping
 
     def connection_made(self, transport: Any) -> None:
         server = cast(HookServer, self._manager)
@@ -97,7 +97,6 @@ class HookProtocol(RequestHandler):
         super().connection_made(transport)
 
     def data_received(self, data: bytes) -> None:
-        self.spoke = True
         super().data_received(data)
         messages = self._messages
         if messages and isinstance(messages[-1][0], _ErrInfo):
@@ -152,6 +151,7 @@ class HookServer(web.Server):
         if HttpRequestParser.__module__ == "aiohttp.http_parser":
             raise RuntimeError("aiohttp is installed without its C parser: install it from a wheel")
         self._body_bytes_max = body_bytes_max
+        self.is_stopping = False
         files_max, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         self.connections_max = min(CONNECTIONS_MAX, max(64, files_max - FILES_KEPT))
 
@@ -159,14 +159,19 @@ class HookServer(web.Server):
         return HookProtocol(self, loop=self._loop, **self._kwargs)
 
     def pre_shutdown(self) -> None:
-        """Who was let in just before the end, and whose request is still on its way, keeps his connection for now."""
-        for connection in self._connections:
-            if cast(HookProtocol, connection).spoke:
-                connection.close()
+        """From here on each answer is the last one of its connection, and says so."""
+        self.is_stopping = True
 
     async def shutdown(self, timeout: float | None = None) -> None:  # noqa: ASYNC109 - aiohttp's own
-        if not all(cast(HookProtocol, connection).spoke for connection in self._connections):
-            await asyncio.sleep(SILENT_S)
+        """Whose request is on its way, on a new connection or on a kept one, is served; then the silent ones end.
+
+        To close a kept connection at once would lose what its sender writes at the same moment.
+        """
+        until = self._loop.time() + FAREWELL_S
+        while self._connections and self._loop.time() < until:  # noqa: ASYNC110 - aiohttp does not say when one is gone
+            await asyncio.sleep(LOOK_S)
+        for connection in self._connections:
+            connection.close()
         await super().shutdown(timeout)
 
     def _make_request(
