@@ -87,4 +87,5 @@ def remove_token(name: Name, client: Client, as_json: Json = False) -> None:
     if as_json:
         write_json(msgspec.json.encode(found))
         return
-    output.print(f"{marked(name)} is removed; it was last used {found['used_at'] or 'never'}", highlight=False)
+    used = f"last used {found['used_at']}" if found["used_at"] else "never used"
+    output.print(f"{marked(name)} is removed; it was {used}", highlight=False)
