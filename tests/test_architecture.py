@@ -24,7 +24,8 @@ MAY_IMPORT = {
     "admin": {
         *("core", "clock", "private_file", "store.protocol", "store.endpoint_protocol", "store.replay_protocol"),
         *("store.retention_protocol", "store.story_protocol", "store.feed_protocol"),
-        *("store.token_protocol", "store.trail_protocol"),
+        *("store.token_protocol", "store.trail_protocol", "store.backup_protocol"),
+        *("store.lookup_protocol", "store.cancel_protocol"),
     },
     "observe": {"core", "store.endpoint_protocol"},
     "config": {"core", "providers", "deliver.tls"},

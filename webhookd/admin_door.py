@@ -1,6 +1,6 @@
 """Joins the operator's API to the rooms behind it."""
 
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -8,7 +8,9 @@ from aiohttp import web
 
 from webhookd.admin.app import admin_app
 from webhookd.admin.audit import AuditApi
+from webhookd.admin.backups import BackupApi
 from webhookd.admin.broom import Broom, Meter
+from webhookd.admin.cancel import CancelApi
 from webhookd.admin.cleanup import CleanupApi
 from webhookd.admin.doorkeeper import USE_NOTED_S, Doorkeeper
 from webhookd.admin.endpoints import EndpointsApi, Ping
@@ -24,6 +26,7 @@ from webhookd.admin.registry import Registry
 from webhookd.admin.reload import ReloadApi, Reloaded
 from webhookd.admin.replayer import Replayer
 from webhookd.admin.replays import ReplaysApi
+from webhookd.admin.sources import Reception, SourcesApi
 from webhookd.admin.status import Numbers, StatusApi
 from webhookd.admin.stream import StreamApi
 from webhookd.admin.token import ensure_token
@@ -39,7 +42,7 @@ from webhookd.store.sqlite import SqliteStore
 
 
 class AdminDoor:
-    """`runner` serves it; `duties` are what it does in the background. `sources` gives the configured ones' names.
+    """`runner` serves it; `duties` are what it does in the background. `hooks_of` counts a source's hooks.
 
     `hosts` are the names that it is asked under, beside loopback's and the address it listens on. `open` first.
     """
@@ -60,7 +63,9 @@ class AdminDoor:
         limits: Callable[[], Limits],
         meter: Meter,
         reload: Callable[[], Awaitable[Reloaded]],
-        sources: Callable[[], Collection[str]],
+        backup_keeps_free: int,
+        reception: Reception,
+        hooks_of: Callable[[str], Mapping[str, int]],
         failed: Failed,
     ) -> None:
         token = ensure_token(data_dir)
@@ -71,15 +76,18 @@ class AdminDoor:
         replayer = Replayer(store.replays, clock, dispatcher.look_again)
         broom = Broom(store.retention, clock, meter)
         self._cleanup = CleanupApi(broom, clock)
+        self._backup = BackupApi(store.backups(backup_keeps_free), clock)
         self._doorkeeper = Doorkeeper(token, store.tokens, store.trail, clock)
         app = admin_app(
             self._doorkeeper,
             Hosts(hosts),
             Recorder(store.trail, clock),
             StatusApi(store, clock, metrics, health, dispatcher, registry),
-            LogApi(store, store.retention, store, pages),
+            LogApi(store, store.retention, store, store.lookup, pages),
+            CancelApi(store.cancels, store, clock, dispatcher.withdraw),
+            SourcesApi(reception, hooks_of, store.lookup),
             EndpointsApi(store, registry, dispatcher, clock, ping, pages),
-            ReplaysApi(store.replays, clock, replayer.wake, sources, pages),
+            ReplaysApi(store.replays, clock, replayer.wake, lambda: reception.sources, pages),
             WhyApi(store.stories, clock, misread, lambda: registry.mistakes),
             publish,
             self._stream,
@@ -87,6 +95,7 @@ class AdminDoor:
             self._ledger,
             self._rebuild,
             self._cleanup,
+            self._backup,
             TokensApi(self._doorkeeper, pages),
             AuditApi(store.trail, pages),
         )
@@ -112,4 +121,5 @@ class AdminDoor:
         """After `close`, and once the deliveries have stopped."""
         await self.runner.cleanup()
         await self._rebuild.stop()
+        await self._backup.stop()
         await self._cleanup.stop()

@@ -46,8 +46,10 @@ from webhookd.reloader import Reloader, providers_of
 from webhookd.service import Service, calm_collector
 from webhookd.store.connection import driver, has_wal_reset_bug
 from webhookd.store.data_dir import DataDir, file_system_of
+from webhookd.store.protocol import StoreError
 from webhookd.store.seal import seal_for
 from webhookd.store.sqlite import SqliteStore
+from webhookd.upgrade import bring_up_to_date
 
 RECEIVE_GRACE_S = 10.0
 DELIVER_GRACE_S = 20.0
@@ -103,7 +105,14 @@ class Daemon:
         raise_file_limit()
         with DataDir(self._config.data_dir) as data_dir:
             self._warn_of_disk(data_dir.path)
-            store = SqliteStore(self._config.database, committed=self._metrics.committed)
+            try:
+                await bring_up_to_date(data_dir, self._config, self._clock, self._still_starting)
+            except (StoreError, InterruptedError):
+                if self._stop.is_set():
+                    return
+                raise
+            its_own = self._config.store.checkpoint == "own"
+            store = SqliteStore(self._config.database, committed=self._metrics.committed, checkpoints=its_own)
             await store.open()
             try:
                 await store.unlock(seal_for(data_dir.path, self._config.store.key, self._config.store.old_keys))
@@ -191,7 +200,9 @@ class Daemon:
             limits=lambda: joints.limits(self._config),
             meter=self._metrics,
             reload=self._reloader.reload,
-            sources=lambda: routes.sources,
+            backup_keeps_free=config.server.min_free,
+            reception=routes,
+            hooks_of=self._metrics.hooks_of,
             failed=self._on_duty_failed,
         )
         await admin.open()
@@ -295,6 +306,11 @@ class Daemon:
     def _on_duty_failed(self, name: str, error: Exception) -> None:
         _log.error("duty_failed", duty=name, kind=type(error).__name__, at=place(error))
         self._fail(f"{name} failed")
+
+    def _still_starting(self, _what: str, _done: int, _total: int) -> None:
+        """Raises InterruptedError once somebody wants it to stop: what has been begun is then undone."""
+        if self._stop.is_set():
+            raise InterruptedError
 
     def _fail(self, why: str) -> None:
         self._failure = self._failure or why

@@ -6,8 +6,10 @@ import typer
 
 from webhookd import __version__
 from webhookd.cli import audit, configuration, deliveries, endpoints, events, ledger, payments, tokens
+from webhookd.cli.backup import backup
 from webhookd.cli.cleanup import cleanup
 from webhookd.cli.listen import listen
+from webhookd.cli.migrate import migrate
 from webhookd.cli.publish import publish
 from webhookd.cli.reload import reload
 from webhookd.cli.replay import replay
@@ -40,6 +42,8 @@ app.add_typer(audit.app, name="audit")
 app.command()(why)
 app.command()(replay)
 app.command()(cleanup)
+app.command()(backup)
+app.command()(migrate)
 app.command()(revenue)
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(configuration.app, name="config")

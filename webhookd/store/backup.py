@@ -161,7 +161,7 @@ def copy(
         raise StoreUnavailableError(f"the copy was not made: {sorted_error(error)}") from error
     finally:
         remove_draft(draft)
-    return BackupMade(str(target), size, events)
+    return BackupMade(str(target.resolve()), size, events)
 
 
 def remove_drafts(data_dir: Path) -> int:

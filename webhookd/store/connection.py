@@ -10,7 +10,7 @@ import sqlite3
 import tempfile
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -123,6 +123,16 @@ def _in_time(function: Callable[[sqlite3.Connection], T]) -> Callable[[sqlite3.C
     return read
 
 
+class _LeavesTheWal(SerialConnection):
+    """A writer that does not checkpoint when it is closed either: it is not the last, and the last one cannot write."""
+
+    async def close(self) -> None:
+        [(path,)] = await self.read("SELECT file FROM pragma_database_list WHERE name = 'main'")
+        with closing(open_alone(Path(path), read_only=True)) as last:
+            last.execute("SELECT count(*) FROM sqlite_schema").fetchone()  # it is there once it has read
+            await super().close()
+
+
 async def to_its_end(function: Callable[[], T]) -> T:
     """Run it on a thread of its own; when the caller is cancelled, that waits until the function has ended."""
     running = asyncio.ensure_future(asyncio.to_thread(function))
@@ -147,7 +157,8 @@ async def open_writer(path: Path, *, checkpoints: bool = True) -> SerialConnecti
     # SQLite gives the WAL the mode of the database.
     if not path.exists():
         path.touch(mode=0o600)
-    return await _open(path, _recognise, _give_back_space, _set(path, pragmas), _create)
+    kind = SerialConnection if checkpoints else _LeavesTheWal
+    return await _open(path, _recognise, _give_back_space, _set(path, pragmas), _create, kind=kind)
 
 
 async def open_reader(path: Path) -> SerialConnection:
@@ -168,14 +179,6 @@ def open_alone(path: Path, *, read_only: bool = False, **pragmas: object) -> sql
     except Exception as error:
         connection.close()
         raise sorted_error(error) from error
-    return connection
-
-
-async def hold_open(path: Path) -> SerialConnection:
-    """A connection that cannot even checkpoint: while it is there, closing the writer leaves the WAL as it is."""
-    connection = SerialConnection(lambda: open_alone(path, read_only=True), 1)
-    await connection
-    await connection.read("SELECT count(*) FROM sqlite_schema")  # it is there once it has read
     return connection
 
 
@@ -226,17 +229,19 @@ def _roomy_dir() -> str | None:
     return roomy if "TMPDIR" not in os.environ and os.access(roomy, os.W_OK) else None
 
 
-async def _open(path: Path, *steps: Callable[[sqlite3.Connection], None]) -> SerialConnection:
+async def _open(
+    path: Path, *steps: Callable[[sqlite3.Connection], None], kind: type[SerialConnection] = SerialConnection
+) -> SerialConnection:
     def connect() -> sqlite3.Connection:
         return driver.connect(path, isolation_level=None, check_same_thread=False, cached_statements=300)
 
-    connection = SerialConnection(connect, 64)
+    connection = kind(connect, 64)
     try:
         await connection
         for step in steps:
             await connection.run(step)
     except BaseException as error:
-        await connection.close()
+        await aiosqlite.Connection.close(connection)
         raise (sorted_error(error) if isinstance(error, Exception) else error) from error
     return connection
 

@@ -6,23 +6,25 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import TypeVar, cast
 
 import msgspec
 
 from webhookd.core.delivery import Due, Priority, Settlement
 from webhookd.core.endpoint import Endpoint, EndpointSpec, EndpointState
 from webhookd.core.event import Appended, Event
-from webhookd.core.identifier import key_floor
 from webhookd.core.signature import new_secret
 from webhookd.store import endpoints
+from webhookd.store.backup import SqliteBackups
 from webhookd.store.batch import Write, apply
+from webhookd.store.cancel import SqliteCancels
 from webhookd.store.connection import SerialConnection, open_reader, open_writer
 from webhookd.store.endpoint_protocol import EndpointRow, KeptEndpoint
 from webhookd.store.feed import SqliteFeed, landed
 from webhookd.store.feed_protocol import Landed
 from webhookd.store.group_commit import GroupCommit
 from webhookd.store.ledger import LedgerReader
+from webhookd.store.lookup import SqliteLookup
 from webhookd.store.protocol import (
     AttemptRow,
     DeliveryRow,
@@ -37,6 +39,7 @@ from webhookd.store.rebuild import rebuild
 from webhookd.store.recount import Object, Reread
 from webhookd.store.replay import SqliteReplays
 from webhookd.store.retention import SqliteRetention
+from webhookd.store.rows import due_row, event_row, parameters
 from webhookd.store.seal import Seal, seal_anew
 from webhookd.store.story import SqliteStories
 from webhookd.store.stuck import SqliteStuck
@@ -46,19 +49,22 @@ from webhookd.store.trail_protocol import current_deed
 
 QUEUE_WRITES_MAX = 4096
 QUEUE_BYTES_MAX = 64 * 2**20
-_KEY_MAX = 2**63 - 1
 _encode = msgspec.json.Encoder().encode
-_headers = msgspec.json.Decoder(list[tuple[str, str]])
 Listener = Callable[[Sequence[Due], bool], None]
+Committed = Callable[[float, int], None]
+"""Told how long a commit took, in seconds, and how many writes it held."""
 T = TypeVar("T")
 
 
 class SqliteStore:
     """Fits every protocol of `store.protocol`. `open()` first; `close()` commits what is queued."""
 
-    def __init__(self, path: Path, committed: Callable[[float, int], None] = lambda _seconds, _writes: None) -> None:
-        """`committed` is told how long each commit took, in seconds, and how many writes it held."""
+    def __init__(
+        self, path: Path, committed: Committed = lambda _seconds, _writes: None, *, checkpoints: bool = True
+    ) -> None:
+        """Without `checkpoints` another process moves the WAL into the database."""
         self._path = path
+        self._checkpoints = checkpoints
         self._committed = committed
         self._listener: Listener = lambda _owed, _complete: None
         self._payment_listener: Callable[[str, str], None] | None = None
@@ -93,7 +99,7 @@ class SqliteStore:
         await self._writer.run(lambda _connection: None)
 
     async def open(self) -> None:
-        self._writer = await open_writer(self._path)
+        self._writer = await open_writer(self._path, checkpoints=self._checkpoints)
         self._due_reader = await open_reader(self._path)
         self._history_reader = await open_reader(self._path)
         self._writes.start()
@@ -140,7 +146,7 @@ class SqliteStore:
             for priority, room in sorted(rooms.items()):
                 rows = connection.execute(SQL["due"], (endpoint, priority, now_ms, passed_over, room + 1))
                 for count, row in enumerate(rows):
-                    due = _due(endpoint, priority, row)
+                    due = due_row(endpoint, priority, row)
                     if count == room or (found and due.event.size > bytes_left):
                         behind.add(priority)
                         break
@@ -207,12 +213,12 @@ class SqliteStore:
             query = "newer_events"
         else:
             query = "odd_events_page" if narrowed.state in ("unrouted", "quarantined") else "events"
-        rows = await self._history_reader.read(SQL[query], _parameters(narrowed, limit))
-        return [_event_row(row) for row in rows]
+        rows = await self._history_reader.read(SQL[query], parameters(narrowed, limit))
+        return [event_row(row) for row in rows]
 
     async def event(self, key: int, salt: int) -> EventRow | None:
         rows = await self._history_reader.read(SQL["event"], (key, salt))
-        return _event_row(rows[0]) if rows else None
+        return event_row(rows[0]) if rows else None
 
     async def body(self, key: int) -> bytes | None:
         rows = await self._history_reader.read(SQL["body"], (key,))
@@ -220,7 +226,7 @@ class SqliteStore:
 
     async def deliveries(self, narrowed: Filter, limit: int) -> Sequence[DeliveryRow]:
         query = "deliveries_given_up" if narrowed.state in ("dead", "cancelled") else "deliveries"
-        rows = await self._history_reader.read(SQL[query], _parameters(narrowed, limit))
+        rows = await self._history_reader.read(SQL[query], parameters(narrowed, limit))
         return [DeliveryRow(*row) for row in rows]
 
     async def deliveries_of(self, event: int) -> Sequence[DeliveryRow]:
@@ -252,6 +258,14 @@ class SqliteStore:
         self._commit_listener = listener
 
     @property
+    def lookup(self) -> SqliteLookup:
+        return SqliteLookup(self._history_reader.read)
+
+    @property
+    def cancels(self) -> SqliteCancels:
+        return SqliteCancels(self._change)
+
+    @property
     def replays(self) -> SqliteReplays:
         return SqliteReplays(self._history_reader, self._change)
 
@@ -276,6 +290,10 @@ class SqliteStore:
         return SqliteRetention(
             self._history_reader, self._change, lambda: self._writes.queued[0], lambda: self._counting > 0
         )
+
+    def backups(self, keep_free: int) -> SqliteBackups:
+        """`keep_free` bytes of the disk are not for backups."""
+        return SqliteBackups(self._path, self._writer, self._history_reader, keep_free)
 
     async def odd_events(self) -> Mapping[str, int]:
         return dict(await self._history_reader.read(SQL["odd_events"]))
@@ -314,33 +332,3 @@ class SqliteStore:
                 if isinstance(write, Event) and write.payment_id is not None:
                     self._payment_listener(write.provider, write.payment_id)
         return committed.results
-
-
-def _due(endpoint: int, priority: Priority, row: Sequence[Any]) -> Due:
-    due_at, attempts, step, replay, chained, *event = row
-    event[12] = _headers.decode(event[12])
-    return Due(endpoint, Event(*event), due_at, attempts, step, bool(replay), priority, bool(chained))
-
-
-def _event_row(row: Sequence[Any]) -> EventRow:
-    values = [*row]
-    values[-1] = _headers.decode(row[-1])
-    return EventRow(*values)
-
-
-def _parameters(narrowed: Filter, limit: int) -> dict[str, Any]:
-    before, before_endpoint = narrowed.before or (_KEY_MAX, _KEY_MAX)
-    if narrowed.until_ms is not None and key_floor(narrowed.until_ms) < before:
-        before, before_endpoint = key_floor(narrowed.until_ms), 0
-    return {
-        "before": before,
-        "before_endpoint": before_endpoint,
-        "after": narrowed.after,
-        "since": key_floor(narrowed.since_ms or 0),
-        "source": narrowed.source,
-        "provider": narrowed.provider,
-        "type": narrowed.type,
-        "state": narrowed.state,
-        "endpoint": narrowed.endpoint,
-        "limit": limit,
-    }
