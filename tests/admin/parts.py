@@ -1,7 +1,7 @@
 """One part of the API behind a real socket, as the router serves it, without a daemon around it."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from typing import Any, cast
 
 from aiohttp import web
@@ -16,6 +16,9 @@ class _OpenDoor:
     def check(self, _request: web.Request) -> None: ...
 
     async def admit(self, *_asked: object) -> None: ...
+
+    def reading(self, _visitor: object) -> AbstractContextManager[None]:
+        return nullcontext()
 
     def carry_out(
         self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]], _visitor: object

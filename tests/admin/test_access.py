@@ -8,12 +8,16 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 import pytest_asyncio
+from aiohttp.test_utils import make_mocked_request
 
 from tests.admin.desk import Desk, desk
 from tests.receive.wire import Answer, ask, assert_problem, head, new_address, wire
-from tests.running import RunningDaemon, configuration, daemon
+from tests.running import PATIENCE_S, RunningDaemon, configuration, daemon
+from webhookd.admin.answers import RefusedError
+from webhookd.admin.hosts import Hosts
 from webhookd.store.token_protocol import TOKEN_SCOPES
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -176,6 +180,27 @@ async def test_a_token_works_at_once_until_it_is_removed_and_then_no_longer(door
     assert (await operator.ask("DELETE", "/tokens/brief")).status == 404
 
 
+async def test_a_stream_ends_when_its_token_is_removed_and_no_other_does(door: Door, operator: Desk):
+    token = (await operator.done("POST", "/tokens", {"name": "follower", "scope": "read"}))["token"]
+    url, headers = f"{door.running.admin}/api/v1/stream", [{"Authorization": f"Bearer {token}"}]
+    headers.append({"Authorization": f"Bearer {door.tokens['read']}"})
+    async with (
+        asyncio.timeout(PATIENCE_S),
+        aiohttp.ClientSession() as session,
+        session.get(url, headers=headers[0]) as follower,
+        session.get(url, headers=headers[1]) as other,
+    ):
+        for each in (follower, other):
+            while b"hello" not in await each.content.readline():
+                pass
+        await operator.done("DELETE", "/tokens/follower")
+        with pytest.raises(aiohttp.ClientPayloadError):  # cut off: it has not come to its end
+            await follower.content.read()
+        await operator.ask("POST", "/events", {"type": "order.shipped", "data": {}})
+        while b"order.shipped" not in await other.content.readline():
+            pass
+
+
 async def test_tokens_are_listed_in_pages_and_without_what_opens_the_door(door: Door, operator: Desk):
     everything = await operator.ask("GET", "/tokens")
     names = [each["name"] for each in everything.json["data"]]
@@ -324,6 +349,38 @@ async def test_without_a_host_nothing_is_answered(door: Door, host: bytes | None
 async def test_http_1_1_without_a_host_is_not_http(door: Door):
     """Row 18."""
     assert (await door.all_that_comes("GET /metrics HTTP/1.1", None)).partition(b" ")[2].startswith(b"400 ")
+
+
+@pytest.mark.parametrize(
+    ("dialled", "host", "is_ours"),
+    [
+        ("10.1.2.3", "10.1.2.3:8081", True),
+        ("10.1.2.3", "10.1.2.4:8081", False),
+        ("::ffff:10.1.2.3", "10.1.2.3", True),
+        ("2001:db8::5", "[2001:DB8:0::5]:8081", True),
+        ("2001:db8::5", "[2001:db8::6]", False),
+        ("fe80::1%eth0", "[fe80::1]", True),
+        ("10.1.2.3", "10.1.2.3.evil.example", False),
+        (None, "10.1.2.3", False),
+        (None, "localhost", True),
+    ],
+)
+async def test_the_address_that_was_dialled_is_its_own_whoever_opened_the_socket(
+    dialled: str | None, host: str, is_ours: bool
+):
+    """Also where systemd did, or where it listens on every address."""
+
+    class Transport:
+        def get_extra_info(self, name: str, default: Any = None) -> Any:
+            return (dialled, 8081) if name == "sockname" and dialled is not None else default
+
+    asked = make_mocked_request("GET", "/metrics", headers={"Host": host}, transport=Transport())
+    if is_ours:
+        Hosts([]).check(asked)
+        return
+    with pytest.raises(RefusedError) as found:
+        Hosts([]).check(asked)
+    assert found.value.status == 421
 
 
 # --- Headers

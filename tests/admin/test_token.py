@@ -335,3 +335,36 @@ async def test_uses_that_could_not_be_written_are_written_the_next_time(
     await keeper.note_uses()
     [kept] = await store.tokens.all()
     assert kept.used_at == clock.now_ms()
+
+
+# --- Who is inside
+
+
+async def test_what_is_read_goes_on_until_its_token_is_removed_or_has_expired(keeper: Doorkeeper, clock: FakeClock):
+    async def reads(visitor: Visitor | None) -> None:
+        with keeper.reading(visitor):
+            await asyncio.Event().wait()
+
+    visitors = [
+        *[await keeper.admit(f"Bearer {(await keeper.add(name, 'read', DAY_MS))[1]}", A, "read") for name in "ab"],
+        *[await keeper.admit(f"Bearer {(await keeper.add('c', 'read', 2 * DAY_MS))[1]}", A, "read")],
+        *[await keeper.admit(f"Bearer {FIRST}", A, "read"), None],
+    ]
+    readers = [asyncio.ensure_future(reads(each)) for each in visitors]
+    await asyncio.sleep(0)
+
+    async def cut() -> list[int]:
+        await asyncio.wait(readers, timeout=0)
+        return [at for at, each in enumerate(readers) if each.cancelled()]
+
+    await keeper.remove("a")
+    assert await cut() == [0]
+    clock.step_wall_clock(DAY_MS)
+    assert await cut() == [0]
+    await keeper.note_uses()
+    assert await cut() == [0, 1]
+    assert len(keeper._inside) == 1
+    for each in readers:
+        each.cancel()
+    await asyncio.gather(*readers, return_exceptions=True)
+    assert keeper._inside == {}

@@ -56,7 +56,11 @@ def admin_app(doorkeeper: Doorkeeper, hosts: Hosts, recorder: Recorder, *parts: 
                 scope = None if operation is None else operation.scope
                 visitor = await doorkeeper.admit(request.headers.get("Authorization"), request.remote or "", scope)
             handling = recorder.carry_out(request, handler, visitor)
-            response = await (handling if request.method in ("GET", "HEAD") else to_its_end(handling))
+            if request.method in ("GET", "HEAD"):
+                with doorkeeper.reading(visitor):
+                    response = await handling
+            else:
+                response = await to_its_end(handling)
         except RefusedError as refused:
             response = problem_answer(refused.status, str(refused))
             response.headers.update(refused.headers)

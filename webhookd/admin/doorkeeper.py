@@ -2,8 +2,9 @@
 
 import asyncio
 import hmac
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
 
 import msgspec
 import structlog
@@ -46,6 +47,8 @@ class Doorkeeper:
         self._known: dict[str, Token] = {}
         self._unnoted: dict[int, int] = {}
         """Uses that are not written down yet: at most one of each token."""
+        self._inside: dict[asyncio.Task[Any], str] = {}
+        """What is being read with which token; a stream goes on for days."""
         self._turn = asyncio.Lock()
 
     async def load(self) -> None:
@@ -68,6 +71,24 @@ class Doorkeeper:
             challenge = f'Bearer error="insufficient_scope", scope="{scope}"'
             raise RefusedError(403, lacks, {"WWW-Authenticate": challenge})
         return Visitor(token.name, token.scope, address)
+
+    @contextmanager
+    def reading(self, visitor: Visitor | None) -> Iterator[None]:
+        """What is read meanwhile is cut off when the token is removed, and within USE_NOTED_S after it has expired."""
+        task = asyncio.current_task()
+        if visitor is None or visitor.name == NAME or task is None:
+            yield
+            return
+        self._inside[task] = visitor.name
+        try:
+            yield
+        finally:
+            del self._inside[task]
+
+    def _show_out(self) -> None:
+        for task, name in self._inside.items():
+            if (token := self._known.get(name)) is None or self.is_expired(token):
+                task.cancel()
 
     def _find(self, authorization: str | None) -> Token | None:
         """What is given is compared with all that is known, whatever it is: a miss costs as much as a hit."""
@@ -130,10 +151,12 @@ class Doorkeeper:
                 raise NotFoundError
             token = self._known.pop(name)
             used_at = self._unnoted.pop(token.number, token.used_at)
+            self._show_out()
         return msgspec.structs.replace(token, used_at=used_at)
 
     async def note_uses(self) -> None:
         """Write down what has been used since the last time. Called every USE_NOTED_S."""
+        self._show_out()
         uses, self._unnoted = self._unnoted, {}
         if not uses:
             return
