@@ -266,9 +266,11 @@ BEGIN
       SELECT min(event) FROM delivery WHERE endpoint = NEW.endpoint AND chain = NEW.chain AND state = 'pending');
 END;
 
--- A delivery that was cancelled while under way stays cancelled; the attempt is on record all the same.
+-- A delivery that was cancelled while under way stays cancelled; the attempt is on record, and counted, all the same.
 CREATE TRIGGER attempt_settles AFTER INSERT ON attempt
 BEGIN
+  UPDATE delivery SET attempts = NEW.number, last_status = NEW.status, last_error = NEW.error
+    WHERE event = NEW.event AND endpoint = NEW.endpoint AND state <> 'pending';
   UPDATE delivery
     SET state = NEW.state, due_at = NEW.due_at, step = NEW.step, attempts = NEW.number,
         held = iif(NEW.state = 'pending', held, 0),

@@ -49,6 +49,7 @@ from webhookd.store.data_dir import DataDir, file_system_of
 from webhookd.store.protocol import StoreError
 from webhookd.store.seal import seal_for
 from webhookd.store.sqlite import SqliteStore
+from webhookd.store.wal import WalWatch
 from webhookd.upgrade import bring_up_to_date
 
 RECEIVE_GRACE_S = 10.0
@@ -288,9 +289,16 @@ class Daemon:
         _log.info("stopping")
 
     def _watch_disk(self, data_dir: DataDir) -> Callable[[], Awaitable[None]]:
+        wal = WalWatch(self._config.database)
+
         async def look() -> None:
             if self._health.watch_disk(data_dir.free_bytes, self._config.server.min_free):
                 _log.warning("disk_low" if self._health.disk_low else "disk_has_room", free=data_dir.free_bytes())
+            if wal.look():
+                what = (
+                    "whoever checkpoints (store.checkpoint) does not, or somebody reads the database and does not stop"
+                )
+                _log.warning("wal_large", bytes=wal.bytes, what=what) if wal.is_large else _log.info("wal_has_shrunk")
 
         return look
 

@@ -14,6 +14,7 @@ from webhookd.core.event import EventState
 from webhookd.core.identifier import parse_delivery_id, parse_event_id
 from webhookd.core.units import time_text
 from webhookd.store.endpoint_protocol import Endpoints
+from webhookd.store.lookup_protocol import Lookup, TooManyError
 from webhookd.store.protocol import Filter, History
 from webhookd.store.retention_protocol import Retention
 
@@ -31,6 +32,9 @@ class LogQuery(Paged, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Received then or later."""
     until: Instant | None = None
     """Received before."""
+    q: Text | None = None
+    """Something at hand that names it, whole: the id of an event or of a delivery, the id that the event has at its
+    source, its payment or object, or a reference of either. Looked for in indexes; bodies are not searched."""
 
 
 class EventsQuery(LogQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -47,8 +51,9 @@ class DeliveriesQuery(LogQuery, frozen=True, kw_only=True, forbid_unknown_fields
 class LogApi:
     """`past` knows what retention has taken out."""
 
-    def __init__(self, store: History, past: Retention, endpoints: Endpoints, pages: Pages) -> None:
+    def __init__(self, store: History, past: Retention, endpoints: Endpoints, lookup: Lookup, pages: Pages) -> None:
         self._store = store
+        self._lookup = lookup
         self._past = past
         self._endpoints = endpoints
         self._pages = pages
@@ -91,7 +96,11 @@ class LogApi:
     async def events(self, asked: Asked[EventsQuery, Nothing]) -> Page[Event]:
         before = self._pages.after(asked)
         narrowed = _filter(asked.query, (before[0], 0) if before else None)
-        rows = await self._store.events(narrowed, asked.query.limit)
+        keys = await self._bearing(asked.query.q)
+        if keys is None:
+            rows = await self._store.events(narrowed, asked.query.limit)
+        else:
+            rows = await self._lookup.events(keys, narrowed, asked.query.limit)
         last = [rows[-1].key] if rows and narrowed.after is None else []
         return self._pages.page(asked, [event_view(row) for row in rows], *last)
 
@@ -126,7 +135,11 @@ class LogApi:
     async def deliveries(self, asked: Asked[DeliveriesQuery, Nothing]) -> Page[Delivery]:
         before = self._pages.after(asked, 2)
         narrowed = _filter(asked.query, (before[0], before[1]) if before else None)
-        rows = await self._store.deliveries(narrowed, asked.query.limit)
+        keys = await self._bearing(asked.query.q)
+        if keys is None:
+            rows = await self._store.deliveries(narrowed, asked.query.limit)
+        else:
+            rows = await self._lookup.deliveries(keys, narrowed, asked.query.limit)
         if not rows and (name := narrowed.endpoint) is not None and await self._endpoints.endpoint(name) is None:
             raise MistakesError([Mistake("endpoint", f'there is no endpoint "{name[:64]}"')])
         last = [rows[-1].event, rows[-1].endpoint] if rows else []
@@ -145,6 +158,13 @@ class LogApi:
             return NotFoundError()
         taken_at = time_text(past.taken_at)
         return web.HTTPGone(reason=f"It was taken out of the log by retention at {taken_at}, and is no longer kept.")
+
+    async def _bearing(self, text: str | None) -> Sequence[int] | None:
+        """The keys of the events that it names; None where nothing is looked for."""
+        try:
+            return None if text is None else await self._lookup.bearing(text)
+        except TooManyError:
+            raise MistakesError([Mistake("q", "is borne by very many events: look for something rarer")]) from None
 
 
 def _filter(query: EventsQuery | DeliveriesQuery, before: tuple[int, int] | None) -> Filter:

@@ -127,13 +127,19 @@ def document(operations: Sequence[Operation]) -> dict[str, Any]:
                     "content": {PROBLEM_JSON: {"schema": schemas.of(MistakesProblem if status == 422 else Problem)}},
                     **({"headers": _RETRY_AFTER} if status in (429, 503) else {}),
                 }
-                for status, why in _WHY.items()
+                for status, why in _problems(operations).items()
             },
         },
     }
 
 
 _RETRY_AFTER = {"Retry-After": {"description": "Seconds.", "schema": {"type": "integer", "minimum": 0}}}
+
+
+def _problems(operations: Sequence[Operation]) -> Mapping[int, str]:
+    """Every status that a problem has here, and why."""
+    answered = sorted({status for each in operations for status in problems(each)})
+    return {status: _WHY.get(status, f"{HTTPStatus(status).phrase}.") for status in answered}
 
 
 def problems(operation: Operation) -> Sequence[int]:
@@ -202,7 +208,11 @@ def _segments(operation: Operation) -> list[dict[str, Any]]:
 def _parameters(operation: Operation, schemas: _Schemas) -> list[dict[str, Any]]:
     described = schemas.components[_name(schemas.of(operation.query))]
     texts = field_texts(operation.query)
-    return [
+    headers = [
+        {"name": name, "in": "header", "required": False, "description": text, "schema": {"type": "string"}}
+        for name, text in operation.headers.items()
+    ]
+    return headers + [
         {
             "name": name,
             "in": "query",

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, S
 import msgspec
 
 from webhookd.clock import Clock
-from webhookd.core.delivery import Due, Outcome, Priority, Settlement, settle
+from webhookd.core.delivery import DeliveryKey, Due, Outcome, Priority, Settlement, settle
 from webhookd.core.endpoint import Endpoint, EndpointState, Why
 from webhookd.core.event import Event
 from webhookd.dispatch.alarms import Alarms
@@ -106,17 +106,21 @@ class Dispatcher:
 
     def look_again(self, numbers: Iterable[int]) -> None:
         """Something has become due on disk for these endpoints that no commit has announced: a replay."""
-        for number in numbers:
-            if (lane := self._lanes.get(number)) is not None:
-                lane.miss()
-                self._see_to(lane)
+        for lane in filter(None, map(self._lanes.get, numbers)):
+            lane.miss()
+            self._see_to(lane)
+
+    def withdraw(self, key: DeliveryKey) -> None:
+        """A person has cancelled it: no attempt of it starts any more. One that is under way ends, and is recorded."""
+        if (lane := self._lanes.get(key.endpoint)) is not None:
+            self.held_bytes -= lane.withdraw(key.event)
+            self.look_again([key.endpoint])  # of a chain the next one may go
 
     def offer(self, owed: Sequence[Due], complete: bool) -> None:
         """Take the deliveries of a commit. Those that do not fit the window are found on disk later."""
         now_ms = self._clock.now_ms()
         for due in owed:
-            lane = self._lanes.get(due.endpoint)
-            if lane is None:
+            if (lane := self._lanes.get(due.endpoint)) is None:
                 continue
             if due.due_at > now_ms:
                 lane.wake_by(due.due_at)
@@ -154,13 +158,13 @@ class Dispatcher:
         lane.miss()
         self._empty_if_shut(lane)
         self._look(lane)
-        if lane.is_over:
-            self._forget(lane)
+        self._forget_if_over(lane)
 
-    def _forget(self, lane: Lane) -> None:
-        self._lanes.pop(lane.endpoint.number, None)
-        if self._by_name.get(lane.endpoint.spec.name) is lane:
-            del self._by_name[lane.endpoint.spec.name]
+    def _forget_if_over(self, lane: Lane) -> None:
+        if lane.is_over:
+            self._lanes.pop(lane.endpoint.number, None)
+            if self._by_name.get(lane.endpoint.spec.name) is lane:
+                del self._by_name[lane.endpoint.spec.name]
 
     def _listen_up(self) -> None:
         lanes = self._lanes.values()
@@ -232,8 +236,7 @@ class Dispatcher:
             self.unsettled -= 1
             lane.release(due)
             self._see_to(lane)
-            if lane.is_over:
-                self._forget(lane)
+            self._forget_if_over(lane)
 
     def _heed(self, lane: Lane, standing: tuple[EndpointState, Why] | None) -> None:
         if standing is not None:
@@ -251,9 +254,8 @@ class Dispatcher:
         while True:
             aftermath, life = lane.take_aftermath()
             try:
-                await self._outbox.settle(
-                    settlement if aftermath is None else msgspec.structs.replace(settlement, aftermath=aftermath)
-                )
+                told = settlement if aftermath is None else msgspec.structs.replace(settlement, aftermath=aftermath)
+                await self._outbox.settle(told)
             except StoreUnavailableError:
                 lane.put_back(aftermath, life)
                 lane.miss()  # if it is on disk after all, it may have been replayed since
@@ -277,8 +279,7 @@ class Dispatcher:
         except StoreBrokenError:
             self._stopping = True
         else:
-            lane.end_refill(rooms, batch)
-            self.held_bytes += sum(due.event.size for due in batch.due)
+            self.held_bytes += lane.end_refill(rooms, batch)
             self._empty_if_shut(lane)
         self.held_bytes -= reserved
         self._see_to(lane)

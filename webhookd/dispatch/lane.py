@@ -59,6 +59,8 @@ class Lane:
         self._missed = [False for _ in PRIORITIES]
         self._known: set[int] = set()
         """The keys of the events."""
+        self._withdrawn: set[int] = set()
+        """Those of them that were cancelled during the read that is under way: it may have seen them as due."""
         self._health_on_disk = endpoint.health
         self._lives = 0
         self.was_down = False
@@ -150,11 +152,16 @@ class Lane:
 
     def begin_refill(self) -> None:
         self.refilling = True
+        self._withdrawn.clear()
         self._missed = [False for _ in PRIORITIES]
 
-    def end_refill(self, asked: Iterable[Priority], batch: DueBatch) -> None:
-        """Take what the read found of the priorities asked for; it passed over what is known."""
-        for due in batch.due:
+    def end_refill(self, asked: Iterable[Priority], batch: DueBatch) -> int:
+        """Take what the read found of the priorities asked for; it passed over what is known. Gives its bytes.
+
+        What was cancelled since the read began is not taken: if it is replayed already, another read finds it.
+        """
+        found = [due for due in batch.due if due.event.key not in self._withdrawn]
+        for due in found:
             self._ready[due.priority].append(due)
             self._known.add(due.event.key)
         for priority in asked:
@@ -162,6 +169,7 @@ class Lane:
         if batch.next_due_at is not None:
             self.wake_by(batch.next_due_at)
         self.refilling = False
+        return sum(due.event.size for due in found)
 
     def abandon_refill(self, again_at_ms: int) -> None:
         """The disk could not be read; try again then."""
@@ -174,6 +182,18 @@ class Lane:
     def release(self, due: Due) -> None:
         """The delivery's settlement is on disk. A read that is under way passes over it: it was known at its start."""
         self._known.discard(due.event.key)
+
+    def withdraw(self, event: int) -> int:
+        """Its delivery is cancelled: it is not started any more. Gives the bytes that the window gets rid of."""
+        if self.refilling:
+            self._withdrawn.add(event)
+        for held in self._ready:
+            for due in held:
+                if due.event.key == event:
+                    held.remove(due)
+                    self.release(due)
+                    return due.event.size
+        return 0
 
     def spill(self) -> list[Due]:
         """Give the window back to the disk. What is under way goes on."""

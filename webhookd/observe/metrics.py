@@ -44,6 +44,10 @@ class Metrics:
         if result in ("accepted", "duplicate", "quarantined"):
             self._ack.observe(seconds)
 
+    def hooks_of(self, source: str) -> dict[str, int]:
+        """How many of a source came to what, since the start."""
+        return {result: count for (its, result), count in list(self._hooks.counts.items()) if its == source}
+
     def bad_signature(self, source: str) -> None:
         self._bad_signatures.counts[source,] += 1
 

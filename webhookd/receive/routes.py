@@ -56,6 +56,8 @@ class Routes:
         self, intake: Intake, clock: Clock, meter: Meter, *, body_bytes_max: int, unready: Callable[[], str | None]
     ) -> None:
         self.sources: Mapping[str, Source] = {}
+        self.heard: dict[str, int] = {}
+        """When each source brought its last event since the start, Unix milliseconds."""
         self._intake = intake
         self._clock = clock
         self._meter = meter
@@ -122,6 +124,8 @@ class Routes:
             self._complaints.odd(source.name, "known id, other body", appended.event_id, self._clock.monotonic())
         if appended.status == "quarantined":
             self._complaints.odd(source.name, "quarantined", appended.event_id, self._clock.monotonic())
+        if appended.status != "duplicate":
+            self.heard[source.name] = hook.received_at
         answer = f'{{"status":"{appended.status}","event_id":"{appended.event_id}"}}'  # both are our own plain words
         return Answer(200, answer.encode()), appended.status
 

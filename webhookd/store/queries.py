@@ -51,6 +51,7 @@ FEED = _file("feed.sql")
 ACCESS = _file("access.sql")
 STUCK = _file("stuck.sql")
 STORY = _file("story.sql")
+LOOKUP = _file("lookup.sql")
 RETENTION = _file("retention.sql")
 AUDIT = _file("audit.sql")
 """What runs beside the log, on a connection of `open_beside`: `main` is the recount, `log` what is kept."""

@@ -36,6 +36,13 @@ WHERE d.endpoint = ? AND d.priority = ? AND d.state = 'pending' AND d.held = 0 A
   AND d.event NOT IN (SELECT value FROM json_each(?))
 ORDER BY d.due_at LIMIT ?;
 
+-- delivery_state: how it stands
+SELECT state FROM delivery WHERE event = ? AND endpoint = ?;
+
+-- cancel_delivery: a person has called it off
+UPDATE delivery SET state = ?, due_at = NULL, held = 0, settled_at = ?
+WHERE event = ? AND endpoint = ? AND state = 'pending';
+
 -- next_due_at: when the endpoint's next delivery of a priority is due that is not due yet
 SELECT min(due_at) FROM delivery WHERE endpoint = ? AND priority = ? AND state = 'pending' AND held = 0 AND due_at > ?;
 
