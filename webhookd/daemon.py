@@ -13,6 +13,7 @@ from aiohttp import web
 
 from webhookd import __version__, joints
 from webhookd.admin.publish import PublishApi
+from webhookd.admin.reconcile import ReconcileApi
 from webhookd.admin.registry import Registry
 from webhookd.admin_door import AdminDoor
 from webhookd.clock import Clock, SystemClock
@@ -187,6 +188,7 @@ class Daemon:
             body_bytes_max=config.server.max_body,
             unready=self._health.unready,
         )
+        exports = joints.Exports(lambda: routes.sources, intake, self._clock)
         admin = AdminDoor(
             store,
             registry,
@@ -198,6 +200,7 @@ class Daemon:
             hosts=(config.server.admin_listen.host, *config.server.admin_hosts),
             ping=ping,
             publish=publish,
+            reconcile=ReconcileApi(store.books, exports, body_bytes_max=config.server.max_body),
             limits=lambda: joints.limits(self._config),
             meter=self._metrics,
             reload=self._reloader.reload,

@@ -8,9 +8,9 @@ import asyncio
 import os
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from threading import Event
 from typing import Protocol
@@ -33,6 +33,8 @@ PAGES_TOGETHER = 64
 """Copied between two commits: 256 KiB, about a millisecond."""
 REST_S = 0.001
 """At least so long between two turns; longer where a turn takes longer, so that commits have half of the time."""
+SYNCED_BYTES = 4 * 2**20
+"""Written to the disk so much at a time: a commit's own sync would have to wait for all that has piled up."""
 _DRAFT = ".unfinished"
 _CHECK_INSTRUCTIONS = 1_000_000
 
@@ -174,12 +176,21 @@ def remove_drafts(data_dir: Path) -> int:
 
 def _fill(source: sqlite3.Connection, draft: Path, told: Told, turns: Turns) -> None:
     # Neither a journal nor a sync: what is not whole is thrown away.
-    with closing(open_alone(draft, journal_mode="OFF", synchronous="OFF")) as destination:
+    with (
+        _descriptor(draft) as descriptor,
+        closing(open_alone(draft, journal_mode="OFF", synchronous="OFF")) as destination,
+    ):
         (page_size,) = destination.execute("PRAGMA page_size").fetchone()
+        synced = 0
 
         def between(_status: int, left: int, pages: int) -> None:
+            nonlocal synced
             turns.give_back()
-            told("copying", (pages - left) * page_size, pages * page_size)
+            done = (pages - left) * page_size
+            told("copying", done, pages * page_size)
+            if done > synced + SYNCED_BYTES:
+                os.fdatasync(descriptor)
+                synced = done
             turns.take()
 
         turns.take()
@@ -229,8 +240,15 @@ def remove_draft(draft: Path) -> None:
 
 
 def sync(path: Path) -> None:
+    with _descriptor(path) as descriptor:
+        os.fsync(descriptor)
+
+
+@contextmanager
+def _descriptor(path: Path) -> Iterator[int]:
+    """Never of a database in use: closing it lets go of SQLite's locks."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        os.fsync(descriptor)
+        yield descriptor
     finally:
         os.close(descriptor)

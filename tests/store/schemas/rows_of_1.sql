@@ -14,7 +14,7 @@ INSERT INTO alias (source, name, event, sha256) VALUES
   ('razorpay', 'sha256:b36a1203249049c16db08b7057680f6433a401becf0e27ba1d865d3cdb7d9a7a', 3764951331490496512, X'B36A1203249049C16DB08B7057680F6433A401BECF0E27BA1D865D3CDB7D9A7A');
 INSERT INTO endpoint (number, name, url, state, managed_by, secret, created_at) VALUES
   (1, 'shop', 'http://127.0.0.1:9/shop', 'active', 'config', 'whsec_9+KIzBVf94thFsrhX9axSQbFrgoomth48OrXeQgXxME=', 1795268684923),
-  (2, 'books', 'http://127.0.0.1:9/books', 'active', 'config', 'whsec_cRdWIexmLWtBw5nTeniYdkm1/RGPEFScAIVXa0VU3w4=', 1795268684923),
+  (2, 'books', 'http://127.0.0.1:9/books', 'active', 'config', 'whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD', 1795268684923),
   (3, 'gone', 'http://127.0.0.1:9/gone', 'paused', 'config', 'whsec_WRNOCaDdhHlgn/8W2vbVPKAlph9YPeA1WR5aeX5cyCE=', 1795268684923),
   (4, 'quiet', 'http://127.0.0.1:9/quiet', 'paused', 'config', 'whsec_GxFX3eMHLBdz5lpuBbwgly/o1GeWCHJzrX780C+bMfA=', 1795268684923),
   (5, 'left', 'http://127.0.0.1:9/left', 'disabled', 'config', 'whsec_Qpzlz53cemHXfBqfKdDHCwv1sTHo/sQb0qH3EUcxWyQ=', 1795268684923);

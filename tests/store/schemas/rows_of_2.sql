@@ -14,7 +14,7 @@ INSERT INTO alias (source, name, event, sha256) VALUES
   ('razorpay', 'sha256:f1e455d6b0afebb9a91ac691680736f7463ea7e5411e8d8a72cbe00fb9edb8fb', 3764951281865588736, X'F1E455D6B0AFEBB9A91AC691680736F7463EA7E5411E8D8A72CBE00FB9EDB8FB');
 INSERT INTO endpoint (number, name, url, state, managed_by, secret, created_at) VALUES
   (1, 'shop', 'http://127.0.0.1:9/shop', 'active', 'config', 'whsec_X9brMU94poJWRY4UScGoK7BMy/Pb3SIUxu8e2U+1ot4=', 1795268656653),
-  (2, 'books', 'http://127.0.0.1:9/books', 'active', 'config', 'whsec_CAWnMmmuua/qSj8OEz2+52PD6SC8mnfoFN5hEI8NwJY=', 1795268656653),
+  (2, 'books', 'http://127.0.0.1:9/books', 'active', 'config', 'whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD', 1795268656653),
   (3, 'gone', 'http://127.0.0.1:9/gone', 'paused', 'config', 'whsec_5BR23/C4gO3N39QTvBR9Ng5dEOMYo1qETYCp5THnbJE=', 1795268656653),
   (4, 'quiet', 'http://127.0.0.1:9/quiet', 'paused', 'config', 'whsec_12ctjsFS5EwNbobhuYadYtQiCB6gWPrjXXHGcng81CE=', 1795268656653),
   (5, 'left', 'http://127.0.0.1:9/left', 'disabled', 'config', 'whsec_+JnF1YpooEzZZQ9UAxhO08Hy8CO8O3H8LO1w8nFOVzc=', 1795268656653);
