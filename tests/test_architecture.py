@@ -23,7 +23,7 @@ MAY_IMPORT = {
     "dispatch": {"core", "clock", "store.protocol"},
     "admin": {
         *("core", "clock", "private_file", "store.protocol", "store.endpoint_protocol", "store.replay_protocol"),
-        *("store.retention_protocol", "store.story_protocol", "store.feed_protocol"),
+        *("store.retention_protocol", "store.story_protocol", "store.reconcile_protocol", "store.feed_protocol"),
         *("store.token_protocol", "store.trail_protocol", "store.backup_protocol"),
         *("store.lookup_protocol", "store.cancel_protocol"),
     },

@@ -21,6 +21,7 @@ from webhookd.admin.pages import Pages
 from webhookd.admin.pruner import Pruner
 from webhookd.admin.publish import PublishApi
 from webhookd.admin.rebuild import LedgerRebuild
+from webhookd.admin.reconcile import ReconcileApi
 from webhookd.admin.recorder import Recorder
 from webhookd.admin.registry import Registry
 from webhookd.admin.reload import ReloadApi, Reloaded
@@ -60,6 +61,7 @@ class AdminDoor:
         hosts: Collection[str],
         ping: Ping,
         publish: PublishApi,
+        reconcile: ReconcileApi,
         limits: Callable[[], Limits],
         meter: Meter,
         reload: Callable[[], Awaitable[Reloaded]],
@@ -90,6 +92,7 @@ class AdminDoor:
             ReplaysApi(store.replays, clock, replayer.wake, lambda: reception.sources, pages),
             WhyApi(store.stories, clock, misread, lambda: registry.mistakes),
             publish,
+            reconcile,
             self._stream,
             ReloadApi(reload),
             self._ledger,

@@ -5,21 +5,25 @@ from typing import Any
 
 from webhookd.admin.answers import Mistake, MistakesError
 from webhookd.admin.endpoints import Ping
+from webhookd.admin.reconcile import Exported
 from webhookd.admin.registry import Read, Scout
+from webhookd.clock import Clock
 from webhookd.config.endpoints import endpoint_spec
 from webhookd.config.mistake import SettingsError
 from webhookd.config.model import Config, EndpointSettings
 from webhookd.core.delivery import Due, Outcome
 from webhookd.core.endpoint import Endpoint, EndpointSpec
-from webhookd.core.event import OPERATIONAL, Event
+from webhookd.core.event import OPERATIONAL, Appended, Event, Hook
 from webhookd.core.proxy import Proxy
 from webhookd.core.url import parse_url
 from webhookd.deliver.courier import Courier, Meter
 from webhookd.deliver.guard import BlockedAddressError, Guard
 from webhookd.deliver.resolve import Resolver, UnknownNameError
 from webhookd.evidence.keeper import Keeper, UnavailableError
-from webhookd.providers.provider import Request
-from webhookd.receive.intake import EvidenceUnavailableError
+from webhookd.providers import PROVIDERS
+from webhookd.providers.export import exported
+from webhookd.providers.provider import NotUnderstoodError, Request
+from webhookd.receive.intake import EvidenceUnavailableError, Intake, Source
 from webhookd.store.retention_protocol import Limits
 
 
@@ -69,6 +73,29 @@ def scout(resolver: Resolver, guard: Guard, proxy: Proxy | None) -> Scout:
         return None
 
     return look
+
+
+class Exports:
+    """Fits `admin.reconcile.Exports`."""
+
+    def __init__(self, sources: Callable[[], Mapping[str, Source]], intake: Intake, clock: Clock) -> None:
+        self._sources = sources
+        self._intake = intake
+        self._clock = clock
+
+    def provider(self, source: str) -> str:
+        return self._sources()[source].provider.name
+
+    def read(self, source: str, raw: bytes) -> Exported:
+        provider = self.provider(source)
+        hook = exported(provider, raw, self._clock.now_ms())
+        try:
+            return Exported(hook, PROVIDERS[provider].read(hook), None)
+        except NotUnderstoodError as error:
+            return Exported(hook, None, str(error))
+
+    async def take_in(self, source: str, hook: Hook) -> Appended:
+        return await self._intake.take_in_exported(self._sources()[source], hook)
 
 
 class _Uncounted:

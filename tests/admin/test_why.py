@@ -11,11 +11,10 @@ from tests.fake_clock import FakeClock
 from tests.making import NOW_MS, SEAL, event, spec
 from webhookd.admin.answers import NotFoundError
 from webhookd.admin.operation import Asked
-from webhookd.admin.story import IMPORTED
 from webhookd.admin.why import WhyApi
 from webhookd.core.breaker import Health
 from webhookd.core.delivery import Aftermath, DeliveryKey, DeliveryState, Outcome, Settlement
-from webhookd.core.event import Event
+from webhookd.core.event import IMPORTED, Event
 from webhookd.core.identifier import delivery_id, event_id
 from webhookd.core.ledger import Fact
 from webhookd.core.money import Money

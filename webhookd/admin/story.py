@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator, Sequence
 from difflib import SequenceMatcher
 
 from webhookd.admin.story_advice import advice
-from webhookd.core.event import OPERATIONAL
+from webhookd.core.event import IMPORTED, OPERATIONAL
 from webhookd.core.identifier import delivery_id, event_id, replay_id
 from webhookd.core.story import (
     Attempted,
@@ -31,8 +31,6 @@ from webhookd.core.units import time_text
 from webhookd.store.protocol import EventRow
 from webhookd.store.story_protocol import OwedRow, Record, RouteRow
 
-IMPORTED = "webhookd-imported"
-"""The header that an imported event is stored with, in place of those of a hook."""
 CANCEL = "delivery.cancel"
 NEAR_ROUTES_MAX = 3
 ADVICE_MAX = 5

@@ -11,6 +11,7 @@ from webhookd.cli.cleanup import cleanup
 from webhookd.cli.listen import listen
 from webhookd.cli.migrate import migrate
 from webhookd.cli.publish import publish
+from webhookd.cli.reconcile import reconcile
 from webhookd.cli.reload import reload
 from webhookd.cli.replay import replay
 from webhookd.cli.revenue import revenue
@@ -40,6 +41,7 @@ app.add_typer(payments.app, name="payments")
 app.add_typer(tokens.app, name="tokens")
 app.add_typer(audit.app, name="audit")
 app.command()(why)
+app.command()(reconcile)
 app.command()(replay)
 app.command()(cleanup)
 app.command()(backup)

@@ -15,6 +15,8 @@ OPERATIONAL = "webhookd"
 """Source and provider of webhookd's own events; a type of theirs begins with it and a dot."""
 PUBLISHED = "published"
 """Source of what an application publishes through the API; OPERATIONAL is its provider, who signs it."""
+IMPORTED = "webhookd-imported"
+"""The header that an event has which came from its provider's export; no hook's header of this name is kept."""
 NAME_CHARS_MAX = 255
 SECONDS_MAX = 10**11
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from webhookd.core.event import Event, Hook, Reading
+from webhookd.core.event import IMPORTED, Event, Hook, Reading
 from webhookd.providers.flutterwave import Flutterwave
 from webhookd.providers.paypal import PayPal
 from webhookd.providers.paystack import Paystack
@@ -43,7 +43,8 @@ def sign_again(sources: Mapping[str, Provider], event: Event, now_s: int) -> dic
     """The headers with which its provider's own check of this event passes now.
 
     None when these cannot be had: its source is none of these any more, or is another provider's now, or has none of
-    the secrets that the event came with, so that a test's event is not signed as a real one.
+    the secrets that the event came with, so that a test's event is not signed as a real one. For what was imported
+    an operator answers: it came without a signature.
     """
     provider = sources.get(event.source)
     if provider is None or provider.name != event.provider:
@@ -55,7 +56,9 @@ def sign_again(sources: Mapping[str, Provider], event: Event, now_s: int) -> dic
         return None
     # A secret that is sent as it is (verif-hash) is not kept with the event: there is nothing to be looked at again.
     was_kept = all(name.lower() in provider.kept_headers for name in signed)
-    return None if was_kept and not _is_from(provider, hook, now_s) else signed
+    if was_kept and IMPORTED not in hook.headers and not _is_from(provider, hook, now_s):
+        return None
+    return signed
 
 
 def _is_from(provider: Provider, hook: Hook, now_s: int) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 
 import msgspec
 
-from webhookd.core.event import QUARANTINED_TYPE, Appended, Event, EventState, Hook, Reading
+from webhookd.core.event import IMPORTED, QUARANTINED_TYPE, Appended, Event, EventState, Hook, Reading
 from webhookd.core.identifier import KeyMint
 from webhookd.providers.provider import Needs, NotUnderstoodError, Provider, Refused, Request
 from webhookd.store.protocol import EventLog
@@ -59,7 +59,17 @@ class Intake:
             verdict = source.provider.verify(hook, hook.received_at // 1_000, evidence)
         if isinstance(verdict, Refused):
             return verdict
+        return await self._append(source, self._event(source, hook))
+
+    async def take_in_exported(self, source: Source, hook: Hook) -> Appended:
+        """What an operator has from the provider itself: as if its hook had come, marked, and not verified.
+
+        Raises StoreUnavailableError, StoreBrokenError.
+        """
         event = self._event(source, hook)
+        return await self._append(source, msgspec.structs.replace(event, headers=[*event.headers, (IMPORTED, "true")]))
+
+    async def _append(self, source: Source, event: Event) -> Appended:
         appended = await self._log.append(event)
         if appended.status == "accepted":
             if event.fact is not None:

@@ -52,6 +52,7 @@ ACCESS = _file("access.sql")
 STUCK = _file("stuck.sql")
 STORY = _file("story.sql")
 LOOKUP = _file("lookup.sql")
+RECONCILE = _file("reconcile.sql")
 RETENTION = _file("retention.sql")
 AUDIT = _file("audit.sql")
 """What runs beside the log, on a connection of `open_beside`: `main` is the recount, `log` what is kept."""

@@ -36,6 +36,7 @@ from webhookd.store.protocol import (
 )
 from webhookd.store.queries import SQL
 from webhookd.store.rebuild import rebuild
+from webhookd.store.reconcile import SqliteBooks
 from webhookd.store.recount import Object, Reread
 from webhookd.store.replay import SqliteReplays
 from webhookd.store.retention import SqliteRetention
@@ -284,6 +285,10 @@ class SqliteStore:
     @property
     def stories(self) -> SqliteStories:
         return SqliteStories(self._history_reader)
+
+    @property
+    def books(self) -> SqliteBooks:
+        return SqliteBooks(self._history_reader)
 
     @property
     def retention(self) -> SqliteRetention:
