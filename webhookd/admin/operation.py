@@ -57,6 +57,8 @@ class Operation(NamedTuple):
     status: int = 200
     problems: Sequence[int] = ()
     """Statuses of problems beside those that any operation of its kind may answer: see `openapi`."""
+    headers: Mapping[str, str] = {}
+    """Headers of the request that mean something to the handler, and what."""
     segments: Mapping[str, str] = {}
     """What the parts of the path in braces look like: patterns."""
     media: str = "application/json"

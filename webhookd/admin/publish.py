@@ -27,6 +27,11 @@ READING_BYTES_MAX = 64 * 2**20
 """Bodies that are being read from the network at one time, all requests together, by what they may grow to."""
 KEY_HEADER = "Idempotency-Key"
 _KEY = re.compile(rf"[ -~]{{1,{NAME_CHARS_MAX}}}")
+_DETAIL = """\
+The body is stored and delivered byte for byte, and answered once it is fsynced. To the same key and body the first
+answer is given again, for as long as the log knows the event; to another body 422, and nothing is stored; while the
+first is being stored, 409."""
+_ONCE = f"So that a repeat is one: 1 to {NAME_CHARS_MAX} printable ASCII characters of your own."
 _WORD = "[A-Za-z0-9_-]+"
 _TYPE = re.compile(rf"{_WORD}(\.{_WORD})*")
 
@@ -88,13 +93,15 @@ class PublishApi:
                 "POST",
                 "/api/v1/events",
                 self.publish,
-                "Publish an event of your own. It is stored and delivered byte for byte.",
+                "Publish an event of your own",
                 PublishedView,
                 scope="publish",
                 action="event.publish",
                 body=Published,
                 raw=True,
                 problems=(400, 408, 409, 413, 415),
+                headers={KEY_HEADER: _ONCE},
+                detail=_DETAIL,
             )
         ]
 

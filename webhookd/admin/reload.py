@@ -34,11 +34,12 @@ class ReloadApi:
                 "POST",
                 "/api/v1/reload",
                 self.reload,
-                "Read the configuration again: all of it, or nothing where there is a mistake in it.",
+                "Read the configuration again",
                 Reloaded,
                 scope="admin",
                 action="configuration.reload",
                 problems=(409,),
+                detail="As on SIGHUP: all of it holds once this is answered, or nothing and every mistake is told.",
             )
         ]
 

@@ -35,6 +35,8 @@ _HEADERS = {
     "X-Accel-Buffering": "no",  # nginx would hold it back otherwise
 }
 _DETAIL = f"""\
+Server-sent events, until one of the two leaves.
+
 Messages, each with `data` in JSON: `hello` (first: the `position` that what follows comes after), `event` (an event of
 the log, as `GET /events` has it), `delivery` (one of which an attempt was made: as it stands, `history` being the new
 attempts), `endpoint` (one that stands otherwise than before: name, state, why, breaker), and `lagged`.
@@ -126,9 +128,10 @@ class StreamApi:
                 "GET",
                 "/api/v1/stream",
                 self.stream,
-                "What happens, as it happens: server-sent events, until one of the two leaves.",
+                "What happens, as it happens",
                 query=StreamQuery,
                 media="text/event-stream",
+                headers={LAST_HEADER: "The id of the last event that was told: what came after it is told first."},
                 detail=_DETAIL,
             )
         ]
