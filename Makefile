@@ -2,9 +2,12 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
+PACKER := build/venv/bin
+VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' webhookd/__init__.py)
+ARCHIVE = webhookd-$(VERSION)-linux-$(shell uname -m)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test crash check lint types wheel-smoke docs lock bench bench-isolation bench-drain clean
+.PHONY: help run test crash check lint types wheel-smoke dist dist-test docs lock bench bench-isolation bench-drain clean
 
 help: ## say what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -18,7 +21,7 @@ test: .venv/test.done ## the whole suite
 crash: .venv/test.done ## kill -9 a hundred times under load, and audit what is left
 	@$(BIN)/python -m tests.crash --kills 100
 
-check: lint types test wheel-smoke ## all that CI runs
+check: lint types test wheel-smoke dist-test ## all that CI runs
 
 lint: .venv/test.done
 	@$(BIN)/ruff check .
@@ -29,6 +32,20 @@ types: .venv/test.done
 
 wheel-smoke: .venv/test.done ## build the wheel and try it in an empty environment
 	@$(BIN)/python tests/wheel_smoke.py
+
+dist: build/venv.done ## the single executable, and an archive of it with its units: dist/
+	@rm -rf build/wheel build/webhookd dist && mkdir -p dist build
+	@$(PACKER)/python -m hatchling build -t wheel -d build/wheel >build/wheel.log 2>&1 || { cat build/wheel.log; exit 1; }
+	@$(PACKER)/python -m pip install -q --disable-pip-version-check --no-deps --no-index --force-reinstall build/wheel/*.whl
+	@PATH="$(CURDIR)/$(PACKER):$$PATH" $(PACKER)/pyinstaller --noconfirm --clean --log-level ERROR \
+		--distpath build --workpath build/packed binary/webhookd.spec
+	@PATH="$(CURDIR)/$(PACKER):$$PATH" $(PACKER)/staticx --no-compress --strip build/webhookd dist/webhookd && chmod 755 dist/webhookd
+	@mkdir -p build/$(ARCHIVE) && cp -r dist/webhookd systemd webhookd.toml README.md LICENSE docs build/$(ARCHIVE)
+	@tar -C build -czf dist/$(ARCHIVE).tar.gz $(ARCHIVE) && rm -rf build/$(ARCHIVE)
+	@ls -sh dist/webhookd dist/$(ARCHIVE).tar.gz
+
+dist-test: dist .venv/test.done ## try the executable in a root directory that has nothing else
+	@WEBHOOKD_BINARY=$(CURDIR)/dist/webhookd $(BIN)/python -m pytest tests/binary
 
 bench: .venv/test.done ## events per second, as shares of a bare aiohttp echo
 	@$(BIN)/python bench/throughput.py
@@ -47,6 +64,8 @@ lock: .venv/test.done ## refresh the lock files from pyproject.toml
 		--no-emit-index-url --no-emit-find-links --extra checkout pyproject.toml -o requirements.lock
 	@$(BIN)/uv pip compile -q --universal --generate-hashes --no-annotate --no-header --python-version 3.11 \
 		--no-emit-index-url --no-emit-find-links --extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock
+	@$(BIN)/uv pip compile -q --universal --generate-hashes --no-annotate --no-header --python-version 3.11 \
+		--no-emit-index-url --no-emit-find-links --extra dist -c requirements.lock pyproject.toml -o requirements-dist.lock
 
 clean: ## remove what was built and installed (not your data)
 	rm -rf .venv dist build .mypy_cache .ruff_cache .hypothesis
@@ -68,3 +87,9 @@ clean: ## remove what was built and installed (not your data)
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes --only-binary :all: -r requirements-dev.lock
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@ .venv/run.done
+
+build/venv.done: requirements-dist.lock
+	@echo "installing what packs the executable …"
+	@rm -rf build/venv && mkdir -p build && $(PYTHON) -m venv build/venv
+	@$(PACKER)/python -m pip install -q --disable-pip-version-check --require-hashes --only-binary :all: -r requirements-dist.lock
+	@touch $@

@@ -3,6 +3,7 @@
 import asyncio
 import resource
 import signal
+import sys
 from collections.abc import Awaitable, Callable, Sequence
 from socket import socket
 from typing import Any
@@ -19,6 +20,8 @@ from webhookd.receive.server import BACKLOG
 from webhookd.service import Failed, Service
 
 FILES_MAX = 65536
+ECHO_S = 0.5
+"""Within so long a stop signal to the single executable may come again: its launchers hand on what we got, too."""
 _log = structlog.get_logger("webhookd.daemon")
 
 
@@ -27,8 +30,20 @@ def watch_signals(stop: Callable[[], None], reload: Callable[[], None]) -> None:
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(_on_loop_error)
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop)
+        loop.add_signal_handler(number, _without_echo(stop, loop) if getattr(sys, "frozen", False) else stop)
     loop.add_signal_handler(signal.SIGHUP, reload)
+
+
+def _without_echo(stop: Callable[[], None], loop: asyncio.AbstractEventLoop) -> Callable[[], None]:
+    heard_at = -ECHO_S
+
+    def heed() -> None:
+        nonlocal heard_at
+        if loop.time() - heard_at >= ECHO_S:
+            heard_at = loop.time()
+            stop()
+
+    return heed
 
 
 def raise_file_limit() -> None:

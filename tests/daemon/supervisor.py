@@ -20,7 +20,8 @@ import os, sys
 fds = [int(each) for each in sys.argv[1].split(",")]
 for target, fd in enumerate(fds, start=3):
     os.dup2(fd, target, inheritable=True)
-os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS=str(len(fds)), LISTEN_FDNAMES="hooks:admin")
+me = str(os.getpid())
+os.environ.update(LISTEN_PID=me, WATCHDOG_PID=me, LISTEN_FDS=str(len(fds)), LISTEN_FDNAMES="hooks:admin")
 os.execv(sys.argv[2], sys.argv[2:])
 """
 
