@@ -23,10 +23,13 @@ _TOGETHER = 2048
 """Handed to the store at once: less than its queue takes."""
 
 
-async def fill(config: Path, sources: Sequence[str], count: int, run: str, progress: Progress) -> None:
+async def fill(
+    config: Path, sources: Sequence[str], count: int, run: str, progress: Progress, *, age_s: int = 0
+) -> None:
     """Take in so many hooks, from each source in turn, as a daemon would that sends nothing: verified, read, committed.
 
-    A daemon is started before, and stopped, so that the endpoints are there. Hook n is of source n modulo their number.
+    A daemon is started before, and stopped, so that the endpoints are there. Hook n is of source n modulo their number,
+    and came `age_s` seconds ago.
     """
     async with daemon(config):
         pass
@@ -40,7 +43,7 @@ async def fill(config: Path, sources: Sequence[str], count: int, run: str, progr
         for first in range(0, count, _TOGETHER):
             numbers = range(first, min(first + _TOGETHER, count))
             answers = await asyncio.gather(
-                *(intake.take_in(taken[number % len(taken)], _hook(number, run)) for number in numbers)
+                *(intake.take_in(taken[number % len(taken)], _hook(number, run, age_s)) for number in numbers)
             )
             if not all(isinstance(answer, Appended) and answer.status == "accepted" for answer in answers):
                 raise SystemExit("refused to report: not all of the backlog was taken in")
@@ -51,8 +54,8 @@ async def fill(config: Path, sources: Sequence[str], count: int, run: str, progr
     os.sync()  # or the disk is still busy with this while the daemon is measured
 
 
-def _hook(number: int, run: str) -> Hook:
-    now_ms = time.time_ns() // 1_000_000
+def _hook(number: int, run: str, age_s: int) -> Hook:
+    now_ms = time.time_ns() // 1_000_000 - age_s * 1_000
     body = hooks.body(number, run, now_ms // 1_000)
     headers = {"content-type": "application/json", "stripe-signature": hooks.signature(body, now_ms // 1_000)}
     return Hook(headers, body, now_ms)

@@ -27,6 +27,8 @@ class SteadyLoad:
         self.sent_at: list[float] = []
         self.lags_s: list[float] = []
         """How much later than planned each was sent: the generator's own fault."""
+        self.latencies_s: list[float] = []
+        """From writing each to its answer, in the order of the answers."""
         self.ok = 0
         self.refused = 0
 
@@ -62,8 +64,9 @@ class SteadyLoad:
         if line in self._idle:
             self._idle.remove(line)
 
-    def answered(self, line: "_Line", ok: bool) -> None:
+    def answered(self, line: "_Line", ok: bool, seconds: float) -> None:
         self._idle.append(line)
+        self.latencies_s.append(seconds)
         self.ok += ok
         self.refused += not ok
         if self.ok + self.refused == len(self._requests):
@@ -74,9 +77,14 @@ class _Line(Asker):
     def __init__(self, load: SteadyLoad) -> None:
         super().__init__()
         self._load = load
+        self._sent_at = 0.0
+
+    def send(self, request: bytes) -> None:
+        self._sent_at = time.perf_counter()
+        super().send(request)
 
     def answered(self, ok: bool) -> None:
-        self._load.answered(self, ok)
+        self._load.answered(self, ok, time.perf_counter() - self._sent_at)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._load.lost(self)
