@@ -17,7 +17,7 @@ from tests.admin.parts import served
 from tests.admin.publishing import SHIPPED, Publisher, publisher
 from tests.daemon.merchant import merchant
 from tests.fake_clock import FakeClock
-from tests.running import RunningDaemon, configuration, daemon, endpoint
+from tests.running import PATIENCE_S, RunningDaemon, configuration, daemon, endpoint
 from webhookd.admin.publish import PublishApi
 from webhookd.config.mistake import ConfigError
 from webhookd.config.reader import from_table
@@ -189,7 +189,8 @@ async def door() -> AsyncIterator[Door]:
         body_bytes_max=1024,
         unready=lambda: door.why,
     )
-    async with served(part) as door.url, aiohttp.ClientSession() as door.session:
+    patience = aiohttp.ClientTimeout(total=PATIENCE_S)
+    async with served(part) as door.url, aiohttp.ClientSession(timeout=patience) as door.session:
         yield door
 
 

@@ -30,6 +30,11 @@ class KeyMint:
     def __init__(self, last: int = 0) -> None:
         self._last = last
 
+    @property
+    def last(self) -> int:
+        """The highest key given so far."""
+        return self._last
+
     def next(self, now_ms: int) -> int:
         self._last = max(self._last + 1, now_ms << COUNTER_BITS)
         return self._last

@@ -9,15 +9,13 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 
-import msgspec
-
 from webhookd.clock import Clock
 from webhookd.core.delivery import DeliveryKey, Due, Outcome, Priority, Settlement, settle
 from webhookd.core.endpoint import Endpoint, EndpointState, Why
-from webhookd.core.event import Event
 from webhookd.dispatch.alarms import Alarms
 from webhookd.dispatch.judge import Judge
 from webhookd.dispatch.lane import Lane, LaneView
+from webhookd.dispatch.notice import Notice
 from webhookd.dispatch.report import Meter, Report
 from webhookd.dispatch.turns import Turns
 from webhookd.store.protocol import Outbox, StoreBrokenError, StoreUnavailableError
@@ -47,7 +45,7 @@ class Dispatcher:
         *,
         max_in_flight: int,
         failed: Callable[[str, Exception], None],
-        notice: Callable[[str, dict[str, object]], Event],
+        notice: Notice,
         dice: Callable[[], float] = lambda: random.uniform(-1, 1),  # noqa: S311 - jitter, not a secret
     ) -> None:
         self._outbox = outbox
@@ -254,8 +252,7 @@ class Dispatcher:
         while True:
             aftermath, life = lane.take_aftermath()
             try:
-                told = settlement if aftermath is None else msgspec.structs.replace(settlement, aftermath=aftermath)
-                await self._outbox.settle(told)
+                await self._outbox.settle(self._report.told_with(settlement, aftermath))
             except StoreUnavailableError:
                 lane.put_back(aftermath, life)
                 lane.miss()  # if it is on disk after all, it may have been replayed since

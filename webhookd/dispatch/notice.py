@@ -25,6 +25,15 @@ class Notice:
         self._mint = mint
         self._salt = salt
 
+    def in_order(self, event: Event) -> Event:
+        """The same with the next key, if others were given since its own: the log's order is that of its keys.
+
+        Its id at its source stays, so that it is in the log once, whichever of its keys it is committed under.
+        """
+        if event.key == self._mint.last:
+            return event
+        return msgspec.structs.replace(event, key=self._mint.next(event.received_at))
+
     def __call__(self, kind: str, data: Mapping[str, object]) -> Event:
         now_ms = self._clock.now_ms()
         key, salt = self._mint.next(now_ms), self._salt()

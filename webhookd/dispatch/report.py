@@ -4,17 +4,19 @@ An operational event is one of webhookd's own, of the source `webhookd`: it goes
 gave rise to it, in the same transaction, and is delivered like any other.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from typing import Protocol
 
 import structlog
+from msgspec.structs import replace
 
 from webhookd.core.breaker import Health
-from webhookd.core.delivery import Due, Outcome, Settlement
+from webhookd.core.delivery import Aftermath, Due, Outcome, Settlement
 from webhookd.core.endpoint import Endpoint, EndpointSpec
 from webhookd.core.event import OPERATIONAL, Event
 from webhookd.core.units import time_text
+from webhookd.dispatch.notice import Notice
 
 _log = structlog.get_logger("webhookd.dispatch")
 
@@ -34,7 +36,7 @@ class Meter(Protocol):
 
 
 class Report:
-    def __init__(self, meter: Meter, notice: Callable[[str, dict[str, object]], Event]) -> None:
+    def __init__(self, meter: Meter, notice: Notice) -> None:
         self._meter = meter
         self._notice = notice
         self._wanted: set[str] = set()
@@ -42,6 +44,13 @@ class Report:
     def heard_by(self, listeners: Sequence[EndpointSpec]) -> None:
         """Which endpoints there are to hear of something; what none of them asks for is not made."""
         self._wanted = {glob for spec in listeners for glob in spec.events if glob.startswith(f"{OPERATIONAL}.")}
+
+    def told_with(self, settlement: Settlement, aftermath: Aftermath | None) -> Settlement:
+        """What the store is to be told now. A notice that had to wait for the store comes behind what did not."""
+        if aftermath is None:
+            return settlement
+        notices = tuple(map(self._notice.in_order, aftermath.notices))
+        return replace(settlement, aftermath=replace(aftermath, notices=notices))
 
     def settled(self, endpoint: Endpoint, due: Due, settlement: Settlement) -> None:
         name, outcome = endpoint.spec.name, settlement.outcome
