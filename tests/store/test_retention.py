@@ -139,6 +139,8 @@ async def test_nothing_is_taken_of_what_a_replay_may_yet_come_to(store: SqliteSt
     await store.replays.step(begun.number, 1, LATER_MS)
     assert await why_kept(store) == ["undelivered", "replayed", "replayed"]
     assert (await take(store)).events == 0
+    # Nor if it began once they had been found.
+    assert (await store.retention.take(ALL, [key for key, _ in chosen[1:]], LATER_MS)).tallies == {}
     await store.replays.cancel(begun.number, LATER_MS)
     assert (await take(store)).events == 2
     assert chosen[0][0] == before.key
@@ -233,6 +235,13 @@ async def test_what_says_nothing_of_money_is_forgotten_with_its_aliases_and_then
     assert await rows(store, "past", "key", "ORDER BY key") == [(kept.key,), (of_payment.key,)]
     again = event(provider_event_id=events[0].provider_event_id, alias="sha256:0", body=events[0].body)
     assert (await store.append(again)).status == "accepted"
+
+
+async def test_what_was_found_to_say_nothing_and_is_read_otherwise_by_now_is_not_forgotten(store: SqliteStore):
+    await finished(store, money := captured(alias="a"), there := told(alias="b"))
+    await store.retention.take(ALL, [money.key], LATER_MS)
+    await store._change(lambda connection: retention._forget(connection, [money.key, there.key]))
+    assert await counts(store, "event", "past", "alias") == {"event": 1, "past": 1, "alias": 2}
 
 
 async def test_the_next_key_is_above_all_that_is_past(tmp_path: Path, store: SqliteStore):

@@ -100,8 +100,8 @@ def _take(connection: sqlite3.Connection, extent: Extent, keys: Sequence[int], n
 def _forget(connection: sqlite3.Connection, keys: Sequence[int]) -> Taken:
     began = time.perf_counter()
     given = {"keys": _encode(keys).decode()}
-    connection.execute(RETENTION["forget_aliases"], given)
     count = connection.execute(RETENTION["forget"], given).rowcount
+    connection.execute(RETENTION["forget_aliases"], given)
     return Taken({"": Tally(events=count)}, time.perf_counter() - began)
 
 

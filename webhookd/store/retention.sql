@@ -51,11 +51,12 @@ UPDATE event SET body = NULL WHERE key IN (SELECT value FROM json_each(:keys));
 SELECT key FROM past INDEXED BY past_without_money
 WHERE kind IS NULL AND payment_id IS NULL AND key < ? ORDER BY key LIMIT ?;
 
--- forget_aliases: before the events that they name
-DELETE FROM alias WHERE event IN (SELECT value FROM json_each(:keys));
-
 -- forget: from now on a repeat of it would be a new event
 DELETE FROM past WHERE key IN (SELECT value FROM json_each(:keys)) AND kind IS NULL AND payment_id IS NULL;
+
+-- forget_aliases: of those that are neither in the log nor past
+DELETE FROM alias WHERE event IN (SELECT value FROM json_each(:keys))
+  AND NOT EXISTS (SELECT 1 FROM past WHERE key = event) AND NOT EXISTS (SELECT 1 FROM event AS e WHERE e.key = alias.event);
 
 -- forget_audit: of the oldest rows of the audit trail, those that are too old
 DELETE FROM audit WHERE number IN (SELECT number FROM audit ORDER BY number LIMIT :rows) AND at < :before;
