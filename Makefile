@@ -7,7 +7,7 @@ VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' webhookd/__init__.py)
 ARCHIVE = webhookd-$(VERSION)-linux-$(shell uname -m)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test crash check lint types wheel-smoke dist dist-test docs lock bench bench-isolation bench-drain clean
+.PHONY: help run test crash check lint types wheel-smoke dist dist-test docs lock bench bench-isolation bench-drain bench-prune clean
 
 help: ## say what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -56,8 +56,12 @@ bench-isolation: .venv/test.done ## what a black-holed merchant costs the others
 bench-drain: .venv/test.done ## a million deliveries waiting: start, and get rid of them (20 minutes)
 	@$(BIN)/python bench/drain.py
 
+bench-prune: .venv/test.done ## what it costs to take a million finished events out of the log (15 minutes)
+	@$(BIN)/python bench/prune.py
+
 docs: .venv/test.done ## make the tables in docs/ from those of the code
 	@$(BIN)/python docs/render.py
+	@$(BIN)/python monitoring/dashboard.py
 
 lock: .venv/test.done ## refresh the lock files from pyproject.toml
 	@$(BIN)/uv pip compile -q --universal --generate-hashes --no-annotate --no-header --python-version 3.11 \

@@ -1,4 +1,4 @@
-"""Make the tables of docs/payments.md from those of the code: `make docs`.
+"""Make the tables in docs, and the alerts in docs/operating.md, from the code: `make docs`.
 
 The text is written by hand; what stands between `<!-- made: NAME -->` and `<!-- end -->` is not.
 """
@@ -14,12 +14,19 @@ from collections.abc import Iterator, Mapping
 from itertools import groupby, pairwise
 from pathlib import Path
 from types import ModuleType
+from typing import Any
+
+import yaml
 
 from webhookd.core.ledger import COUNTING, KINDS, RANKS, SETTLED, TIME_FIRST, Kind
 from webhookd.core.money import EXPONENTS
+from webhookd.observe.catalogue import CATALOGUE
 from webhookd.providers import PROVIDERS
 
-DOCUMENT = Path(__file__).with_name("payments.md")
+DOCUMENTS = [Path(__file__).with_name(name) for name in ("payments.md", "metrics.md", "operating.md")]
+ALERTS = Path(__file__).parents[1] / "monitoring" / "alerts.yml"
+FOUND = re.compile(r"\{\{ \$(?:labels\.(\w+)|value)[^}]*\}\}")
+METRICS = CATALOGUE.metrics.values()
 FEW = 30
 """As many currencies are named one by one."""
 BLOCK = re.compile(r"(<!-- made: ([a-z_ ]+) -->\n).*?(?=<!-- end -->)", re.DOTALL)
@@ -39,6 +46,8 @@ def blocks() -> dict[str, str]:
         "picture of refund": picture("refund"),
         "currencies": currencies(),
         **{f"states of {provider}": states(provider) for provider in PROVIDERS},
+        "alerts": alerts(),
+        **{f"metrics of {group}": metrics(group) for group in dict.fromkeys(each.group for each in METRICS)},
     }
 
 
@@ -85,6 +94,31 @@ def currencies() -> str:
         ]
         lines.append(f"| {provider} | {' | '.join(each or '–' for each in cells)} |")
     return "\n".join(lines)
+
+
+def metrics(group: str) -> str:
+    lines = ["| metric | labels | what it says |", "|---|---|---|"]
+    for each in METRICS:
+        if each.group == group:
+            labels = ", ".join(f"`{label}`" for label in each.labels) or "–"
+            lines.append(f"| `{each.name}` {each.kind} | {labels} | {each.what} |")
+    return "\n".join(lines)
+
+
+def alerts() -> str:
+    """A section for each, under the anchor that the alert names as its runbook."""
+    rules = [rule for group in yaml.safe_load(ALERTS.read_text(encoding="utf-8"))["groups"] for rule in group["rules"]]
+    return "\n\n".join(
+        f"### {rule['alert']}\n\n**{_plain(rule, 'summary')}** ({rule['labels']['severity']}"
+        f"{', for ' + rule['for'] if 'for' in rule else ''})\n\n{_plain(rule, 'description')}\n\n"
+        f"```promql\n{rule['expr']}\n```"
+        for rule in rules
+    )
+
+
+def _plain(rule: Mapping[str, Any], annotation: str) -> str:
+    """With words where Prometheus puts what it found."""
+    return FOUND.sub(lambda found: (found[1] or "value").upper(), rule["annotations"][annotation])
 
 
 # --- What a provider says
@@ -143,6 +177,7 @@ def entries(source: str) -> Iterator[tuple[str, str, int]]:
 
 
 if __name__ == "__main__":
-    text = DOCUMENT.read_text(encoding="utf-8")
-    DOCUMENT.write_text(rendered(text), encoding="utf-8")
+    for document in DOCUMENTS:
+        text = document.read_text(encoding="utf-8")
+        document.write_text(rendered(text), encoding="utf-8")
     sys.exit()

@@ -1,4 +1,4 @@
-"""What docs/payments.md shows of the code is what the code has, and it leaves no provider out."""
+"""What the tables in docs show of the code is what the code has, and they leave no provider out."""
 
 import importlib.util
 from pathlib import Path
@@ -22,7 +22,7 @@ def renderer() -> Any:
 
 
 RENDER = renderer()
-TEXT = (DOCS / "payments.md").read_text(encoding="utf-8")
+TEXT = "".join(document.read_text(encoding="utf-8") for document in RENDER.DOCUMENTS)
 
 
 def test_the_tables_are_those_of_the_code():
