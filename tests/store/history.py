@@ -51,11 +51,11 @@ async def settle(
 
 async def finished(store: SqliteStore, *events: Event, endpoints: Sequence[str] = ("shop",)) -> None:
     """Take them in, and deliver all that is owed of them."""
-    numbers = [each.number for each in await store.adopt([spec(name) for name in endpoints], NOW_MS - 1)]
+    await store.adopt([spec(name) for name in endpoints], NOW_MS - 1)
     for each in events:
         await store.append(each)
-        for number in numbers:
-            await settle(store, each, number)
+        for owed in await store.deliveries_of(each.key):
+            await settle(store, each, owed.endpoint)
 
 
 async def take(store: SqliteStore, extent: Extent = ALL) -> Tally:
