@@ -25,6 +25,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 CANARY = "c4n4ry"
 SECRET = "whsec_" + "Q2FuYXJ5" * 4
+ONLY_READ = {("POST", "/api/v1/reconcile/{source}")}
+"""What changes nothing, and asks for more than a query holds."""
 SHOP = {"name": "shop", "url": "http://127.0.0.1:9999/hooks"}
 
 
@@ -88,7 +90,7 @@ async def test_whatever_is_not_only_read_has_an_action_and_asks_for_more_than_re
 ):
     every = await operations(tmp_path, monkeypatch)
     assert len(every) > 30
-    changing = [each for each in every if each.method != "GET"]
+    changing = [each for each in every if each.method != "GET" and (each.method, each.path) not in ONLY_READ]
     assert len(changing) > 10
     for each in changing:
         assert each.action is not None, f"{each.method} {each.path} changes something, and nobody would know who did"
@@ -135,7 +137,7 @@ async def test_each_change_leaves_one_row_that_says_who_from_where_what_and_how(
     [row] = await trail(operator, action="token.add", subject="alice")
     assert row["detail"] == {"name": "alice", "scope": "admin", "expires_in": "1d"}
     assert (row["actor"], row["address"]) == ("admin.token", "127.0.0.1")
-    assert row["at"] >= made["created_at"]
+    assert row["at"] <= made["created_at"]  # when it was asked for
 
 
 async def test_the_actor_is_the_token_that_was_shown(running: RunningDaemon, operator: Desk):
