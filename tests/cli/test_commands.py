@@ -48,6 +48,7 @@ VERBS = [
         "ledger rebuild",
         "verify",
         "why",
+        "reconcile",
     ),
     *("config check", "config show"),
 ]

@@ -97,7 +97,10 @@ class ExportFile:
         yield from _in_line(begins, document)
 
     def _read_columns(self) -> tuple[str, str | None]:
-        names = next(csv.reader([self._text(self._first or b"")]), [])
+        try:
+            names = next(csv.reader([self._text(self._first or b"")], skipinitialspace=True), [])
+        except csv.Error as error:
+            raise UnreadableError(f"neither JSON nor a table: {error}") from None
         self._names = [name.strip() for name in names]
         known = {name.lower(): name for name in self._names}
         wanted = (self._id_column.lower(),) if self._id_column else ID_COLUMNS
@@ -112,7 +115,7 @@ class ExportFile:
         places = {name: place for place, name in enumerate(self._names)}
         lines = iter(self._next, None)
         try:
-            for cells in csv.reader(self._text(line) for line in lines if line is not None):
+            for cells in csv.reader((self._text(line) for line in lines if line is not None), skipinitialspace=True):
                 if not cells:
                     continue
                 row = {name: cells[place].strip() for name, place in places.items() if place < len(cells)}
@@ -156,7 +159,7 @@ def _listed(text: bytes) -> list[bytes] | None:
     if "type" in parts or "event" in parts or "event_type" in parts:
         return None
     for name in _LISTS:
-        if parts.get(name, b"")[:1] == b"[":
+        if name in parts and bytes(parts[name])[:1] == b"[":
             return [bytes(raw) for raw in _objects.decode(parts[name])]
     return None
 

@@ -132,7 +132,8 @@ class _Reconciliation:
 
     def run(self, file: ExportFile, size: int | None) -> None:
         columns = TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn()
-        with Progress(*columns, console=messages, transient=True, disable=not messages.is_terminal) as progress:
+        bars = Progress(*columns, console=messages, transient=True, disable=not messages.is_terminal)
+        with self._seen, bars as progress:
             bar = progress.add_task(f"comparing {cell(self._source)}", total=size)
             for batch in _batches(file.items()):
                 self._compare(batch)

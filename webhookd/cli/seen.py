@@ -4,7 +4,7 @@ import heapq
 import tempfile
 from array import array
 from collections.abc import Iterator
-from typing import IO
+from typing import IO, Self
 
 RUN_KEYS_MAX = 2**20
 """8 MiB in memory; what is more lies in files without a name, each sorted."""
@@ -16,6 +16,13 @@ class Seen:
         self._run_keys_max = run_keys_max
         self._keys = array("Q")
         self._runs: list[IO[bytes]] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        for run in self._runs:
+            run.close()
 
     def add(self, key: int) -> None:
         self._keys.append(key)
