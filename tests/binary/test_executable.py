@@ -21,6 +21,7 @@ import pytest
 from tests.daemon.supervisor import Supervisor, sockets
 from tests.daemon.test_restart_under_load import Senders
 from tests.running import PATIENCE_S, configuration
+from tests.test_systemd import ten_lines
 
 BINARY = Path(os.environ.get("WEBHOOKD_BINARY", ""))
 pytestmark = pytest.mark.skipif("WEBHOOKD_BINARY" not in os.environ, reason="make dist-test builds what is tried here")
@@ -107,6 +108,54 @@ def root(tmp_path: Path) -> EmptyRoot:
     if entered.returncode and "CI" not in os.environ:
         pytest.skip(f"NOT TRIED: no root directory of its own may be entered here ({entered.stderr.strip()})")
     return made
+
+
+INSTALL = r"""
+set -eu
+for place in /etc /usr/local/bin; do
+  mkdir -p "$0$place" "$0/work$place"
+  mount -t overlay overlay -o "lowerdir=$place,upperdir=$0$place,workdir=$0/work$place" "$place"
+done
+PATH="$0/stubs:$PATH"
+cd "$0"
+{lines}
+CREDENTIALS_DIRECTORY=/etc/webhookd/given /usr/local/bin/webhookd config check
+systemd-analyze verify --man=no webhookd.service
+"""
+STUBS = {
+    "systemctl": 'echo "systemctl $*" >>"$HERE/asked"',
+    "curl": 'echo "curl $*" >>"$HERE/asked"',
+    "apt-get": "mkdir -p /etc/caddy",
+}
+
+
+def test_the_ten_lines_install_what_neither_systemd_nor_webhookd_objects_to(root: EmptyRoot, tmp_path: Path) -> None:
+    """Carried out over this machine's own files, with what they change beside them; systemd itself is not asked."""
+    if shutil.which("systemd-analyze") is None:
+        pytest.skip("NOT TRIED: systemd-analyze is not here")
+    [archive] = BINARY.parent.glob("webhookd-*-linux-*.tar.gz")
+    shutil.copy2(archive, tmp_path)
+    for name, text in STUBS.items():
+        (tmp_path / "stubs").mkdir(exist_ok=True)
+        (tmp_path / "stubs" / name).write_text(f"#!/bin/sh\n{text}\n")
+        (tmp_path / "stubs" / name).chmod(0o755)
+    given = tmp_path / "etc" / "webhookd" / "given"
+    given.mkdir(parents=True)
+    (given / "stripe").write_text("whsec_from_the_drop_in\n")
+    said = subprocess.run(
+        [*ENTER[:-2], "bash", "-c", INSTALL.replace("{lines}", ten_lines()), str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "STRIPE_WEBHOOK_SECRET": "whsec_given", "HERE": str(tmp_path)},
+    )
+    assert said.returncode == 0, said.stdout + said.stderr
+    assert "webhookd" not in said.stderr
+    made = tmp_path / "etc"
+    assert (made / "webhookd/stripe.secret").read_text() == "whsec_given\n"
+    assert (made / "webhookd/stripe.secret").stat().st_mode & 0o077 == 0
+    assert "stripe:/etc/webhookd/stripe.secret" in (made / "systemd/system/webhookd.service.d/secrets.conf").read_text()
+    assert "enable --now webhookd.socket" in (tmp_path / "asked").read_text()
 
 
 def test_it_asks_for_no_library_of_the_machine() -> None:
