@@ -33,10 +33,11 @@ class Hours:
 
     def __init__(self) -> None:
         self.s = 0.0
+        self.ahead_ms = 0
         self.rests_s: list[float] = []
 
     def now_ms(self) -> int:
-        return NOW_MS + int(self.s * 1_000)
+        return NOW_MS + self.ahead_ms + int(self.s * 1_000)
 
     def monotonic(self) -> float:
         return self.s
@@ -262,6 +263,21 @@ async def test_a_pass_looks_at_all_once_a_day_and_else_only_at_what_has_come_of_
     log.trail, clock.s = [0], WHOLE_PASS_S
     await pruner.turn()
     assert log.extents[-1].above == 0
+
+
+async def test_a_clock_that_was_set_a_year_forward_makes_nothing_old_at_once():
+    pruner, log, clock = a_pruner(5)
+    await pruner.run()
+    before = log.extents[-1].finished_before_ms
+    log.trail, clock.ahead_ms = [0], 365 * DAY_MS
+    clock.s += PASS_S
+    await pruner.run()
+    assert 0 < log.extents[-1].finished_before_ms - before <= 2_001 * clock.s
+    # And once it was set right again it is as if nothing had been.
+    log.trail, clock.ahead_ms = [0], 0
+    clock.s += PASS_S
+    await pruner.run()
+    assert abs(log.extents[-1].finished_before_ms - (clock.now_ms() - 2 * DAY_MS)) < 1_000
 
 
 async def test_bodies_are_taken_apart_only_where_they_go_first():

@@ -1,12 +1,13 @@
 """The log as long as is configured: a daemon that wakes up three days later, and what is left when it is killed."""
 
+import asyncio
 import hmac
 import json
 import shutil
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, closing, suppress
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,9 @@ CREATED = 1_763_683_200
 EVER = {"since": "2025-01-01T00:00:00Z"}
 
 
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
 class Shop:
     """Takes all that comes to /shop, and nothing that comes to /later."""
 
@@ -48,13 +52,22 @@ async def shop() -> AsyncIterator[Shop]:
         await request.read()
         return web.Response(status=200 if request.path == "/shop" else 503)
 
+    async with merchant_that(take) as port:
+        yield Shop(port)
+
+
+@asynccontextmanager
+async def merchant_that(take: Handler) -> AsyncIterator[int]:
+    """The port where he listens."""
     app = web.Application()
     app.router.add_post("/{name}", take)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
-    yield Shop(runner.addresses[0][1])
-    await runner.cleanup()
+    try:
+        yield runner.addresses[0][1]
+    finally:
+        await runner.cleanup()
 
 
 async def send(
@@ -143,6 +156,35 @@ async def test_the_bytes_may_go_first_and_then_it_is_said_why_there_are_none(tmp
         assert refused == {"ids[0]": "cannot be sent: its bytes are no longer kept"}
         counted = await operator.ask("POST", "/replays", {"endpoint": "shop", "dry_run": True})
         assert counted.json["total"] == 0
+    assert wrong(tmp_path) == []
+
+
+async def test_what_is_cancelled_while_under_way_and_taken_out_stops_nobody(tmp_path: Path):
+    reached, go_on = asyncio.Event(), asyncio.Event()
+
+    async def take(request: web.Request) -> web.Response:
+        if request.headers["webhookd-attempt"] == "1" and not go_on.is_set():
+            reached.set()
+            await go_on.wait()
+        return web.Response()
+
+    async with merchant_that(take) as port:
+        config = configuration(endpoints=endpoint("shop", port, max_in_flight=1))
+        async with daemon(tmp_path, config) as running, desk(running) as operator:
+            now_s = int(time.time())
+            first = (await send(running, 1, now_s))["event_id"]
+            await reached.wait()
+            [delivery] = (await operator.get(f"/events/{first}"))["deliveries"]
+            await operator.done("POST", f"/deliveries/{delivery['id']}/cancel")
+            assert (await operator.ask("POST", "/cleanup", {"days": 0})).status == 202
+            while (await operator.ask("GET", f"/events/{first}")).status != 410:
+                pass
+            go_on.set()
+            second = (await send(running, 2, now_s))["event_id"]
+            while (await operator.get(f"/events/{second}"))["deliveries"][0]["state"] != "delivered":
+                pass
+            assert await running.stop() == 0
+    assert found_in(tmp_path, "SELECT count(*) FROM attempt") == [(1,)]
     assert wrong(tmp_path) == []
 
 

@@ -433,6 +433,18 @@ async def test_the_file_gets_shorter_by_what_is_free_and_some_is_kept(
     assert store._path.stat().st_size < (pages - 200) * 4096
 
 
+async def test_the_wal_stays_short_while_very_much_is_taken_out(store: SqliteStore):
+    await finished(store, *(event(body=bytes(1_000_000)) for _ in range(30)))
+    wal, longest = store._path.with_name("webhookd.db-wal"), 0
+    for key, _ in await rows(store, "event", "key, salt", "ORDER BY key"):
+        await store.retention.take(ALL, [key], LATER_MS)
+        longest = max(longest, wal.stat().st_size)
+    while (await store.retention.give_back(256, 0.0)).pages:
+        longest = max(longest, wal.stat().st_size)
+    assert await counts(store, "event") == {"event": 0}
+    assert longest <= 8 * 2**20
+
+
 async def test_a_share_of_the_file_is_left_free(store: SqliteStore, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(retention, "KEPT_PAGES_MIN", 0)
     await finished(store, *(event(body=bytes(50_000)) for _ in range(20)))

@@ -25,6 +25,7 @@ class Pruner:
         self._clock = clock
         self._limits = limits
         self._whole_at: float | None = None
+        self._as_of: tuple[int, float] | None = None
         self._seen_events = self._seen_bodies = 0
 
     async def turn(self) -> None:
@@ -37,9 +38,21 @@ class Pruner:
             _log.error("prune_failed", kind=type(error).__name__, at=place(error))
         await self._clock.sleep(PASS_S)
 
+    def _trusted_ms(self) -> int:
+        """What time it is; but a clock that was set forward is followed no faster than at twice the speed of time.
+
+        Whoever sets it by mistake has so long to set it back before history goes for it.
+        """
+        now_ms, steady = self._clock.now_ms(), self._clock.monotonic()
+        if self._as_of is not None:
+            was_ms, was_steady = self._as_of
+            now_ms = min(now_ms, was_ms + int(2_000 * (steady - was_steady)))
+        self._as_of = now_ms, steady
+        return now_ms
+
     async def run(self) -> None:
         """One pass."""
-        now_ms, limits, started = self._clock.now_ms(), self._limits(), self._clock.monotonic()
+        now_ms, limits, started = self._trusted_ms(), self._limits(), self._clock.monotonic()
         if self._whole_at is None or started - self._whole_at >= WHOLE_PASS_S:
             self._whole_at = started
             self._seen_events = self._seen_bodies = 0
