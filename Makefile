@@ -45,7 +45,7 @@ dist: build/venv.done ## the single executable, and an archive of it with its un
 	@ls -sh dist/webhookd dist/$(ARCHIVE).tar.gz
 
 dist-test: dist .venv/test.done ## try the executable in a root directory that has nothing else
-	@WEBHOOKD_BINARY=$(CURDIR)/dist/webhookd $(BIN)/python -m pytest tests/binary
+	@WEBHOOKD_BINARY=$(CURDIR)/dist/webhookd $(BIN)/python -m pytest -rs tests/binary
 
 bench: .venv/test.done ## events per second, as shares of a bare aiohttp echo
 	@$(BIN)/python bench/throughput.py
