@@ -35,8 +35,8 @@ ROOT = Path(__file__).parents[2]
 NO_EVENT, NO_DELIVERY = event_id(5, 5), delivery_id(5, 5)
 GROUPS = ["events", "deliveries", "endpoints", "payments", "ledger", "config"]
 VERBS = [
-    *("serve", "listen", "trigger", "status", "events list", "events show", "events tail"),
-    *("deliveries list", "deliveries show", "endpoints list", "endpoints show", "endpoints add", "endpoints update"),
+    *("serve", "listen", "trigger", "status", "sources", "events list", "events show", "events tail"),
+    *("deliveries list", "deliveries show", "deliveries cancel", "endpoints list", "endpoints show", "endpoints add", "endpoints update"),
     *("endpoints pause", "endpoints resume", "endpoints remove", "endpoints rotate-secret", "endpoints ping"),
     *(
         "payments list",

@@ -16,6 +16,7 @@ from webhookd.cli.reload import reload
 from webhookd.cli.replay import replay
 from webhookd.cli.revenue import revenue
 from webhookd.cli.serve import serve
+from webhookd.cli.sources import sources
 from webhookd.cli.status import status
 from webhookd.cli.trigger import trigger
 from webhookd.cli.verify import verify
@@ -33,6 +34,7 @@ app.command()(listen)
 app.command()(trigger)
 app.command()(publish)
 app.command()(status)
+app.command()(sources)
 app.command()(verify)
 app.add_typer(events.app, name="events")
 app.add_typer(deliveries.app, name="deliveries")

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
-from webhookd.cli.client import Client, find_daemon, page
+from webhookd.cli.client import Client, find_daemon, page, tell_of_more
 from webhookd.cli.given import given
 from webhookd.cli.options import Json, listing, marked, show, write_json
 
@@ -36,11 +36,13 @@ def list_audit(
         write_json(raw)
         return
     table = listing("at", "actor", "from", "action", "subject", "asked for")
-    for each in msgspec.json.decode(raw)["data"]:
+    found = msgspec.json.decode(raw)
+    for each in found["data"]:
         asked = ", ".join(f"{name}={_text(value)}" for name, value in (each["detail"] or {}).items()) or None
         shown = (each["at"], each["actor"], each["address"], each["action"], each["subject"], asked)
         table.add_row(*map(marked, shown))
     show(table, "nothing was changed")
+    tell_of_more(found, page)
 
 
 def _text(value: Any) -> str:

@@ -14,7 +14,17 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from webhookd.cli.options import ConfigFile, DataDirOption, Exit, TokenFile, Url, fail, parse_duration, read_config
+from webhookd.cli.options import (
+    ConfigFile,
+    DataDirOption,
+    Exit,
+    TokenFile,
+    Url,
+    fail,
+    messages,
+    parse_duration,
+    read_config,
+)
 from webhookd.observe.whereabouts import running_at
 
 TIMEOUT_S = 30
@@ -184,9 +194,19 @@ def page(
     ] = None,
     until: Annotated[str | None, typer.Option("--until", help="The same; up to here.")] = None,
     limit: Annotated[int, typer.Option("--limit", min=1, max=500, help="At most so many.")] = 50,
+    cursor: Annotated[
+        str | None, typer.Option("--cursor", help="Go on after the page that gave this, with the same filters.")
+    ] = None,
 ) -> dict[str, str | int | None]:
-    """How far back a list goes, and how long it is."""
-    return {"since": moment(since, "--since"), "until": moment(until, "--until"), "limit": limit}
+    """How far back a list goes, how long it is, and after what it goes on."""
+    return {"since": moment(since, "--since"), "until": moment(until, "--until"), "limit": limit, "cursor": cursor}
+
+
+def tell_of_more(found: dict[str, Any], page: dict[str, Any]) -> None:
+    """How to see the next page, on standard error. An age is told as the time that it meant."""
+    if found["next_cursor"] is not None:
+        times = "".join(f"--{name} {page[name]} " for name in ("since", "until") if page[name] is not None)
+        messages.print(f"there is more: the same with {times}--cursor {found['next_cursor']}", soft_wrap=True)
 
 
 def segment(text: str) -> str:

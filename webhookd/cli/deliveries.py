@@ -6,10 +6,10 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
-from webhookd.cli.client import Client, find_daemon, narrowing, page, segment
-from webhookd.cli.events import print_delivery
+from webhookd.cli.client import Client, find_daemon, narrowing, page, segment, tell_of_more
+from webhookd.cli.events import Sought, print_delivery
 from webhookd.cli.given import given
-from webhookd.cli.options import Json, listing, marked, output, show, write_json
+from webhookd.cli.options import Exit, Json, cell, listing, marked, messages, output, show, write_json
 from webhookd.core.delivery import DELIVERY_STATES
 
 app = typer.Typer(help="What is owed to whom.", no_args_is_help=True)
@@ -23,19 +23,21 @@ def list_deliveries(
     page: dict[str, Any],
     endpoint: Annotated[str | None, typer.Option("--endpoint", help="Only to this endpoint.")] = None,
     state: Annotated[str | None, typer.Option("--state", help=f"Only these: {', '.join(DELIVERY_STATES)}.")] = None,
+    q: Sought = None,
     as_json: Json = False,
 ) -> None:
     """The newest first. `--state dead` are those that were given up.
 
     webhookd deliveries list --endpoint shop --state dead --since 2h
     """
-    raw = client.get_raw("/api/v1/deliveries", endpoint=endpoint, state=state, **narrowed, **page)
+    raw = client.get_raw("/api/v1/deliveries", endpoint=endpoint, state=state, q=q, **narrowed, **page)
     if as_json:
         write_json(raw)
         return
     table = listing("delivery", "event", "endpoint", "state", "attempts", "last", "next attempt")
     waits = Waits(_endpoint_of(client))
-    for each in msgspec.json.decode(raw)["data"]:
+    found = msgspec.json.decode(raw)
+    for each in found["data"]:
         last = each["last_error"] if each["last_status"] is None else each["last_status"]
         shown = (
             each["id"],
@@ -48,6 +50,7 @@ def list_deliveries(
         )
         table.add_row(*map(marked, shown))
     show(table, "no deliveries")
+    tell_of_more(found, page)
 
 
 @app.command("show")
@@ -67,6 +70,37 @@ def show_delivery(
     for name, value in (("event", event["id"]), ("type", event["type"]), ("endpoint", delivery["endpoint"])):
         output.print(f"[bold]{name:18}[/] {marked(value)}", highlight=False, soft_wrap=True)
     print_delivery(delivery, Waits(_endpoint_of(client))(delivery))
+
+
+@app.command("cancel")
+@given(client=find_daemon)
+def cancel_deliveries(
+    delivery_ids: Annotated[list[str], typer.Argument(metavar="ID…", help="dlv_…")],
+    client: Client,
+    as_json: Json = False,
+) -> None:
+    """Cancel what is pending: no attempt of it starts from then on, until somebody replays it. --json gives JSON lines.
+
+    webhookd deliveries cancel dlv_0000019fbd0a1c8000000001
+
+    Exit 1 when one is not there or not pending any more; the others are cancelled all the same.
+    """
+    refused = False
+    for delivery_id in delivery_ids:
+        try:
+            delivery = client.post(f"/api/v1/deliveries/{segment(delivery_id)}/cancel")
+        except typer.Exit as ended:
+            if ended.exit_code != Exit.FOUND_WRONG:
+                raise
+            messages.print(f"{cell(delivery_id)} was not cancelled", markup=False, highlight=False, soft_wrap=True)
+            refused = True
+            continue
+        if as_json:
+            write_json(msgspec.json.encode(delivery))
+        else:
+            print_delivery(delivery)
+    if refused:
+        raise typer.Exit(Exit.FOUND_WRONG)
 
 
 def _endpoint_of(client: Client) -> Callable[[str], dict[str, Any]]:

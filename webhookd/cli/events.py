@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
-from webhookd.cli.client import Client, find_daemon, narrowing, page, segment
+from webhookd.cli.client import Client, find_daemon, narrowing, page, segment, tell_of_more
 from webhookd.cli.following import follow
 from webhookd.cli.given import given
 from webhookd.cli.options import Json, cell, listing, marked, output, show, write_json
@@ -13,6 +13,15 @@ from webhookd.core.event import EVENT_STATES
 
 app = typer.Typer(help="What is in the log.", no_args_is_help=True)
 State = Annotated[str | None, typer.Option("--state", help=f"Only these: {', '.join(EVENT_STATES)}.")]
+
+Sought = Annotated[
+    str | None,
+    typer.Option(
+        "-q",
+        "--q",
+        help="Only what this names: an id of an event, of a delivery, at the provider; a payment; a reference.",
+    ),
+]
 
 
 @app.command("list")
@@ -22,17 +31,25 @@ def list_events(
     narrowed: dict[str, Any],
     page: dict[str, Any],
     state: State = None,
+    q: Sought = None,
     as_json: Json = False,
 ) -> None:
-    """The newest events first."""
-    raw = client.get_raw("/api/v1/events", state=state, **narrowed, **page)
+    """The newest events first.
+
+    webhookd events list --source stripe --type "charge.*" --since 2h
+
+    webhookd events list -q pi_3MtwBwLkdIwHu7ix28a3tqPa
+    """
+    raw = client.get_raw("/api/v1/events", state=state, q=q, **narrowed, **page)
     if as_json:
         write_json(raw)
         return
     table = listing("received", "event", "source", "type", "state", "payment", "bytes")
-    for event in msgspec.json.decode(raw)["data"]:
+    found = msgspec.json.decode(raw)
+    for event in found["data"]:
         table.add_row(*map(marked, _row(event)))
     show(table, "no events")
+    tell_of_more(found, page)
 
 
 @app.command("show")

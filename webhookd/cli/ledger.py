@@ -10,7 +10,7 @@ import typer
 from rich.progress import Progress
 
 from webhookd.cli.amounts import money_text
-from webhookd.cli.client import Client, find_daemon, page
+from webhookd.cli.client import Client, find_daemon, page, tell_of_more
 from webhookd.cli.given import given
 from webhookd.cli.options import (
     ConfigFile,
@@ -68,11 +68,13 @@ def list_objects(
         write_json(raw)
         return
     table = listing("occurred", "provider", "id", "status", "amount", "payment", "reference")
-    for each in msgspec.json.decode(raw)["data"]:
+    found = msgspec.json.decode(raw)
+    for each in found["data"]:
         of_payment = each["payment"] and each["payment"]["id"]
         shown = (each["occurred_at"], each["provider"], each["id"], each["status"], money_text(each["amount"]))
         table.add_row(*map(marked, (*shown, of_payment, each["reference"])))
     show(table, f"no {kind}")
+    tell_of_more(found, page)
 
 
 @app.command("rebuild")

@@ -8,7 +8,7 @@ import typer
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from webhookd.cli.amounts import money_text
-from webhookd.cli.client import Client, find_daemon, page, segment
+from webhookd.cli.client import Client, find_daemon, page, segment, tell_of_more
 from webhookd.cli.given import given
 from webhookd.cli.options import (
     Exit,
@@ -59,11 +59,13 @@ def list_payments(
         write_json(raw)
         return
     table = listing("occurred", "provider", "payment", "status", "amount", "refunded", "reference")
-    for each in msgspec.json.decode(raw)["data"]:
+    found = msgspec.json.decode(raw)
+    for each in found["data"]:
         refunded = money_text(each["refunded"]) if each["refunded"]["amount"] else None
         shown = (each["occurred_at"], each["provider"], each["id"], each["status"], money_text(each["amount"]))
         table.add_row(*map(marked, (*shown, refunded, each["reference"])))
     show(table, "no payments")
+    tell_of_more(found, page)
 
 
 @app.command("show")
