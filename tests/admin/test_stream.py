@@ -17,8 +17,8 @@ from tests.fake_clock import FakeClock
 from tests.making import event
 from tests.running import RunningDaemon, configuration, daemon, endpoint
 from webhookd.admin.answers import BusyError
+from webhookd.admin.crier import ATTEMPTS_HELD_MAX, HEARTBEAT_S, Crier, Listener
 from webhookd.admin.stream import LISTENERS_MAX, Listeners
-from webhookd.admin.teller import ATTEMPTS_HELD_MAX, HEARTBEAT_S, Listener, Teller
 from webhookd.core.delivery import DeliveryKey, Outcome, Settlement
 from webhookd.core.identifier import event_id
 from webhookd.store.feed import LOOKS, landed
@@ -280,7 +280,7 @@ def test_once_the_daemon_stops_nobody_may_listen_any_more():
         listeners.join()
 
 
-async def told_in(teller: Teller, listener: Listener, enough: Callable[[bytes], bool]) -> bytes:
+async def told_in(crier: Crier, listener: Listener, enough: Callable[[bytes], bool]) -> bytes:
     said = b""
 
     async def take(data: bytes) -> None:
@@ -289,7 +289,7 @@ async def told_in(teller: Teller, listener: Listener, enough: Callable[[bytes], 
         if enough(said):
             listener.end()
 
-    await teller.tell(take)
+    await crier.tell(take)
     return said
 
 
@@ -298,8 +298,8 @@ async def test_a_listener_who_falls_behind_holds_so_many_attempts_and_is_told_ho
     for number in range(ATTEMPTS_HELD_MAX):
         listener.hear(attempts(settled(number)))
     listener.hear(attempts(settled(5_000), settled(5_001), settled(5_002)))
-    teller = Teller(book, FakeClock(), listener, ("delivery",), Filter(), 0)
-    said = await told_in(teller, listener, lambda said: said.count(b"event: delivery") == ATTEMPTS_HELD_MAX)
+    crier = Crier(book, FakeClock(), listener, ("delivery",), Filter(), 0)
+    said = await told_in(crier, listener, lambda said: said.count(b"event: delivery") == ATTEMPTS_HELD_MAX)
     assert said.count(b'event: lagged\ndata: {"attempts":3}\n\n') == 1
     assert [len(keys) for keys in book.asked] == [ATTEMPTS_HELD_MAX]
     assert book.asked[0][0] == DeliveryKey(3, 1), "the oldest were dropped"
@@ -308,8 +308,8 @@ async def test_a_listener_who_falls_behind_holds_so_many_attempts_and_is_told_ho
 async def test_several_attempts_of_a_delivery_are_one_message_and_one_read():
     book, listener = Book(), Listener()
     listener.hear(attempts(settled(1, 1), settled(2, 1), settled(1, 2)))
-    teller = Teller(book, FakeClock(), listener, ("delivery",), Filter(), 0)
-    said = await told_in(teller, listener, lambda said: said.count(b"event: delivery") == 2)
+    crier = Crier(book, FakeClock(), listener, ("delivery",), Filter(), 0)
+    said = await told_in(crier, listener, lambda said: said.count(b"event: delivery") == 2)
     assert said.count(b'"number":') == 3
     assert [len(keys) for keys in book.asked] == [2]
     assert b"lagged" not in said
@@ -317,9 +317,9 @@ async def test_several_attempts_of_a_delivery_are_one_message_and_one_read():
 
 async def test_in_a_silence_there_is_a_comment_every_15_seconds():
     clock, listener = FakeClock(), Listener()
-    teller = Teller(Book(), clock, listener, ("event",), Filter(), 0)
+    crier = Crier(Book(), clock, listener, ("event",), Filter(), 0)
     began = clock.now_ms()
-    telling = asyncio.create_task(told_in(teller, listener, lambda said: said.count(b"\n: ") == 2))
+    telling = asyncio.create_task(told_in(crier, listener, lambda said: said.count(b"\n: ") == 2))
     while not telling.done():
         for _ in range(5):
             await asyncio.sleep(0)
@@ -335,7 +335,7 @@ async def test_what_comes_while_the_log_is_read_is_told_by_the_next_look():
         return EventRow(key, 1, "s", "p", f"e{key}", "t", "accepted", 1, None, None, 1, b"", ())
 
     book.rows = [row(1), row(2), row(3)]
-    teller = Teller(book, clock, listener, ("event",), Filter(), 0)
+    crier = Crier(book, clock, listener, ("event",), Filter(), 0)
 
     def enough(said: bytes) -> bool:
         if said.count(b"event: event") == 3 and len(book.rows) == 3:
@@ -343,7 +343,7 @@ async def test_what_comes_while_the_log_is_read_is_told_by_the_next_look():
             listener.hear(Landed(4, (), endpoints_moved=False))
         return said.count(b"event: event") == 4
 
-    telling = asyncio.create_task(told_in(teller, listener, enough))
+    telling = asyncio.create_task(told_in(crier, listener, enough))
     while not telling.done():
         for _ in range(5):
             await asyncio.sleep(0)
@@ -355,9 +355,9 @@ async def test_what_comes_while_the_log_is_read_is_told_by_the_next_look():
 async def test_a_log_that_cannot_be_read_ends_the_stream_and_not_the_daemon():
     book, listener = Book(), Listener()
     book.failure = StoreUnavailableError("busy")
-    teller = Teller(book, FakeClock(), listener, ("event",), Filter(), 0)
+    crier = Crier(book, FakeClock(), listener, ("event",), Filter(), 0)
     with pytest.raises(StoreUnavailableError):
-        await told_in(teller, listener, lambda _said: False)
+        await told_in(crier, listener, lambda _said: False)
 
 
 def test_a_commit_is_told_by_what_it_stored_and_not_by_what_it_could_not():

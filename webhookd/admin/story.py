@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator, Sequence
 from difflib import SequenceMatcher
 
 from webhookd.admin.story_advice import advice
-from webhookd.core.event import IMPORTED, OPERATIONAL
+from webhookd.core.event import IMPORTED, OPERATIONAL, PUBLISHED
 from webhookd.core.identifier import delivery_id, event_id, replay_id
 from webhookd.core.story import (
     Attempted,
@@ -34,6 +34,7 @@ from webhookd.store.story_protocol import OwedRow, Record, RouteRow
 CANCEL = "delivery.cancel"
 NEAR_ROUTES_MAX = 3
 ADVICE_MAX = 5
+_CAME_BY: dict[str, CameBy] = {OPERATIONAL: "webhookd", PUBLISHED: "application"}
 _TOLD = (("dead", "for"), ("cancelled", "for"), ("pending", "for"), ("delivered", "to"))
 """States, as a summary has them: what needs somebody first."""
 _NEAR = 0.5
@@ -88,7 +89,7 @@ class Teller:
         at, at_ms = time_text(event.received_at), event.received_at
         if event.occurred_at is not None and event.source != OPERATIONAL:
             yield min(event.occurred_at, at_ms), Occurred(at=time_text(event.occurred_at))
-        by: CameBy = "webhookd" if event.provider == OPERATIONAL else "hook"
+        by = _CAME_BY.get(event.source, "hook")
         if any(name == IMPORTED for name, _ in event.headers):
             by = "import"
         yield at_ms, Received(at=at, source=event.source, provider=event.provider, by=by, size=event.size)

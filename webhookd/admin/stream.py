@@ -12,8 +12,8 @@ import structlog
 from aiohttp import web
 
 from webhookd.admin.answers import BusyError, Mistake, MistakesError
+from webhookd.admin.crier import ATTEMPTS_HELD_MAX, HEARTBEAT_S, Crier, Listener
 from webhookd.admin.operation import Asked, Operation
-from webhookd.admin.teller import ATTEMPTS_HELD_MAX, HEARTBEAT_S, Listener, Teller
 from webhookd.admin.texts import EventKey, Glob, SignerName, Text
 from webhookd.clock import Clock
 from webhookd.core.delivery import DeliveryState
@@ -149,18 +149,18 @@ class StreamApi:
             head = await self._feed.head()
             narrowed = Filter(query.source, query.provider, query.type, query.state, query.endpoint)
             after = head if after is None else min(after, head)
-            teller = Teller(self._feed, self._clock, listener, query.kinds or KINDS, narrowed, after)
-            await teller.begin()
+            crier = Crier(self._feed, self._clock, listener, query.kinds or KINDS, narrowed, after)
+            await crier.begin()
             response = web.StreamResponse(headers=_HEADERS)
             await response.prepare(request)
             if request.method != "HEAD":
-                await _told(teller, request, response)
+                await _told(crier, request, response)
         finally:
             self._listeners.leave(listener)
         return response
 
 
-async def _told(teller: Teller, request: web.Request, response: web.StreamResponse) -> None:
+async def _told(crier: Crier, request: web.Request, response: web.StreamResponse) -> None:
     """What has been told cannot be taken back: whatever goes wrong ends the stream, and the client asks again."""
 
     async def take(data: bytes) -> None:
@@ -168,7 +168,7 @@ async def _told(teller: Teller, request: web.Request, response: web.StreamRespon
             await response.write(data)
 
     try:
-        await teller.tell(take)
+        await crier.tell(take)
     except (TimeoutError, OSError):
         if request.transport is not None:
             request.transport.abort()

@@ -13,7 +13,7 @@ from webhookd.core.delivery import DeliveryState
 from webhookd.core.event import EventState
 from webhookd.core.ledger import Kind
 
-CameBy = Literal["hook", "import", "webhookd"]
+CameBy = Literal["hook", "import", "application", "webhookd"]
 """A provider's hook, its own export (`webhookd reconcile --import`), or from webhookd itself."""
 WaitsFor = Literal["attempt", "turn", "breaker", "order", "resume", "settings", "service"]
 """The next attempt's time; its turn, which has come; the breaker's next probe; an earlier event of its payment;

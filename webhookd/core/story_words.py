@@ -33,7 +33,12 @@ ERRORS = {
     "internal": "a fault of webhookd's own: its log has it",
 }
 """What an attempt's error means. `status` and `redirect` are told with the status itself."""
-_CAME_BY = {"hook": "as a hook", "import": "imported from the provider's export", "webhookd": "from webhookd itself"}
+_CAME_BY = {
+    "hook": "as a hook",
+    "import": "imported from the provider's export",
+    "application": "published by an application",
+    "webhookd": "from webhookd itself",
+}
 _STANDS = {"operator": "paused by a person", "gone": "paused, it answered 410", "failing": "disabled, it failed"}
 _ACTIONS = {
     "endpoint.pause": "paused",

@@ -76,7 +76,7 @@ class Listener:
         self.news.set()
 
 
-class Teller:
+class Crier:
     def __init__(
         self, feed: Feed, clock: Clock, listener: Listener, kinds: Collection[str], narrowed: Filter, after: int
     ) -> None:
