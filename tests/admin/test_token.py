@@ -263,6 +263,16 @@ async def test_two_at_a_time_who_want_a_name_do_not_both_get_it(keeper: Doorkeep
     assert (await keeper.admit(f"Bearer {token}", A, None)).scope == made.scope
 
 
+async def test_what_is_made_and_removed_all_at_once_ends_alike_in_memory_and_on_disk(
+    keeper: Doorkeeper, store: SqliteStore
+):
+    await keeper.add("ci", "read", None)
+    changes = [keeper.remove("ci") if number % 3 else keeper.add("ci", "read", None) for number in range(60)]
+    found = await asyncio.gather(*changes, return_exceptions=True)
+    assert {type(each) for each in found if isinstance(each, BaseException)} == {ConflictError, NotFoundError}
+    assert [*keeper.tokens()] == await store.tokens.all()
+
+
 async def test_a_token_that_could_not_be_removed_on_disk_is_still_good(
     keeper: Doorkeeper, monkeypatch: pytest.MonkeyPatch
 ):

@@ -35,7 +35,10 @@ class Visitor(NamedTuple):
 
 
 class Doorkeeper:
-    """`load` first. Tokens change only here: in the store, and then, before anybody is told, in memory."""
+    """`load` first. Tokens change only here: in the store, and then, before anybody is told, in memory.
+
+    Changes are heard of in the order in which they are committed, so that the two end alike.
+    """
 
     def __init__(self, first_token: str, store: Tokens, trail: Trail, clock: Clock) -> None:
         """`first_token` is the one in the data directory: it is in no table, and good for everything."""
@@ -49,7 +52,6 @@ class Doorkeeper:
         """Uses that are not written down yet: at most one of each token."""
         self._inside: dict[asyncio.Task[Any], str] = {}
         """What is being read with which token; a stream goes on for days."""
-        self._turn = asyncio.Lock()
 
     async def load(self) -> None:
         self._known = {each.name: each for each in await self._store.all()}
@@ -134,24 +136,22 @@ class Doorkeeper:
         """A new token, and what nobody can be told again. Raises ConflictError, StoreError."""
         secret, now_ms = new_token(), self._clock.now_ms()
         expires_at = None if lasts_ms is None else now_ms + lasts_ms
-        async with self._turn:
-            try:
-                token = await self._store.add(name, token_hash(secret), scope, now_ms, expires_at)
-            except TokenExistsError:
-                raise ConflictError(f"There is a token {name} already.") from None
-            except TooManyTokensError:
-                raise ConflictError(f"There are {TOKENS_MAX} tokens: remove those that nobody uses first.") from None
-            self._known[name] = token
+        try:
+            token = await self._store.add(name, token_hash(secret), scope, now_ms, expires_at)
+        except TokenExistsError:
+            raise ConflictError(f"There is a token {name} already.") from None
+        except TooManyTokensError:
+            raise ConflictError(f"There are {TOKENS_MAX} tokens: remove those that nobody uses first.") from None
+        self._known[name] = token
         return token, secret
 
     async def remove(self, name: str) -> Token:
         """Nobody gets in with it from now on. Gives it as it was. Raises NotFoundError, StoreError."""
-        async with self._turn:
-            if name not in self._known or not await self._store.remove(name):
-                raise NotFoundError
-            token = self._known.pop(name)
-            used_at = self._unnoted.pop(token.number, token.used_at)
-            self._show_out()
+        if name not in self._known or not await self._store.remove(name):
+            raise NotFoundError
+        token = self._known.pop(name)
+        used_at = self._unnoted.pop(token.number, token.used_at)
+        self._show_out()
         return msgspec.structs.replace(token, used_at=used_at)
 
     async def note_uses(self) -> None:
