@@ -1,4 +1,4 @@
-"""Migrates a copy of a file again and again, in a child that kills itself one point later each time.
+"""Migrates and compacts a copy of a file again and again, in a child that kills itself one point later each time.
 
     python -m tests.store.killed_migration FILE DIRECTORY SCHEMA
 
@@ -18,12 +18,12 @@ from unittest.mock import patch
 from tests.making import SEAL
 from tests.store.old_files import SEAL_OF_3, ask, looks
 from webhookd.providers import reread
-from webhookd.store import backup, migrate
+from webhookd.store import backup, compact, migrate
 from webhookd.store.audit import audit
 from webhookd.store.connection import SCHEMA_VERSION, open_alone
 from webhookd.upgrade import nobody
 
-STATEMENTS_APART = 5
+STATEMENTS_APART = 9
 
 
 class Killer:
@@ -62,12 +62,14 @@ def child(path: Path, version: int, killer: Killer) -> None:
     with (
         patch.object(migrate, "open_alone", killer.open),
         patch.object(backup, "open_alone", killer.open),
+        patch.object(compact, "open_alone", killer.open),
         patch.object(backup, "PAGES_TOGETHER", 8),
         patch.object(os, "fsync", killer.beside(os.fsync)),
         patch.object(Path, "rename", killer.beside(Path.rename)),
         patch.object(Path, "unlink", killer.beside(Path.unlink)),
     ):
         migrate.migrate(path, SEAL_OF_3 if version >= 3 else SEAL, reread, killer.told, stamp="now")
+        compact.compact(path, killer.told, bytes_max=2**30)
 
 
 def main(file: Path, directory: Path, version: int) -> None:
@@ -103,8 +105,12 @@ def struck(file: Path, data: Path, version: int, killer: Killer) -> int | None:
     backup.remove_drafts(data)
     migrate.migrate(path, SEAL_OF_3 if version >= 3 else SEAL, reread, nobody, stamp="then")
     assert migrate.outdated(path) is None, data
+    if not compact.is_compact(path):
+        compact.compact(path, nobody, bytes_max=2**30)
+    assert compact.is_compact(path), data
     assert not list(audit(path, reread)), data
     assert not list((data / "backups").glob(".*")), data
+    assert not list(data.glob(".*")), data
     shutil.rmtree(data)
     return int(found)
 

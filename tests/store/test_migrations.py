@@ -260,8 +260,8 @@ def test_kill_nine_at_any_point_leaves_the_old_schema_or_the_new_one(tmp_path: P
     )
     assert done.returncode == 0, done.stderr
     old, new = map(int, done.stdout.split())
-    assert old > 30
-    assert new > 0
+    assert old > 15
+    assert new > 5
 
 
 def test_the_rows_of_an_event_are_not_written_anew_for_a_column_that_is_empty(tmp_path: Path):
