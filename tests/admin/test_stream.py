@@ -15,7 +15,7 @@ from tests.admin.publishing import publisher
 from tests.daemon.merchant import merchant
 from tests.fake_clock import FakeClock
 from tests.making import event
-from tests.running import RunningDaemon, configuration, daemon, endpoint
+from tests.running import PATIENCE_S, RunningDaemon, configuration, daemon, endpoint
 from webhookd.admin.answers import BusyError
 from webhookd.admin.crier import ATTEMPTS_HELD_MAX, HEARTBEAT_S, Crier, Listener
 from webhookd.admin.stream import LISTENERS_MAX, Listeners
@@ -108,6 +108,14 @@ async def test_who_was_told_of_no_event_goes_on_from_where_he_began(running: Run
             assert (await ear.next("event")).id == missed["event_id"]
 
 
+async def test_a_place_that_the_log_has_not_reached_is_its_end(running: RunningDaemon):
+    """The database may be one that was restored from before."""
+    async with publisher(running) as publish, listening(running, last=event_id(2**63 - 1, 1)) as ear:
+        await ear.next("hello")
+        published = await publish.done(shipped(1))
+        assert (await ear.next("event")).id == published["event_id"]
+
+
 async def test_a_listener_who_is_behind_by_much_reads_all_of_it_in_order(running: RunningDaemon):
     count = LOOKS + 10
     async with publisher(running) as publish, listening(running, kinds="event") as ear:
@@ -189,10 +197,11 @@ async def test_so_many_may_listen_and_the_next_is_503_until_one_leaves(running: 
         async with session.get(url) as refused:
             assert (refused.status, "Retry-After" in refused.headers) == (503, True)
         listeners.pop().close()
-        while True:  # the daemon hears of it when it hears of it
-            async with session.get(url) as response:
-                if response.status == 200:
-                    break
+        async with asyncio.timeout(PATIENCE_S):
+            while True:  # the daemon hears of it when it hears of it
+                async with session.get(url) as response:
+                    if response.status == 200:
+                        break
         for each in listeners:
             each.close()
 
@@ -293,6 +302,14 @@ async def told_in(crier: Crier, listener: Listener, enough: Callable[[bytes], bo
     return said
 
 
+async def passed_until(done: Callable[[], bool], clock: FakeClock) -> None:
+    async with asyncio.timeout(PATIENCE_S):
+        while not done():
+            for _ in range(5):
+                await asyncio.sleep(0)
+            clock.advance_to_next_timer()
+
+
 async def test_a_listener_who_falls_behind_holds_so_many_attempts_and_is_told_how_many_he_missed():
     book, listener = Book(), Listener()
     for number in range(ATTEMPTS_HELD_MAX):
@@ -320,10 +337,7 @@ async def test_in_a_silence_there_is_a_comment_every_15_seconds():
     crier = Crier(Book(), clock, listener, ("event",), Filter(), 0)
     began = clock.now_ms()
     telling = asyncio.create_task(told_in(crier, listener, lambda said: said.count(b"\n: ") == 2))
-    while not telling.done():
-        for _ in range(5):
-            await asyncio.sleep(0)
-        clock.advance_to_next_timer()
+    await passed_until(telling.done, clock)
     assert b": still here\n\n: still here\n\n" in telling.result()
     assert 2 * HEARTBEAT_S <= (clock.now_ms() - began) / 1_000 < 2 * HEARTBEAT_S + 2
 
@@ -344,10 +358,7 @@ async def test_what_comes_while_the_log_is_read_is_told_by_the_next_look():
         return said.count(b"event: event") == 4
 
     telling = asyncio.create_task(told_in(crier, listener, enough))
-    while not telling.done():
-        for _ in range(5):
-            await asyncio.sleep(0)
-        clock.advance_to_next_timer()
+    await passed_until(telling.done, clock)
     ids = [line.split(b": ")[1].decode() for line in telling.result().splitlines() if line.startswith(b"id: ")]
     assert ids[1:] == [event_id(key, 1) for key in (1, 2, 3, 4)]
 
