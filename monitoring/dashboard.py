@@ -196,6 +196,7 @@ ROWS: dict[str, list[tuple[str, str, str, Sequence[Query]]]] = {
         ),
         ("timeseries", "Memory", "bytes", [(f"process_resident_memory_bytes{{{HERE}}}", "{{instance}}")]),
         ("timeseries", "Open files", "none", [(f"process_open_fds{{{HERE}}}", "{{instance}}")]),
+        ("timeseries", "Spans", "ops", [(rate("webhookd_spans_total", "result"), "{{result}}")]),
         ("timeseries", "The event loop is late", "s", quantiles("webhookd_loop_lag_seconds")),
         (
             "timeseries",

@@ -133,7 +133,8 @@ class Daemon:
         guard.own_ports = frozenset({config.server.listen.port, config.server.admin_listen.port})
         transport = HttpTransport(guard, config.proxy)
         sign = partial(sign_again, self._providers)
-        courier = partial(Courier, transport, self._clock, sign_again=sign)
+        tracing = joints.tracing(config, self._metrics.spans)
+        courier = partial(Courier, transport, self._clock, sign_again=sign, tracer=tracing)
         attempt: Attempt = courier(self._metrics).attempt
         log = store
         if self._seams is not None:
@@ -154,7 +155,7 @@ class Daemon:
         keeper = Keeper(fetcher.fetch, self._clock, Shelf(data_dir.path))
         await keeper.open()
         fetch = joints.evidence(keeper)
-        intake = Intake(log, mint, salt, fetch, self._metrics.unknown_type, self._metrics.fact)
+        intake = Intake(log, mint, salt, fetch, self._metrics.unknown_type, self._metrics.fact, tracing)
         routes = Routes(
             intake,
             self._clock,
@@ -261,6 +262,8 @@ class Daemon:
             for service in watch:
                 await service.stop()
             await transport.close()
+            if tracing is not None:
+                await tracing.close()
             forget(data_dir.path)
 
     # --- Configuration

@@ -1,8 +1,9 @@
 """What the daemon hands from one room to another that does not know it."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from webhookd import __version__
 from webhookd.admin.answers import Mistake, MistakesError
 from webhookd.admin.endpoints import Ping
 from webhookd.admin.reconcile import Exported
@@ -25,6 +26,9 @@ from webhookd.providers.export import exported
 from webhookd.providers.provider import NotUnderstoodError, Request
 from webhookd.receive.intake import EvidenceUnavailableError, Intake, Source
 from webhookd.store.retention_protocol import Limits
+
+if TYPE_CHECKING:
+    from webhookd.observe.tracing import Tracing
 
 
 def evidence(keeper: Keeper) -> Callable[[Request], Awaitable[bytes]]:
@@ -96,6 +100,15 @@ class Exports:
 
     async def take_in(self, source: str, hook: Hook) -> Appended:
         return await self._intake.take_in_exported(self._sources()[source], hook)
+
+
+def tracing(config: Config, count: Callable[[str, int], None]) -> "Tracing | None":
+    """None where no spans are sent. What it takes to send them takes a while to import, and may not be there."""
+    if config.tracing.otlp is None:
+        return None
+    from webhookd.observe.tracing import Tracing  # noqa: PLC0415
+
+    return Tracing(config.tracing.otlp, config.tracing.sample, __version__, count)
 
 
 class _Uncounted:

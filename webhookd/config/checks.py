@@ -2,12 +2,14 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from importlib.util import find_spec
 from ipaddress import ip_network
 from typing import Any
+from urllib.parse import urlsplit
 
 from webhookd.config.endpoints import Surroundings, endpoint_mistakes, span_mistakes
 from webhookd.config.mistake import Mistake, suggestion
-from webhookd.config.model import Delivery, EndpointSettings, Server, SourceSettings, Store
+from webhookd.config.model import Delivery, EndpointSettings, Server, SourceSettings, Store, Tracing
 from webhookd.core.address import METADATA
 from webhookd.core.event import OPERATIONAL, PUBLISHED
 from webhookd.core.proxy import Proxy
@@ -40,6 +42,8 @@ class Checks:
                     yield f"admin_hosts[{at}]", 'must be a name or an address, without a port: "webhookd.internal"'
             if not refused:
                 yield from _listeners(Server(**given))
+        elif kind is Tracing:
+            yield from _tracing(given)
         elif kind is Delivery:
             yield from self._delivery(given)
         elif kind is SourceSettings:
@@ -93,6 +97,16 @@ class Checks:
 def _listeners(server: Server) -> Iterator[Mistake]:
     if server.listen == server.admin_listen and server.listen.port:
         yield "admin_listen", "is where server.listen listens: the API must be apart from the hooks"
+
+
+def _tracing(given: Mapping[str, Any]) -> Iterator[Mistake]:
+    if (otlp := given.get("otlp")) is None:
+        return
+    url = urlsplit(otlp)
+    if url.scheme not in ("http", "https") or not url.hostname or url.username is not None:
+        yield "otlp", "must be a URL like http://127.0.0.1:4318/v1/traces"
+    if not (find_spec("opentelemetry") and find_spec("opentelemetry.sdk") and find_spec("opentelemetry.exporter")):
+        yield "otlp", "needs what is not installed: pip install 'webhookd[tracing]'"
 
 
 def _store(given: Mapping[str, Any]) -> Iterator[Mistake]:

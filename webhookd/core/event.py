@@ -68,6 +68,8 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     size: int
     body: bytes
     """The provider's bytes. Stored and forwarded as they are, never serialised again."""
+    trace: str | None = None
+    """What attempts hang on (`core.trace`), where tracing is on."""
 
     def __repr__(self) -> str:
         return f"Event({self.id})"  # never its body: a traceback may be logged

@@ -33,20 +33,41 @@ class Meter(Protocol):
     def attempt(self, endpoint: str, result: str, seconds: float) -> None: ...
 
 
+class Trying(Protocol):
+    """An attempt's span."""
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """By which the endpoint knows what its work is a part of (W3C Trace Context)."""
+        ...
+
+    def end(self, status: int | None, error: str | None) -> None: ...
+
+
+class Tracer(Protocol):
+    def attempt(self, endpoint: Endpoint, due: Due, started_at: int) -> Trying: ...
+
+
 class Courier:
-    def __init__(self, transport: Transport, clock: Clock, meter: Meter, sign_again: SignAgain) -> None:
+    def __init__(
+        self, transport: Transport, clock: Clock, meter: Meter, sign_again: SignAgain, tracer: Tracer | None = None
+    ) -> None:
         self._transport = transport
         self._clock = clock
         self._meter = meter
         self._sign_again = sign_again
+        self._tracer = tracer
 
     async def attempt(self, endpoint: Endpoint, due: Due) -> Outcome:
         """Never raises: a fault of ours is an outcome too ("internal"), so that one event cannot stop the others."""
         started_at, began = self._clock.now_ms(), self._clock.monotonic()
         status, error, body, retry_after_ms = None, None, b"", None
         spec = endpoint.spec
+        span = self._tracer.attempt(endpoint, due, started_at) if self._tracer is not None else None
         try:
             sent = headers(endpoint, due, started_at, self._sign_again)
+            if span is not None:
+                sent |= span.headers
             response = await self._transport.post(
                 Target(spec.url, spec.allow_http, spec.tls),
                 sent,
@@ -67,6 +88,8 @@ class Courier:
             error = _error(status)
             if error is not None and response.retry_after is not None:
                 retry_after_ms = parse_retry_after(response.retry_after, self._clock.now_ms())
+        if span is not None:
+            span.end(status, error)
         seconds = self._clock.monotonic() - began
         self._meter.attempt(spec.name, error or "succeeded", seconds)
         return Outcome(started_at, round(seconds * 1_000), status, error, body, retry_after_ms)

@@ -38,6 +38,12 @@ BUILD = _add(
 STARTED = _add("process", "gauge", "start_time_seconds", "When this process started, Unix seconds.")
 READY = _add("process", "gauge", "ready", "1 while hooks are accepted, else 0: as /readyz has it.")
 UNREADY = _add("process", "gauge", "unready", "1 for each reason why hooks are refused now.", "why")
+SPANS = _add(
+    "process",
+    *("counter", "spans_total"),
+    "Spans by result: ended, and of those sent or not_sent; the rest waits, or found the queue full and was dropped.",
+    "result",
+)
 LOOP_LAG = _add("process", "histogram", "loop_lag_seconds", "How late the event loop came to a timer, twice a second.")
 
 # --- Receiving

@@ -26,6 +26,7 @@ class Metrics:
         self._trips = Tally(catalogue.TRIPS)
         self._stood_down = Tally(catalogue.STOOD_DOWN)
         self._pruned = Tally(catalogue.PRUNED)
+        self._spans = Tally(catalogue.SPANS)
         self._ack = Spread(catalogue.ACK, FAST_S)
         self._commit = Spread(catalogue.COMMIT, FAST_S)
         self._batch = Spread(catalogue.BATCH, WRITES)
@@ -87,6 +88,9 @@ class Metrics:
     def pruned(self, what: str, rows: int) -> None:
         self._pruned.counts[what,] += rows
 
+    def spans(self, result: str, count: int) -> None:
+        self._spans.counts[result,] += count
+
     def loop_was_late(self, seconds: float) -> None:
         self._loop_lag.observe(seconds)
 
@@ -99,7 +103,7 @@ class Metrics:
     def families(self) -> Iterator[Family]:
         for tally in (
             *(self._hooks, self._bad_signatures, self._conflicts, self._unknown, self._facts, self._attempts),
-            *(self._retries, self._deliveries, self._trips, self._stood_down, self._pruned),
+            *(self._retries, self._deliveries, self._trips, self._stood_down, self._pruned, self._spans),
         ):
             yield tally.family()
         for spread in (self._ack, self._commit, self._batch, self._attempt, self._to_delivered, self._loop_lag):

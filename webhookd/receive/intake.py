@@ -1,7 +1,8 @@
 """From a hook to an event in the log: verify the raw bytes, then parse, then commit."""
 
 import hashlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Protocol
 
 import msgspec
 
@@ -19,6 +20,21 @@ class Source(msgspec.Struct, frozen=True):
 
     name: str
     provider: Provider
+
+
+class Receiving(Protocol):
+    """A verified hook's span."""
+
+    @property
+    def context(self) -> str:
+        """What is stored with the event, so that its attempts are of the same trace."""
+        ...
+
+    def end(self, result: str, event_id: str | None) -> None: ...
+
+
+class Tracer(Protocol):
+    def received(self, event: Event, headers: Mapping[str, str]) -> Receiving: ...
 
 
 class EvidenceUnavailableError(Exception):
@@ -40,6 +56,7 @@ class Intake:
         fetch: Callable[[Request], Awaitable[bytes]],
         unknown: Callable[[str], None] = lambda _source: None,
         told: Callable[[str, str, str], None] = lambda _provider, _kind, _status: None,
+        tracer: Tracer | None = None,
     ) -> None:
         self._log = log
         self._mint = mint
@@ -47,6 +64,7 @@ class Intake:
         self._fetch = fetch
         self._unknown = unknown
         self._told = told
+        self._tracer = tracer
 
     async def take_in(self, source: Source, hook: Hook) -> Appended | Refused:
         """Raises StoreUnavailableError, StoreBrokenError, EvidenceUnavailableError; then there is no ack."""
@@ -59,7 +77,10 @@ class Intake:
             verdict = source.provider.verify(hook, hook.received_at // 1_000, evidence)
         if isinstance(verdict, Refused):
             return verdict
-        return await self._append(source, self._event(source, hook))
+        event = self._event(source, hook)
+        if self._tracer is None:
+            return await self._append(source, event)
+        return await self._append_traced(source, event, self._tracer.received(event, hook.headers))
 
     async def take_in_exported(self, source: Source, hook: Hook) -> Appended:
         """What an operator has from the provider itself: as if its hook had come, marked, and not verified.
@@ -76,6 +97,15 @@ class Intake:
                 self._told(event.provider, event.fact.kind, event.fact.status)
             if event.type not in source.provider.event_types:
                 self._unknown(source.name)
+        return appended
+
+    async def _append_traced(self, source: Source, event: Event, span: Receiving) -> Appended:
+        result, event_id = "unavailable", None
+        try:
+            appended = await self._append(source, msgspec.structs.replace(event, trace=span.context))
+            result, event_id = appended.status, appended.event_id
+        finally:
+            span.end(result, event_id)
         return appended
 
     def _event(self, source: Source, hook: Hook) -> Event:

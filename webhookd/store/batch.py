@@ -216,7 +216,7 @@ def event_values(event: Event) -> tuple[Any, ...]:
         *(event.key, event.salt, event.source, event.provider, event.provider_event_id, event.type, event.state),
         *(event.received_at, event.occurred_at, event.payment_id),
         *fact_values(event.fact, event.occurred_at),
-        *(_encode(event.headers).decode(), event.sha256, event.size, event.body),
+        *(_encode(event.headers).decode(), event.sha256, event.size, event.body, event.trace),
     )
 
 

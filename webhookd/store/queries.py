@@ -11,7 +11,7 @@ FACT_COLUMNS = (
 )
 EVENT_COLUMNS = (
     *("key", "salt", "source", "provider", "provider_event_id", "type", "state", "received_at"),
-    *("occurred_at", "payment_id", *FACT_COLUMNS, "headers", "sha256", "size", "body"),
+    *("occurred_at", "payment_id", *FACT_COLUMNS, "headers", "sha256", "size", "body", "trace"),
 )
 LEDGER_COLUMNS = (
     *("provider", "kind", "id", "status", "detail", "major", "minor", "tie", "occurred_at", "amount", "currency"),
