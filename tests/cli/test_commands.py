@@ -36,7 +36,7 @@ NO_EVENT, NO_DELIVERY = event_id(5, 5), delivery_id(5, 5)
 GROUPS = ["events", "deliveries", "endpoints", "payments", "ledger", "config"]
 VERBS = [
     *("serve", "listen", "trigger", "status", "sources", "events list", "events show", "events tail"),
-    *("deliveries list", "deliveries show", "deliveries cancel", "endpoints list", "endpoints show", "endpoints add", "endpoints update"),
+    *("deliveries list", "deliveries show", "endpoints list", "endpoints show", "endpoints add", "endpoints update"),
     *("endpoints pause", "endpoints resume", "endpoints remove", "endpoints rotate-secret", "endpoints ping"),
     *(
         "payments list",
@@ -50,7 +50,7 @@ VERBS = [
         "why",
         "reconcile",
     ),
-    *("config check", "config show"),
+    *("config check", "config show", "deliveries cancel"),
 ]
 EVENT_FIELDS = {
     *("id", "source", "provider", "provider_event_id", "type", "state", "received_at", "occurred_at", "size"),

@@ -78,8 +78,10 @@ def admin_app(doorkeeper: Doorkeeper, hosts: Hosts, recorder: Recorder, *parts: 
             response = problem_answer(503, str(error))
             response.headers["Retry-After"] = "1"
         except web.HTTPException as answer:
-            response = problem_answer(answer.status, answer.reason)
-            if allow := answer.headers.get("Allow"):
+            allow = answer.headers.get("Allow")
+            asks_what_may_be = allow is not None and request.method == "OPTIONS"
+            response = web.Response(status=204) if asks_what_may_be else problem_answer(answer.status, answer.reason)
+            if allow is not None:
                 response.headers["Allow"] = allow
         except Exception as error:  # noqa: BLE001 - told as a problem, logged without what was sent
             _log.error("admin_request_failed", kind=type(error).__name__, reason=str(error)[:200])
@@ -97,3 +99,4 @@ async def _set_headers(_request: web.Request, response: web.StreamResponse) -> N
     """Before the first byte: a stream is not over when its handler returns."""
     for name, value in _HEADERS.items():
         response.headers.setdefault(name, value)
+    response.headers["Server"] = "webhookd"  # and of which version is nobody's business

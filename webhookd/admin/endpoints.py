@@ -17,6 +17,7 @@ from webhookd.core.endpoint import Endpoint, EndpointState
 from webhookd.core.signature import AsymmetricKey, signing_key
 from webhookd.core.units import duration_ms
 from webhookd.store.endpoint_protocol import EndpointRow, Endpoints
+from webhookd.store.protocol import StoreUnavailableError
 
 T = TypeVar("T")
 OVERLAP_DEFAULT = "24h"
@@ -91,7 +92,7 @@ class EndpointsApi:
         name = name if isinstance(name, str) else ""
         removed = await self._store.endpoint(name)
         generated = await self._registry.add(name, settings, kind, mistakes)
-        view = await self._shown(name, generated)
+        view = await self._shown(name, generated, self._new_row(name))
         if removed is not None and removed.pending:
             view.held = removed.pending
         return view
@@ -125,8 +126,9 @@ class EndpointsApi:
             _understood("secret", secret, signing_key, mistakes)
         if mistakes or overlap_ms is None:
             raise MistakesError(mistakes)
+        before = await self._store.endpoint(name)
         generated = await self._registry.rotate(name, secret, kind, overlap_ms)
-        return await self._shown(name, generated)
+        return await self._shown(name, generated, before)
 
     async def ping(self, asked: Asked[Nothing, Nothing]) -> PingView:
         """One attempt, now, of an event that is in no log; also when the endpoint is paused."""
@@ -141,14 +143,27 @@ class EndpointsApi:
         response = outcome.response.decode("utf-8", "replace")
         return PingView(outcome.status, outcome.error, outcome.duration_ms, response)
 
-    async def _shown(self, name: str, secret: str | None = None) -> EndpointView:
-        row = await self._store.endpoint(name)
+    async def _shown(self, name: str, secret: str | None = None, otherwise: EndpointRow | None = None) -> EndpointView:
+        """With a secret, which is told only now, also when the store cannot be read: then of the row there was."""
+        try:
+            row = await self._store.endpoint(name)
+        except StoreUnavailableError:
+            if secret is None:
+                raise
+            row = otherwise
         if row is None:
             raise NotFoundError
         view = self._view(row)
         if secret is not None:
             view.secret = secret
         return view
+
+    def _new_row(self, name: str) -> EndpointRow | None:
+        """Of one that has just been added."""
+        if (endpoint := self._registry.get(name)) is None:
+            return None
+        number, url, state, now_ms = endpoint.number, endpoint.spec.url, endpoint.state, self._clock.now_ms()
+        return EndpointRow(number, name, url, state, endpoint.why, "api", endpoint.health, now_ms, 0, 0, None)
 
     def _view(self, row: EndpointRow) -> EndpointView:
         view = endpoint_view(row, self._traffic.view(row.name), self._registry.mistakes.get(row.name))
