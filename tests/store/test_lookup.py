@@ -1,0 +1,74 @@
+"""The log is looked into from indexes, never by reading through it; and what is borne by too many is refused."""
+
+import asyncio
+
+import pytest
+
+from tests.making import NOW_MS, event, spec
+from webhookd.core.identifier import delivery_id, event_id
+from webhookd.core.ledger import Fact
+from webhookd.store import lookup
+from webhookd.store.connection import driver
+from webhookd.store.lookup_protocol import TooManyError
+from webhookd.store.protocol import Filter
+from webhookd.store.queries import LOOKUP, schema
+from webhookd.store.sqlite import SqliteStore
+
+
+def test_no_query_reads_through_a_table():
+    connection = driver.connect(":memory:")
+    connection.executescript(schema())
+    given = dict.fromkeys(
+        ("text", "limit", "keys", "before", "before_endpoint", "since", "source", "provider", "type", "state", "after"),
+    )
+    for name in ("with_id", "with_delivery", "bearing", "events", "deliveries"):
+        values = (1, 1) if "?" in LOOKUP[name] else {**given, "endpoint": None}
+        plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {LOOKUP[name]}", values)]
+        scanned = [step for step in plan if step.startswith("SCAN") and step.split()[1] in TABLES]
+        assert scanned == [], name
+    connection.close()
+
+
+TABLES = {"event", "delivery", "d", "e", "n", "endpoint", "ledger", "reference", "attempt"}
+
+
+async def test_a_reference_of_an_object_names_the_events_of_the_object(store: SqliteStore):
+    invoice = event(fact=Fact("invoice", "in_1", "open", reference="order 9"))
+    other = event(fact=Fact("invoice", "in_2", "open"), source="flw", provider="flutterwave")
+    await asyncio.gather(store.append(invoice), store.append(other))
+    for text in ("order 9", "in_1", invoice.provider_event_id, event_id(invoice.key, invoice.salt)):
+        assert await store.lookup.bearing(text) == [invoice.key]
+
+
+async def test_one_id_at_several_sources_names_the_events_of_each(store: SqliteStore):
+    both = [event(provider_event_id="same", source=source) for source in ("a", "b")]
+    await asyncio.gather(*map(store.append, both))
+    assert await store.lookup.bearing("same") == [each.key for each in both]
+
+
+async def test_what_is_borne_by_too_many_is_refused(store: SqliteStore, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(lookup, "FOUND_MAX", 3)
+    await asyncio.gather(*[store.append(event(payment_id="pi_3")) for _ in range(3)])
+    await asyncio.gather(*[store.append(event(payment_id="pi_4")) for _ in range(4)])
+    assert len(await store.lookup.bearing("pi_3")) == 3
+    with pytest.raises(TooManyError):
+        await store.lookup.bearing("pi_4")
+
+
+async def test_deliveries_are_found_by_their_own_id(store: SqliteStore):
+    await store.adopt([spec("shop"), spec("audit")], NOW_MS)
+    made = event()
+    await store.append(made)
+    keys = await store.lookup.bearing(delivery_id(made.key, 2))
+    found = await store.lookup.deliveries(keys, Filter(), 10)
+    assert [(each.event, each.endpoint) for each in found] == [(made.key, 2), (made.key, 1)]
+    assert await store.lookup.bearing(delivery_id(made.key, 3)) == []
+
+
+async def test_the_last_event_of_each_source_is_known_as_far_back_as_is_looked(
+    store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(lookup, "LOOKS", 3)
+    for source, at in (("old", 1), ("a", 2), ("b", 3), ("a", 4)):
+        await store.append(event(source=source, received_at=NOW_MS + at))
+    assert await store.lookup.last_events() == {"a": NOW_MS + 4, "b": NOW_MS + 3}
