@@ -5,7 +5,6 @@ from typing import Any
 
 import msgspec
 
-from webhookd.config.certificates import certificate_mistakes
 from webhookd.config.mistake import Mistake, SettingsError, suggestion
 from webhookd.config.model import Config, EndpointSettings, SourceSettings
 from webhookd.config.secret_text import ClientsTexts
@@ -69,7 +68,11 @@ def endpoint_mistakes(given: dict[str, Any], around: Surroundings) -> Iterator[M
         yield from _signers(given, around, signers)
     for name, reason in header_mistakes(given.get("headers", {}), signers):
         yield f"headers.{name}".rstrip("."), reason
-    yield from certificate_mistakes(given.get("ca"), given.get("client_certificate"), given.get("client_key"))
+    tls = [given.get(name) for name in ("ca", "client_certificate", "client_key")]
+    if any(each is not None for each in tls):
+        from webhookd.config.certificates import certificate_mistakes
+
+        yield from certificate_mistakes(*tls)
 
 
 def span_mistakes(given: Mapping[str, Any]) -> Iterator[Mistake]:

@@ -5,8 +5,6 @@ import binascii
 import hmac
 from typing import Literal, Protocol
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
 SecretKind = Literal["hmac", "ed25519"]
 PREFIX_SYMMETRIC = "whsec_"
 PREFIX_PRIVATE = "whsk_"
@@ -57,6 +55,8 @@ class AsymmetricKey:
     __slots__ = ("_private",)
 
     def __init__(self, seed: bytes) -> None:
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
         self._private = Ed25519PrivateKey.from_private_bytes(seed)
 
     @property

@@ -1,24 +1,45 @@
 """Who signs webhooks, each in a room of its own. Pure: bytes and headers in, a verdict and a reading out."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from webhookd.core.event import IMPORTED, Event, Hook, Reading
-from webhookd.providers.flutterwave import Flutterwave
-from webhookd.providers.paypal import PayPal
-from webhookd.providers.paystack import Paystack
 from webhookd.providers.provider import STALE, VERIFIED, CannotSignError, Needs, NotUnderstoodError, Provider
-from webhookd.providers.razorpay import Razorpay
-from webhookd.providers.standard import Standard
-from webhookd.providers.stripe import Stripe
 
-PROVIDERS: Mapping[str, type[Provider]] = {
-    "stripe": Stripe,
-    "standard": Standard,
-    "paypal": PayPal,
-    "flutterwave": Flutterwave,
-    "paystack": Paystack,
-    "razorpay": Razorpay,
-}
+
+class _Providers(Mapping[str, type[Provider]]):
+    """A room is read when it is first asked for: who only wants to know where the daemon is waits for none of them."""
+
+    _NAMES = ("stripe", "standard", "paypal", "flutterwave", "paystack", "razorpay")
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._NAMES)
+
+    def __len__(self) -> int:
+        return len(self._NAMES)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._NAMES
+
+    def __getitem__(self, name: str) -> type[Provider]:
+        match name:
+            case "stripe":
+                from webhookd.providers.stripe import Stripe as Found
+            case "standard":
+                from webhookd.providers.standard import Standard as Found  # type: ignore[assignment]
+            case "paypal":
+                from webhookd.providers.paypal import PayPal as Found  # type: ignore[assignment]
+            case "flutterwave":
+                from webhookd.providers.flutterwave import Flutterwave as Found  # type: ignore[assignment]
+            case "paystack":
+                from webhookd.providers.paystack import Paystack as Found  # type: ignore[assignment]
+            case "razorpay":
+                from webhookd.providers.razorpay import Razorpay as Found  # type: ignore[assignment]
+            case _:
+                raise KeyError(name)
+        return Found
+
+
+PROVIDERS: Mapping[str, type[Provider]] = _Providers()
 """Every provider by name."""
 
 
