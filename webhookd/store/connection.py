@@ -202,6 +202,7 @@ def open_beside(path: Path | None) -> sqlite3.Connection:
         connection = driver.connect(file.name, isolation_level=None, check_same_thread=False, uri=True)
         try:
             connection.execute("PRAGMA main.journal_mode = MEMORY")
+            connection.execute("PRAGMA main.synchronous = 0")
             connection.execute(f"PRAGMA main.cache_size = -{_BESIDE_CACHE_KIB}")
             connection.executescript(schema())
         except Exception as error:
