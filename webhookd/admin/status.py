@@ -25,12 +25,15 @@ ENDPOINTS_MAX = 100
 class Numbers(Protocol):
     """What the metrics can say here."""
 
-    accepted: int
-    delivered_count: int
+    @property
+    def accepted(self) -> int: ...
 
-    def endpoints(self, rows: Sequence[EndpointRow], standing: Sequence[EndpointView], now_ms: int) -> None: ...
+    @property
+    def delivered_count(self) -> int: ...
 
-    def text(self) -> bytes: ...
+    async def text(self, accept: str) -> tuple[bytes, str]:
+        """For who accepts this: the metrics, and of which content type they are."""
+        ...
 
 
 class Readiness(Protocol):
@@ -133,7 +136,6 @@ class StatusApi:
     def _endpoint(self, row: EndpointRow) -> EndpointView:
         return endpoint_view(row, self._traffic.view(row.name), self._registry.mistakes.get(row.name))
 
-    async def metrics(self, _asked: Asked[Nothing, Nothing]) -> web.Response:
-        rows = await self._store.endpoints(removed=False)
-        self._numbers.endpoints(rows, [self._endpoint(row) for row in rows], self._clock.now_ms())
-        return web.Response(body=self._numbers.text(), headers={"Content-Type": "text/plain; version=0.0.4"})
+    async def metrics(self, asked: Asked[Nothing, Nothing]) -> web.Response:
+        body, content_type = await self._numbers.text(asked.request.headers.get("Accept", ""))
+        return web.Response(body=body, headers={"Content-Type": content_type})
