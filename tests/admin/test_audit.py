@@ -176,8 +176,16 @@ async def test_what_is_refused_leaves_nothing(operator: Desk):
 
 
 async def test_what_is_only_read_or_tried_leaves_nothing(operator: Desk):
-    asked = [("GET", "/status"), ("GET", "/endpoints"), ("GET", "/audit"), ("POST", "/replays", {"dry_run": True})]
-    assert await new_rows(operator, *asked) == []
+    tried: list[tuple[Any, ...]] = [
+        ("GET", "/status"),
+        ("GET", "/endpoints"),
+        ("GET", "/audit"),
+        ("POST", "/replays", {"state": "dead", "dry_run": True}),
+        ("POST", "/cleanup", {"days": 30, "dry_run": True}),
+    ]
+    for each in tried:
+        assert (await operator.ask(*each)).status < 300, each
+    assert await new_rows(operator, *tried) == []
 
 
 async def test_who_is_not_let_in_leaves_nothing(running: RunningDaemon, operator: Desk):
