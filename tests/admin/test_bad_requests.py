@@ -236,6 +236,16 @@ async def test_options_says_what_may_be_asked_and_opens_nothing_to_other_sites(d
     assert (await door.ask("OPTIONS", "/api/v1/nothing")).status == 404
 
 
+async def test_what_a_client_expects_is_met_or_refused_and_never_quoted(door: Door):
+    answer = await door.ask(
+        "POST", "/api/v1/replays", {"state": "dead", "dry_run": True}, JSON | {"Expect": "100-continue"}
+    )
+    assert answer.status == 202
+    answer = await door.ask("GET", "/api/v1/status", headers={"Expect": "a-miracle"})
+    assert (answer.status, answer.headers["Content-Type"]) == (417, "application/problem+json")
+    assert b"miracle" not in answer.body
+
+
 async def test_no_answer_tells_what_it_runs_on(door: Door):
     for path in ("/metrics", "/api/v1/status", "/api/v1/nothing", "/nothing"):
         assert (await door.ask("GET", path)).headers["Server"] == "webhookd"

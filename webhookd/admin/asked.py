@@ -62,8 +62,8 @@ def wanted_text(info: inspect.Type) -> str:
             return f"must be a whole number{_range(ge, le)}"
         case inspect.FloatType(ge=ge, le=le):
             return f"must be a number{_range(ge, le)}"
-        case inspect.StrType(min_length=least, max_length=most):
-            return f"must be a string{_length(least, most, 'characters')}"
+        case inspect.StrType(min_length=least, max_length=most, pattern=pattern):
+            return f"must be a string{_length(least, most, 'characters')}{f' like {pattern}' if pattern else ''}"
         case inspect.LiteralType(values=values):
             return f"must be one of {', '.join(map(str, values))}"
         case (
