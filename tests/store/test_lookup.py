@@ -1,6 +1,7 @@
 """The log is looked into from indexes, never by reading through it; and what is borne by too many is refused."""
 
 import asyncio
+import re
 
 import pytest
 
@@ -14,6 +15,8 @@ from webhookd.store.protocol import Filter
 from webhookd.store.queries import LOOKUP, schema
 from webhookd.store.sqlite import SqliteStore
 
+TABLES = {"event", "delivery", "d", "e", "n", "endpoint", "ledger", "reference", "attempt"}
+
 
 def test_no_query_reads_through_a_table():
     connection = driver.connect(":memory:")
@@ -24,12 +27,10 @@ def test_no_query_reads_through_a_table():
     for name in ("with_id", "with_delivery", "bearing", "events", "deliveries"):
         values = (1, 1) if "?" in LOOKUP[name] else {**given, "endpoint": None}
         plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {LOOKUP[name]}", values)]
-        scanned = [step for step in plan if step.startswith("SCAN") and step.split()[1] in TABLES]
-        assert scanned == [], name
+        through = [step for step in plan if step.startswith("SCAN") and step.split()[1] in TABLES]
+        through += [step for step in plan if re.search(r"rowid[<>]|event[<>]", step)]
+        assert through == [], name
     connection.close()
-
-
-TABLES = {"event", "delivery", "d", "e", "n", "endpoint", "ledger", "reference", "attempt"}
 
 
 async def test_a_reference_of_an_object_names_the_events_of_the_object(store: SqliteStore):
