@@ -82,6 +82,11 @@ def test_whatever_can_be_read_is_read_again_from_what_is_shown(table: dict[str, 
     assert again(written(config, {}), {"S": SECRET}) == config
 
 
+def test_what_a_string_of_toml_may_not_hold_is_escaped():
+    config = from_table({"server": {"data_dir": 'a\x7f"\\\n\x1f\u2028'}}, "file", {})
+    assert again(written(config, {}), {}) == config
+
+
 def test_a_secret_that_stands_in_the_file_is_stars_and_is_asked_for_when_it_is_read_again(tmp_path: Path):
     text = f'[sources.a]\nprovider = "stripe"\nsecrets = ["{SECRET}", "env:S"]\n'
     shown = written(from_table(tomllib.loads(text), "file", {"S": "x"}), {})

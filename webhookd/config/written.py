@@ -23,7 +23,7 @@ def _lines(table: Mapping[str, Any], origins: Mapping[str, str]) -> Iterator[str
             where = f"{section}.{_key(name)}" if name else section
             yield f"[{where}]"
             for setting, value in each.items():
-                if value is not None and value != {} and (value != [] or section not in _NAMED):
+                if value is not None and (value not in ({}, []) or section not in _NAMED):
                     origin = origins.get(f"{section}.{name}.{setting}" if name else f"{section}.{setting}")
                     yield f"{_key(setting)} = {_value(value)}" + (f"  # {origin}" if origin else "")
             yield ""
