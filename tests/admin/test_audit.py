@@ -152,7 +152,18 @@ async def test_the_actor_is_the_token_that_was_shown(running: RunningDaemon, ope
 
 async def test_what_changes_nothing_in_the_store_is_on_record_when_it_is_done(operator: Desk):
     await operator.done("POST", "/endpoints", {**SHOP, "name": "pinged"})
-    assert await new_rows(operator, ("POST", "/endpoints/pinged/ping")) == [("endpoint.ping", "pinged", None)]
+    assert await new_rows(
+        operator,
+        ("POST", "/endpoints/pinged/ping"),
+        ("POST", "/reload"),
+        ("POST", "/backup", {"file": "copy.db"}),
+        ("POST", "/ledger/rebuild"),
+    ) == [
+        ("endpoint.ping", "pinged", None),
+        ("configuration.reload", None, None),
+        ("backup.create", None, {"file": "copy.db"}),
+        ("ledger.rebuild", None, None),
+    ]
 
 
 async def test_what_is_refused_leaves_nothing(operator: Desk):
