@@ -140,8 +140,12 @@ async def test_every_metric_of_the_catalogue_is_exposed_and_no_other_with_its_he
     async with dev_daemon(tmp_path) as dev:
         found = await dev.send(captured("exposed"))
         assert found
+        async with dev.session.post(f"{dev.running.hooks}/webhooks/stripe", data=b"{}") as refused:
+            assert refused.status == 401
         text, content_type = await scraped(dev)
     assert content_type.startswith("text/plain; version=0.0.4")
+    assert 'webhookd_signature_failures_total{source="stripe"} 1.0' in text
+    assert 'webhookd_facts_total{kind="payment",provider="stripe",status="captured"} 1.0' in text
     families = {family.name: family for family in plain_metrics(text)}
     ours = {name: family for name, family in families.items() if name.startswith("webhookd_")}
     declared = {metric.name.removesuffix("_total"): metric for metric in CATALOGUE.metrics.values()}

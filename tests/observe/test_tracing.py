@@ -101,13 +101,17 @@ class Hanging(SpanExporter):
 
     def __init__(self) -> None:
         self.begun, self.over = threading.Event(), threading.Event()
+        self.taken = 0
+        self.was_shut = False
 
     def export(self, spans: Any) -> SpanExportResult:
+        self.taken += len(spans)
         self.begun.set()
         self.over.wait()
         return SpanExportResult.FAILURE
 
-    def shutdown(self) -> None: ...
+    def shutdown(self) -> None:
+        self.was_shut = True
 
 
 async def test_a_collector_that_hangs_holds_up_nothing_and_bounds_what_waits(monkeypatch: pytest.MonkeyPatch):
@@ -120,6 +124,21 @@ async def test_a_collector_that_hangs_holds_up_nothing_and_bounds_what_waits(mon
     await asyncio.to_thread(exporter.begun.wait)
     for _ in range(400):
         world.tracing.attempt(SHOP, Due(3, an_event(), 0), 0).end(200, None)
-    await world.tracing.close()  # does not wait for it
+    await world.tracing.close()
+    assert not exporter.was_shut  # it was not waited for
     assert world.counts == {"ended": 800}
     exporter.over.set()
+
+
+async def test_of_the_spans_that_wait_the_newest_are_kept_and_no_more_than_there_may_be(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr(tracing, "SPANS_MAX", 300)
+    exporter = Hanging()
+    world = World(exporter)
+    for _ in range(1_000):
+        world.tracing.attempt(SHOP, Due(3, an_event(), 0), 0).end(200, None)
+    await asyncio.to_thread(exporter.begun.wait)
+    exporter.over.set()
+    await world.tracing.close()
+    assert 300 <= exporter.taken <= 300 + tracing.BATCH_MAX
