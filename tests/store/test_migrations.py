@@ -196,13 +196,26 @@ def test_a_file_that_no_release_made_is_refused_and_left_as_it_was(tmp_path: Pat
     assert (looks(path), ask(path, "PRAGMA user_version")) == before
 
 
+def test_a_file_with_something_of_its_own_in_our_tables_is_refused_and_left_as_it_was(tmp_path: Path):
+    path = old_file(tmp_path / "webhookd.db", 2)
+    ask(path, "ALTER TABLE alias ADD COLUMN more TEXT")
+    before = looks(path)
+    with pytest.raises(WrongDatabaseError, match=r"what it is made of differs: table alias\)"):
+        migrate(path, SEAL, reread, nobody, stamp="now")
+    assert (looks(path), outdated(path)) == (before, 2)
+
+
 def test_what_points_to_nothing_is_found_before_it_is_kept(tmp_path: Path):
     path = old_file(tmp_path / "webhookd.db", 3)
     with driver.connect(path) as connection:
         connection.execute("DELETE FROM endpoint WHERE name = 'quiet'")
     connection.close()
-    with pytest.raises(StoreError, match="points to nothing"):
+    with pytest.raises(StoreError, match=r"the copy is not whole.* points to nothing"):
         migrate(path, SEAL_OF_3, reread, nobody, stamp="now")
+    connection = migrating.open_alone(path, **migrating._PRAGMAS)
+    with pytest.raises(WrongDatabaseError, match=r"points to nothing.*nothing was changed"):
+        migrating.bring_up_to_date(connection, 3, SEAL_OF_3, reread, nobody)
+    connection.close()
     assert outdated(path) == 3
 
 
