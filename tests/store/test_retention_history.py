@@ -50,8 +50,8 @@ STEPS = st.lists(
         st.sampled_from(["receive", "receive", "repeat", "settle", "settle", "take", "empty", "forget", "rebuild"]),
         st.integers(0, 7),
     ),
-    min_size=4,
-    max_size=24,
+    min_size=10,
+    max_size=30,
 )
 
 
@@ -114,11 +114,11 @@ class _World:
             assert (answer.status, answer.event_id, answer.conflict) == ("duplicate", first.id, False)
 
     async def settle(self, which: int) -> None:
-        if (each := self._received.get(which)) is None:
-            return
-        for store in self._stores:
-            if [row.state for row in await store.deliveries_of(each.key)] == ["pending"]:
-                await settle(store, each, 1)
+        """All that is pending of the events up to this one."""
+        for number, each in self._received.items():
+            for store in self._stores:
+                if number <= which and [row.state for row in await store.deliveries_of(each.key)] == ["pending"]:
+                    await settle(store, each, 1)
 
     async def take(self, _which: int) -> None:
         pending = await self._pending()
