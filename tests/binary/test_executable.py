@@ -114,8 +114,8 @@ def root(tmp_path: Path) -> EmptyRoot:
 INSTALL = r"""
 set -eu
 for place in /etc /usr/local/bin; do
-  mkdir -p "$0$place" "$0/work$place"
-  mount -t overlay overlay -o "lowerdir=$place,upperdir=$0$place,workdir=$0/work$place" "$place"
+  mkdir -p "$0$place" "$0/beneath$place"
+  mount -t overlay overlay -o "lowerdir=$place,upperdir=$0$place,workdir=$0/beneath$place" "$place"
 done
 PATH="$0/stubs:$PATH"
 cd "$0"
