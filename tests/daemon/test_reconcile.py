@@ -148,6 +148,14 @@ async def test_a_kept_hook_has_the_id_that_its_header_gave_it(half: Party):
     assert await half.dev.send(body, "razorpay", "kept_1") == found["event_id"]
 
 
+async def test_the_same_bytes_are_the_same_event_whatever_id_their_header_gave_them(half: Party):
+    body = b'{"event": "nothing.of.money", "n": 1}'
+    sent = await half.dev.send(body, "razorpay", "of_the_header")
+    found = await half.reconcile("razorpay", [body, body.replace(b"1", b"2")])
+    assert counts(found) == {"present": 1, "missing": 1}
+    assert sent in [each["id"] for each in await half.events("razorpay")]
+
+
 async def test_what_the_log_has_otherwise_is_told_and_stays(half: Party):
     said = stripe_event("differs")
     sent = await half.dev.send(said)
