@@ -256,6 +256,7 @@ async def test_it_is_replaced_and_restarted_under_load_without_a_request_lost(tm
                 (tmp_path / "webhookd.new").replace(tmp_path / "webhookd")
                 assert await supervisor.end() == 0
                 await supervisor.start()
+            assert await supervisor.end() == 0
         finally:
             await supervisor.kill()
     assert (senders.refused, senders.lost, set(senders.answers)) == (0, 0, {200})
