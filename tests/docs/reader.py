@@ -89,13 +89,15 @@ class Reader:
         return int(line.removeprefix(end)), self._anybodys(printed)
 
     def _run(self, arguments: str) -> None:
-        """In the reader's shell, with what has been exported there."""
+        """In the reader's shell, with what has been exported there. One that runs already is stopped."""
+        if self._logs:
+            self._type("kill $webhookd; wait $webhookd")
         log = self._directory / ".log"
         os.mkfifo(log)
         ready = threading.Event()
         self._logs.append(threading.Thread(target=_read, args=(log, ready)))
         self._logs[-1].start()
-        self._type(f"webhookd {arguments} >/dev/null 2>{log} & rm {log}")
+        self._type(f"webhookd {arguments} >/dev/null 2>{log} & webhookd=$!; rm {log}")
         if not ready.wait(PATIENCE_S):
             self._stumble(f"{self._guide.name}: `webhookd {arguments}` did not start")
 
