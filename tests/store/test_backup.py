@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.making import event
+from tests.store.history import take
 from webhookd.providers import reread
 from webhookd.store import backup
 from webhookd.store.audit import audit
@@ -162,6 +163,13 @@ async def test_a_copy_that_ends_before_what_was_acknowledged_is_thrown_away(full
         with pytest.raises(StoreUnavailableError, match="its schema is 4 and should be 3"):
             copy(source, tmp_path / "backups" / "a.db", nobody, version=3)
         copy(source, tmp_path / "backups" / "a.db", nobody, last_key=last)
+
+
+async def test_where_the_log_ends_may_be_past(full: SqliteStore, tmp_path: Path):
+    await take(full)
+    made = await full.backups(0).make("monday.db", nobody)
+    assert made.events == 0
+    assert list(audit(tmp_path / "backups" / "monday.db", reread)) == []
 
 
 async def test_when_its_disk_is_full_the_store_goes_on(
