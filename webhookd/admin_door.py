@@ -4,8 +4,6 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 from functools import partial
 from pathlib import Path
 
-from aiohttp import web
-
 from webhookd.admin.app import admin_app
 from webhookd.admin.audit import AuditApi
 from webhookd.admin.backups import BackupApi
@@ -33,6 +31,7 @@ from webhookd.admin.stream import StreamApi
 from webhookd.admin.token import ensure_token
 from webhookd.admin.tokens import TokensApi
 from webhookd.admin.why import WhyApi
+from webhookd.admin_server import AdminRunner
 from webhookd.clock import Clock
 from webhookd.dispatch.dispatcher import Dispatcher
 from webhookd.observe.health import Health
@@ -107,9 +106,7 @@ class AdminDoor:
             Service("pruner", 0, Pruner(broom, clock, limits).turn, failed),
             Service("token-use", USE_NOTED_S, self._doorkeeper.note_uses, failed),
         ]
-        self.runner = web.AppRunner(
-            app, access_log=None, keepalive_timeout=15, shutdown_timeout=2, handler_cancellation=True
-        )
+        self.runner = AdminRunner(app, shutdown_timeout=2)
 
     async def open(self) -> None:
         """Know who may ask. Raises StoreError."""

@@ -8,9 +8,13 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
+from webhookd.admin.body import whole
 from webhookd.core.problem import PROBLEM_JSON, Problem, problem_body
 
 JSON = "application/json"
+BODY_BYTES_MAX = 2**20
+BODY_S = 10.0
+MISTAKES_MAX = 100
 _encode = msgspec.json.Encoder().encode
 _decode_object = msgspec.json.Decoder(dict[str, Any]).decode
 
@@ -41,9 +45,10 @@ class Mistake(msgspec.Struct, frozen=True):
 
 
 class MistakesError(Exception):
-    """422, with every field that is wrong."""
+    """422, with every field that is wrong; at most MISTAKES_MAX, so that the answer is no larger than it is worth."""
 
     def __init__(self, mistakes: Sequence[Mistake]) -> None:
+        mistakes = mistakes[:MISTAKES_MAX]
         super().__init__("; ".join(f"{each.field}: {each.reason}" for each in mistakes))
         self.mistakes = mistakes
 
@@ -73,9 +78,9 @@ def mistakes_answer(error: MistakesError) -> web.Response:
 async def json_object(request: web.Request) -> dict[str, Any]:
     """The body of a request as an object; an empty body is an empty one, and of a field given twice the last counts.
 
-    Raises MistakesError, HTTPUnsupportedMediaType, HTTPRequestEntityTooLarge.
+    Raises MistakesError, and what `whole` raises.
     """
-    raw = await request.read()
+    raw = await whole(request, BODY_BYTES_MAX, BODY_S)
     media = request.headers.get("Content-Type", JSON).partition(";")[0].strip().lower()
     if raw and media != JSON and not (media.startswith("application/") and media.endswith("+json")):
         raise web.HTTPUnsupportedMediaType(reason=f"Send it as Content-Type: {JSON}.")

@@ -88,7 +88,7 @@ def admin_app(doorkeeper: Doorkeeper, hosts: Hosts, recorder: Recorder, *parts: 
             response = problem_answer(500, "Something went wrong here; the log says what.")
         return response
 
-    app = web.Application(middlewares=[guard], client_max_size=2**20)
+    app = web.Application(middlewares=[guard])
     app.on_response_prepare.append(_set_headers)
     for part in (*parts, OpenApi(parts)):
         app.router.add_routes([route(each) for each in part.operations()])

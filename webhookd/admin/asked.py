@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from heapq import nsmallest
 from typing import Any, TypeVar
 
 import msgspec
@@ -14,6 +15,8 @@ from webhookd.admin.texts import Meaning
 Wanted = TypeVar("Wanted", bound=msgspec.Struct)
 NAME_CHARS_MAX = 64
 """Of a name that is not known, as far as it is told."""
+UNKNOWN_TOLD_MAX = 20
+"""Names that are not known: so many are told, so that the answer is no larger than it is worth."""
 _WHOLE = re.compile(r"-?\d{1,15}", re.ASCII)
 _NUMBER = re.compile(r"-?\d{1,15}(\.\d{1,15})?", re.ASCII)
 _STEP = re.compile(r"\[(\d+|\.\.\.)\]|\.([^.\[]+)")
@@ -23,9 +26,8 @@ def converted(given: Mapping[str, Any], wanted: type[Wanted], *, from_text: bool
     """`from_text`: every value is a text, as in the query of a URL. Raises MistakesError with all that is wrong."""
     fields = {each.encode_name: each for each in inspect.type_info(wanted).fields}  # type: ignore[attr-defined]
     types = {each.encode_name: each.type for each in msgspec.structs.fields(wanted)}
-    mistakes = [
-        Mistake(name[:NAME_CHARS_MAX], _unknown(fields)) for name in sorted(map(str, given.keys() - fields.keys()))
-    ]
+    unknown = nsmallest(UNKNOWN_TOLD_MAX, map(str, given.keys() - fields.keys()))
+    mistakes = [Mistake(name[:NAME_CHARS_MAX], _unknown(fields)) for name in unknown]
     values = {}
     for name, field in fields.items():
         if name not in given:
@@ -49,7 +51,7 @@ def converted_query(query: MultiMapping[str], wanted: type[Wanted]) -> Wanted:
     given = dict(query)
     twice = [Mistake(name[:NAME_CHARS_MAX], "is given more than once") for name in given if len(query.getall(name)) > 1]
     if twice:
-        raise MistakesError(twice)
+        raise MistakesError(twice[:UNKNOWN_TOLD_MAX])
     return converted(given, wanted, from_text=True)
 
 

@@ -148,7 +148,7 @@ def problems(operation: Operation) -> Sequence[int]:
     if operation.scope != "nobody":
         found |= {401, 403, 429}
     if operation.method != "GET":
-        found |= {413, 415}
+        found |= {408, 413, 415}
     return sorted(found)
 
 

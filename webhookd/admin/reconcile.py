@@ -14,6 +14,7 @@ import msgspec
 from aiohttp import web
 
 from webhookd.admin.answers import BusyError, Mistake, MistakesError
+from webhookd.admin.body import whole
 from webhookd.admin.operation import Asked, Operation
 from webhookd.core.event import Appended, Hook, Reading
 from webhookd.core.identifier import event_id
@@ -215,7 +216,7 @@ class ReconcileApi:
             raise BusyError(f"{UNDER_WAY_MAX} exports are being compared already.")
         self._under_way += 1
         try:
-            yield _decoded(await _bytes(request, self._bytes_max))
+            yield _decoded(await whole(request, self._bytes_max, BODY_S))
         finally:
             self._under_way -= 1
 
@@ -260,23 +261,6 @@ def _compared(known: Known, differences: Sequence[str]) -> Compared:
         occurred_at=time_text(known.occurred_at),
         differences=differences,
     )
-
-
-async def _bytes(request: web.Request, most: int) -> bytes:
-    """The request's body. Raises web.HTTPException."""
-    parts, size = [], 0
-    try:
-        async with asyncio.timeout(BODY_S):
-            async for part in request.content.iter_any():
-                parts.append(part)
-                size += len(part)
-                if size > most:
-                    raise web.HTTPRequestEntityTooLarge(most, size, reason=f"A request here has at most {most} bytes.")
-    except TimeoutError:
-        raise web.HTTPRequestTimeout(reason="The body took too long to arrive.") from None
-    except (OSError, web.RequestPayloadError):
-        raise web.HTTPBadRequest(reason="The body did not arrive whole.") from None
-    return b"".join(parts)
 
 
 def _decoded(body: bytes) -> Export:

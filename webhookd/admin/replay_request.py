@@ -1,13 +1,14 @@
 """What a client asks to have replayed, read field by field, with every mistake at once."""
 
 from collections.abc import Mapping, Sequence
+from heapq import nsmallest
 from typing import Annotated, Any, NamedTuple
 
 import msgspec
 from msgspec import Meta
 
 from webhookd.admin.answers import Mistake, MistakesError
-from webhookd.admin.asked import names
+from webhookd.admin.asked import UNKNOWN_TOLD_MAX, names
 from webhookd.admin.texts import TEXT_CHARS_MAX, Glob, Instant, Text
 from webhookd.core.endpoint import check_pattern
 from webhookd.store.replay_protocol import SELECTED_STATES, SelectedState, Selection
@@ -54,7 +55,7 @@ class _Reader:
         self._mistakes: list[Mistake] = []
 
     def read(self) -> ReplayRequest:
-        for field in sorted(self._given.keys() - {*_FIELDS}):
+        for field in nsmallest(UNKNOWN_TOLD_MAX, self._given.keys() - {*_FIELDS}):
             self._mistake(field[:64], f"is not known; known are {', '.join(_FIELDS)}")
         selection = Selection(
             ids=self._ids(),

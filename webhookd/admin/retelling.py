@@ -49,7 +49,8 @@ def _value(name: str, value: Any) -> Any:
         case str():
             return _text(value)
         case list():
-            told = [_value("", each) for each in value[:ITEMS_MAX]]
+            # A list in a list is asked for nowhere; who sends one may have a thousand, each in the next.
+            told = [ELLIPSIS if isinstance(each, list) else _value("", each) for each in value[:ITEMS_MAX]]
             return told if len(value) <= ITEMS_MAX else [*told, f"{ELLIPSIS} {len(value) - ITEMS_MAX} more"]
         case dict() if name == "headers":
             return {plain(header): ELLIPSIS for header in list(value)[:ITEMS_MAX]}

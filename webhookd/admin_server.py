@@ -1,0 +1,68 @@
+"""The admin listener's server: what the hooks' server closes, closed here too, and nobody holds an answer for ever."""
+
+import asyncio
+import resource
+from typing import Any
+
+from aiohttp import web
+from aiohttp.web_protocol import RequestHandler
+
+from webhookd.admin.waiting import WAITING_MAX
+from webhookd.receive.server import KEEPALIVE_S, LINGERING_S, HookProtocol
+
+UNREAD_S_MAX = 30.0
+"""So long may a peer take nothing of what it was answered."""
+CONNECTIONS_BESIDE = 64
+"""Connections beside those that wait for a payment."""
+
+
+class AdminProtocol(HookProtocol):
+    """One connection. What is not HTTP is answered as on the hooks' listener, and quoted nowhere."""
+
+    unread_s = UNREAD_S_MAX
+    is_leaving = False
+    _patience: asyncio.TimerHandle | None = None
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        if self.transport is not None:
+            self._patience = self._loop.call_later(self.unread_s, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        self._calm()
+        super().resume_writing()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self._calm()
+        super().connection_lost(exc)
+
+    def _calm(self) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
+
+
+class AdminServer(web.Server):
+    """Strangers may connect: at the bound the newest is cut, so that they leave the rest its descriptors."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        files_max, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self.connections_max = min(WAITING_MAX, files_max // 3) + CONNECTIONS_BESIDE
+
+    def __call__(self) -> RequestHandler:
+        return AdminProtocol(self, loop=self._loop, **self._kwargs)
+
+
+class AdminRunner(web.AppRunner):
+    async def _make_server(self) -> web.Server:
+        await super()._make_server()  # makes the application ready
+        return AdminServer(
+            self.app._handle,  # noqa: SLF001 - as aiohttp's own runner has it
+            request_factory=self.app._make_request,  # noqa: SLF001
+            handler_cancellation=True,
+            keepalive_timeout=KEEPALIVE_S,
+            lingering_time=LINGERING_S,
+            auto_decompress=False,
+            access_log=None,
+        )
