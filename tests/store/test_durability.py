@@ -1,6 +1,7 @@
 """What makes 200 mean fsynced, and what happens when the disk does not play along."""
 
 import asyncio
+import threading
 from pathlib import Path
 
 import pytest
@@ -168,13 +169,42 @@ async def test_the_database_can_be_read_by_its_owner_only(tmp_path: Path):
 
 
 async def test_a_read_that_takes_too_long_is_cut_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("webhookd.store.connection.READ_SECONDS_MAX", 0.05)
+    monkeypatch.setattr("webhookd.store.patience.READ_SECONDS_MAX", 0.05)
     writer = await open_writer(tmp_path / "webhookd.db")
     reader = await open_reader(tmp_path / "webhookd.db")
     endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
     with pytest.raises(StoreUnavailableError, match="SQLITE_INTERRUPT"):
         await reader.read(endless)
     assert await reader.read("SELECT 1") == [(1,)]
+    await reader.close()
+    await writer.close()
+
+
+async def test_a_read_that_nobody_waits_for_any_more_is_not_made(tmp_path: Path):
+    writer = await open_writer(tmp_path / "webhookd.db")
+    reader = await open_reader(tmp_path / "webhookd.db")
+    go_on = threading.Event()
+    before = asyncio.create_task(reader.run(lambda _connection: go_on.wait()))
+    made: list[int] = []
+    left = [asyncio.create_task(reader.look(lambda _connection, each=each: made.append(each))) for each in range(100)]
+    await asyncio.sleep(0)
+    for each in left[1:]:
+        each.cancel()
+    await asyncio.sleep(0)
+    go_on.set()
+    await asyncio.gather(before, left[0])
+    assert await reader.read("SELECT 1") == [(1,)]
+    assert made == [0]
+    await reader.close()
+    await writer.close()
+
+
+async def test_a_read_that_waited_too_long_is_refused_and_not_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("webhookd.store.patience.WAIT_SECONDS_MAX", -1.0)
+    writer = await open_writer(tmp_path / "webhookd.db")
+    reader = await open_reader(tmp_path / "webhookd.db")
+    with pytest.raises(StoreUnavailableError, match="waited"):
+        await reader.read("SELECT 1")
     await reader.close()
     await writer.close()
 

@@ -8,7 +8,6 @@ import asyncio
 import os
 import sqlite3
 import tempfile
-import time
 from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import aiosqlite
 
+from webhookd.store.patience import in_turn
 from webhookd.store.protocol import StoreBrokenError, StoreError, StoreUnavailableError
 from webhookd.store.queries import schema
 
@@ -33,9 +33,7 @@ for _bound_as_is in (bytes, type(None)):
     driver.register_adapter(_bound_as_is, lambda value: value)
 APPLICATION_ID = 0x57484B44
 SCHEMA_VERSION = 4
-READ_SECONDS_MAX = 2.0
 _BUSY_TIMEOUT_MS = 5_000
-_PROGRESS_INSTRUCTIONS = 10_000
 _BESIDE_CACHE_KIB = 64 * 2**10
 _WRITER_PRAGMAS = {
     "journal_mode": "wal",
@@ -95,8 +93,8 @@ class SerialConnection(aiosqlite.Connection):
         return result
 
     async def read(self, sql: str, parameters: Any = ()) -> list[Any]:
-        """One statement as one short snapshot. Raises StoreUnavailableError after READ_SECONDS_MAX."""
-        return await self.run(_in_time(lambda connection: connection.execute(sql, parameters).fetchall()))
+        """One statement as one short snapshot, read as `in_turn` has it. Raises StoreUnavailableError."""
+        return await in_turn(self.run, lambda connection: connection.execute(sql, parameters).fetchall())
 
     async def look(self, function: Callable[[sqlite3.Connection], T]) -> T:
         """The same of all that a function reads: one snapshot, of several statements."""
@@ -108,19 +106,7 @@ class SerialConnection(aiosqlite.Connection):
             finally:
                 connection.execute("ROLLBACK")
 
-        return await self.run(_in_time(within))
-
-
-def _in_time(function: Callable[[sqlite3.Connection], T]) -> Callable[[sqlite3.Connection], T]:
-    def read(connection: sqlite3.Connection) -> T:
-        deadline = time.monotonic() + READ_SECONDS_MAX
-        connection.set_progress_handler(lambda: time.monotonic() > deadline, _PROGRESS_INSTRUCTIONS)
-        try:
-            return function(connection)
-        finally:
-            connection.set_progress_handler(None, 0)
-
-    return read
+        return await in_turn(self.run, within)
 
 
 class _LeavesTheWal(SerialConnection):
