@@ -75,6 +75,12 @@ def test_a_first_line_that_is_cut_does_not_hide_the_rest():
     assert [(each.line, each.malformed) for each in found] == [(1, "is no JSON"), (2, None), (3, None)]
 
 
+def test_objects_over_several_lines_each_are_refused_as_a_whole():
+    pretty = b"\n".join(json.dumps(json.loads(each), indent=2).encode() for each in (ONE, TWO))
+    with pytest.raises(UnreadableError, match="jq -c"):
+        items(pretty)
+
+
 def test_an_empty_file_has_no_events():
     assert items(b"") == items(b"\n \n") == []
 

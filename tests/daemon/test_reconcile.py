@@ -235,6 +235,13 @@ async def test_an_unknown_source_and_a_file_that_is_not_there_are_wrong_usage(ha
     assert ("there is no source" in found.err) or ("No such file" in found.err)
 
 
+async def test_a_file_without_an_event_is_said_to_be_one_and_is_no_excuse_for_a_wrong_source(half: Party):
+    found = await half.reconcile("stripe", [b""])
+    assert (found.code, counts(found)) == (0, {})
+    assert "holds no event: nothing was compared" in found.err
+    assert (await half.reconcile("nobody", [b""])).code == 2
+
+
 async def test_only_who_may_change_all_may_import_and_it_is_on_record(half: Party, tmp_path: Path):
     made = await half.shell.done("tokens", "add", "reader", "--scope", "read", "--json")
     (tmp_path / "token").write_text(made.json["token"])

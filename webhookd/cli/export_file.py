@@ -90,7 +90,9 @@ class ExportFile:
                 )
         document = b"".join(parts)
         if not _is_json(document):
-            # Its first line is no JSON, nor is it all: most likely lines, the first of which is cut.
+            # Its first line is no JSON, nor is it all: lines, the first of which is cut, or objects over several lines.
+            if not any(part.lstrip()[:1] in (b"{", b"[") and _is_json(part) for part in parts):
+                raise UnreadableError("no line of it is JSON, nor is all of it: make it an object to a line, jq -c .")
             for number, part in enumerate(parts, begins):
                 yield from _in_line(number, part)
             return

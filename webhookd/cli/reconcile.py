@@ -71,6 +71,8 @@ def reconcile(
         except UnreadableError as error:
             fail(Exit.USAGE, f"{cell(export)}: {error}")
     report.end()
+    if not report.counts.total():
+        messages.print(f"webhookd: {cell(export)} holds no event: nothing was compared", markup=False, soft_wrap=True)
     if any(report.counts[word] for word in ("missing", "misread", "malformed")):
         raise typer.Exit(Exit.FOUND_WRONG)
 
@@ -135,6 +137,7 @@ class _Reconciliation:
         bars = Progress(*columns, console=messages, transient=True, disable=not messages.is_terminal)
         with self._seen, bars as progress:
             bar = progress.add_task(f"comparing {cell(self._source)}", total=size)
+            self._asked(self._path, [])  # whether there is such a source, however little the file holds
             for batch in _batches(file.items()):
                 self._compare(batch)
                 progress.update(bar, completed=file.bytes_read)
@@ -159,7 +162,7 @@ class _Reconciliation:
             self._note(each)
 
     def _asked(self, path: str, items: Sequence[Item]) -> list[dict[str, Any]]:
-        if items[0].row is not None:
+        if items and items[0].row is not None:
             body = msgspec.json.encode({"ids": [item.row for item in items]})
         else:
             body = b'{"objects":[' + b",".join([item.raw or b"" for item in items]) + b"]}"
