@@ -162,9 +162,16 @@ class Client:
         return self._token
 
 
+class _StaysThere(urllib.request.HTTPRedirectHandler):
+    """The token is for whoever was named, and not for whom that one names."""
+
+    def redirect_request(self, *_: Any) -> None:
+        return None
+
+
 def _open(request: urllib.request.Request, patience_s: float) -> http.client.HTTPResponse:
     # A proxy of the environment has no business between a command and its daemon.
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), _StaysThere)
     response: http.client.HTTPResponse = opener.open(request, timeout=patience_s)
     return response
 
