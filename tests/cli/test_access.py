@@ -81,7 +81,7 @@ async def test_a_name_that_is_taken_or_not_there_is_said(operator: Operator):
     await operator.done("tokens", "add", "twice", "--scope", "read")
     for arguments, said in (
         (("add", "twice", "--scope", "read"), "There is a token twice already."),
-        (("remove", "nobody"), "nobody"),
+        (("remove", "nobody"), 'There is no token "nobody".'),
     ):
         found = await operator("tokens", *arguments)
         assert found.code == 1

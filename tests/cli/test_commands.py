@@ -5,7 +5,9 @@ within this process, which costs a hundredth.
 """
 
 import asyncio
+import errno
 import json
+import os
 import re
 import socket
 import time
@@ -277,6 +279,29 @@ async def test_a_wrong_token_is_refused_without_being_shown(shell: Shell, tmp_pa
     assert "whd_canary" not in found.err + found.out
 
 
+async def test_a_token_file_that_is_not_there_is_said_with_where_it_was_looked_for(tmp_path: Path) -> None:
+    found = await run("status", cwd=tmp_path)
+    assert (found.code, found.out) == (69, "")
+    assert f"{tmp_path}/data/admin.token cannot be read: No such file" in found.err
+    assert "is this its data directory?" in found.err
+    given = await run("status", "--token-file", "mine", cwd=tmp_path)
+    assert (given.code, given.err) == (
+        69,
+        f"webhookd: {tmp_path}/mine cannot be read: No such file or directory (see --token-file)\n",
+    )
+
+
+async def test_a_token_file_that_is_anothers_is_said_to_be_that(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> str:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(Path, "read_text", refuse)  # root may read all
+    found = await shell("status")
+    assert (found.code, found.out) == (69, "")
+    assert "admin.token cannot be read: Permission denied" in found.err
+    assert "webhookd tokens add" in found.err
+
+
 async def test_a_verb_finds_the_daemon_by_url_and_token_alone(shell: Shell, tmp_path: Path) -> None:
     found = await run(
         *("status", "--json", "--url", shell.dev.running.admin, "--token-file", shell.dev.data_dir / "admin.token"),
@@ -314,10 +339,10 @@ async def test_a_bad_configuration_is_exit_78_and_names_file_key_and_reason(
     assert (found.code, found.out) == (78, "")
     lines = found.err.splitlines()
     assert [line.split(": ")[:3] for line in lines] == [
-        ["webhookd", "webhookd.toml:3", "server.max_bdy"],
         ["webhookd", "webhookd.toml:2", "server.listen"],
+        ["webhookd", "webhookd.toml:3", "server.max_bdy"],
     ]
-    assert "did you mean max_body?" in lines[0]
+    assert "did you mean max_body?" in lines[1]
 
 
 async def test_a_configuration_that_is_not_there_is_exit_78(tmp_path: Path) -> None:
@@ -331,6 +356,15 @@ async def test_mistakes_are_told_to_a_program_too(tmp_path: Path) -> None:
     assert (found.code, found.json["right"]) == (78, False)
     assert [(each["line"], each["key"]) for each in found.json["mistakes"]] == [(1, "colour"), (3, "server.listen")]
     assert all(each.keys() == {"file", "line", "key", "reason"} for each in found.json["mistakes"])
+
+
+async def test_mistakes_are_told_in_the_order_of_the_file(tmp_path: Path) -> None:
+    source = '[sources.shop]\nprovider = "strpe"\nsecrets = ["env:NOBODY_SET_IT"]\n'
+    (tmp_path / "webhookd.toml").write_text(
+        f'[server]\nlisten = "x"\nadmin_listn = "y"\n\n{source}\n[delivery]\njitter = 2\n\n[endpoint.shop]\n'
+    )
+    found = await run("config", "check", "--json", cwd=tmp_path)
+    assert [each["line"] for each in found.json["mistakes"]] == [2, 3, 6, 7, 10, 12]
 
 
 async def test_a_right_configuration_is_exit_0(tmp_path: Path) -> None:

@@ -214,11 +214,12 @@ async def test_a_secret_comes_from_a_file_and_is_not_said_again(operator: Operat
 async def test_a_secret_is_replaced_with_an_overlap(operator: Operator):
     async with endpoint_of(operator):
         rotated = await operator.done("rotate-secret", "shop")
-        assert rotated.out.startswith("shop signs with a new secret\n")
+        assert re.match(r"shop signs with a new secret; with the one before, too, until 20\S+Z\n", rotated.out)
         assert secret_in(rotated)
         assert re.search(r"signs with +hmac, until ", (await operator.done("show", "shop")).out)
         public = await operator.done("rotate-secret", "shop", "--ed25519", "--overlap", "0s")
         assert re.search(r"^public key, for the merchant: whpk_\S+$", public.out, re.MULTILINE)
+        assert public.out.startswith("shop signs with a new secret\n")
         assert "whsk_" not in public.out
         [line] = await operator.refused("rotate-secret", "shop", "--overlap", "a day")
         assert line.startswith("webhookd: --overlap: ")

@@ -48,6 +48,9 @@ async def test_a_payment_that_nobody_is_to_hear_of_is_exit_1_and_named(tmp_path:
     assert found.code == 1
     assert [finding["check"] for finding in found.json["findings"]] == ["payments", "payments"]
     assert found.json["findings"][0]["subject"].startswith("stripe pi_")
+    told = await verify(tmp_path)
+    assert told.code == 1
+    assert "`webhookd why PAYMENT`" in told.err
 
 
 async def test_a_broken_ledger_is_found_and_put_right_without_a_daemon_and_in_one(tmp_path: Path) -> None:

@@ -83,6 +83,7 @@ async def test_a_name_that_nothing_has_ends_with_1_and_says_so(parties: tuple[Sh
     found = await parties[0]("why", name)
     assert (found.code, found.out) == (1, "")
     assert "nothing with this name or id" in found.err
+    assert "`webhookd sources` counts those" in found.err
 
 
 async def test_what_a_stranger_wrote_does_not_reach_the_terminal(parties: tuple[Shell, Merchant]):

@@ -130,9 +130,9 @@ async def test_an_id_that_means_nothing_is_refused_by_its_place(past: Past):
             "ids[1] is neither an event's id, evt_…, nor a delivery's, dlv_…"
         )
     for missing in (event_id(5, 5), event_id(made.key, made.salt + 1)):
-        assert await refused(past, Selection((made.id, missing))) == "ids[1] is no event that there is"
+        assert await refused(past, Selection((made.id, missing))) == "ids[1] is no event of the log"
     for missing in (delivery_id(5, one), delivery_id(made.key, two)):
-        assert await refused(past, Selection((missing,))) == "ids[0] is no delivery that there is"
+        assert await refused(past, Selection((missing,))) == "ids[0] is no delivery of the log"
     to_one = Selection((delivery_id(made.key, one),), endpoint="two")
     assert await refused(past, to_one) == "ids[0] is a delivery to another endpoint"
 

@@ -65,8 +65,9 @@ def admin_app(doorkeeper: Doorkeeper, hosts: Hosts, recorder: Recorder, *parts: 
             response = problem_answer(refused.status, str(refused))
             response.headers.update(refused.headers)
         except (NotFoundError, UnknownIdError):
-            name = request.match_info.get("name")  # of an endpoint: all else has an id
-            what = "nothing with this name or id" if name is None else f'no endpoint "{name[:64]}"'
+            name = request.match_info.get("name")  # of a token or an endpoint: all else has an id
+            kind = "token" if request.path.startswith("/api/v1/tokens/") else "endpoint"
+            what = "nothing with this name or id" if name is None else f'no {kind} "{name[:64]}"'
             response = problem_answer(404, f"There is {what}.")
         except MistakesError as error:
             response = mistakes_answer(error)

@@ -42,6 +42,7 @@ class Client:
         config = read_config(config_file, {"data_dir": data_dir}, ("server",))
         self._data_dir, self._configured, self._given = config.data_dir, str(config.server.admin_listen), url
         self.find()
+        self._is_own_token = token_file is None
         self._token_file = token_file or config.data_dir / "admin.token"
         self._token: str | None = None
 
@@ -57,6 +58,10 @@ class Client:
 
     def get_raw(self, path: str, **query: Any) -> bytes:
         return self._send("GET", path, query, called=_option) or b""
+
+    def get_if_there(self, path: str) -> bytes | None:
+        """The answer; None when there is nothing of that name."""
+        return self._send("GET", path, {}, missing_ok=True)
 
     def wait_for(self, path: str, wait_ms: int) -> bytes | None:
         """What the daemon answers after at most so long; None when there is nothing of that name until then."""
@@ -154,12 +159,23 @@ class Client:
         if self._token is None:
             try:
                 self._token = self._token_file.read_text(encoding="ascii").strip()
-            except (OSError, UnicodeDecodeError):
-                fail(
-                    Exit.UNREACHABLE,
-                    f"{self._token_file} cannot be read: the daemon writes it at its first start (see --token-file, --data-dir)",
-                )
+            except UnicodeDecodeError:
+                fail(Exit.UNREACHABLE, f"{self._token_file} holds no token (see --token-file)")
+            except OSError as error:
+                self._no_token(error)
         return self._token
+
+    def _no_token(self, error: OSError) -> NoReturn:
+        """Most often nothing is wrong with the file, and it was looked for in the wrong place, or by the wrong user."""
+        what = f"{self._token_file.absolute()} cannot be read: {error.strerror}"
+        match error:
+            case PermissionError():
+                hint = "it is its owner's alone; have a token of your own made (`webhookd tokens add`) and name its file: --token-file"
+            case _ if self._is_own_token:
+                hint = "the daemon writes it at its first start; is this its data directory? (see -c, --data-dir, --token-file)"
+            case _:
+                fail(Exit.UNREACHABLE, f"{what} (see --token-file)")
+        fail(Exit.UNREACHABLE, what, hint)
 
 
 class _StaysThere(urllib.request.HTTPRedirectHandler):

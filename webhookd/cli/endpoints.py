@@ -161,7 +161,10 @@ def rotate_secret(
     webhookd endpoints rotate-secret shop --overlap 2h
     """
     body = signing if overlap is None else {**signing, "overlap": overlap}
-    _said(client.post(f"{_path(name)}/rotate-secret", body, option_of), "signs with a new secret", as_json=as_json)
+    found = client.post(f"{_path(name)}/rotate-secret", body, option_of)
+    before = [each["until"] for each in found["secrets"] if each["until"] is not None]
+    also = f"; with the one before, too, until {max(before)}" if before else ""
+    _said(found, f"signs with a new secret{also}", as_json=as_json)
 
 
 @app.command("ping")
@@ -198,7 +201,7 @@ def _said(found: dict[str, Any], what: str, *, as_json: bool) -> None:
     if as_json:
         write_json(msgspec.json.encode(found))
         return
-    output.print(f"{marked(found['name'])} {what}", highlight=False)
+    output.print(f"{marked(found['name'])} {what}", highlight=False, soft_wrap=True)
     if "secret" in found:
         public = found["secrets"][0]["public_key"]
         what = "public key, for the merchant" if public else "secret, shown only now"

@@ -40,7 +40,7 @@ SHOWN_MAX = 10
 
 
 def trigger(
-    provider: Annotated[str | None, typer.Argument(help=f"One of {', '.join(PROVIDERS)}.")] = None,
+    provider: Annotated[str | None, typer.Argument(metavar="PROVIDER", help=f"One of {', '.join(PROVIDERS)}.")] = None,
     event_type: Annotated[str | None, typer.Argument(metavar="TYPE", help="An event type; --list shows them.")] = None,
     config_file: ConfigFile = None,
     data_dir: DataDirOption = None,

@@ -80,6 +80,13 @@ def verify(
         for finding in findings:
             table.add_row(*map(marked, (finding.check, finding.subject, finding.detail)))
         show(table, "")
+        if any(finding.check == "payments" for finding in findings):
+            messages.print(
+                "payments: the database is right, and somebody has not heard of money: `webhookd why PAYMENT` says what "
+                "happened, `webhookd replay` sends it again",
+                highlight=False,
+                soft_wrap=True,
+            )
     else:
         output.print(f"{', '.join(CHECKS)}: nothing is wrong", highlight=False, soft_wrap=True)
     if findings:

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from webhookd.cli.client import Client, find_daemon, segment
 from webhookd.cli.given import given
-from webhookd.cli.options import Exit, Json, cell, listing, marked, messages, output, show, write_json
+from webhookd.cli.options import Exit, Json, cell, fail, listing, marked, messages, output, show, write_json
 from webhookd.core.story import Answer, Attempted, Cancelled, Entry, Quarantined, Story, Subject, Unrouted, Waits
 from webhookd.core.story_words import failure, words
 
@@ -40,7 +40,14 @@ def why(
 
     webhookd why pi_3MtwBwLkdIwHu7ix28a3tqPa
     """
-    raw = client.get_raw(f"/api/v1/why/{segment(event_id)}")
+    raw = client.get_if_there(f"/api/v1/why/{segment(event_id)}")
+    if raw is None:
+        fail(
+            Exit.FOUND_WRONG,
+            "There is nothing with this name or id.",
+            "a hook that was refused is not stored: `webhookd sources` counts those, and why; what never came, "
+            "`webhookd reconcile` finds",
+        )
     answer = msgspec.json.decode(raw, type=Answer)
     if as_json:
         write_json(raw)

@@ -91,5 +91,6 @@ def _config(table: Mapping[str, Any], places: Places, environment: Mapping[str, 
     reader = TableReader(OperatorsTexts(environment), checks)
     config: Config | None = reader.struct(Config, table)
     if reader.mistakes or config is None:
-        raise ConfigError([places.found(*mistake) for mistake in reader.mistakes])
+        found = sorted((places.found(*mistake) for mistake in reader.mistakes), key=lambda each: each.line or 0)
+        raise ConfigError(found)  # as they stand in the file
     return config

@@ -45,7 +45,7 @@ class Page(NamedTuple):
 
 
 class Search:
-    """Only reads, and never for longer than connection.READ_SECONDS_MAX at a time."""
+    """Only reads, and never for longer than patience.READ_SECONDS_MAX at a time."""
 
     def __init__(self, reader: SerialConnection) -> None:
         self._read = reader.read
@@ -114,7 +114,7 @@ class Search:
         if not rows and await self._read(REPLAY["has_body"], (pair.event, None)) == [("past",)]:
             raise SelectionError(place, PAST)
         if not rows:
-            raise SelectionError(place, "is no delivery that there is")
+            raise SelectionError(place, "is no delivery of the log")
         if endpoint not in (None, pair.endpoint):
             raise SelectionError(place, "is a delivery to another endpoint")
         if rows == [(0,)]:
@@ -125,7 +125,7 @@ class Search:
     async def _check_bytes(self, place: str, key: int, salt: int | None) -> None:
         rows = await self._read(REPLAY["has_body"], (key, salt))
         if not rows:
-            raise SelectionError(place, "is no event that there is")
+            raise SelectionError(place, "is no event of the log")
         if rows == [("past",)]:
             raise SelectionError(place, PAST)
         if rows == [("bodiless",)]:
