@@ -266,17 +266,19 @@ BEGIN
       SELECT min(event) FROM delivery WHERE endpoint = NEW.endpoint AND chain = NEW.chain AND state = 'pending');
 END;
 
--- A delivery that was cancelled while under way stays cancelled; the attempt is on record, and counted, all the same.
+-- A delivery that was cancelled while under way stays cancelled, and one that was then replayed has all its attempts yet to
+-- come, unless this one succeeded; the attempt is on record, and counted, all the same.
 CREATE TRIGGER attempt_settles AFTER INSERT ON attempt
 BEGIN
-  UPDATE delivery SET attempts = NEW.number, last_status = NEW.status, last_error = NEW.error
-    WHERE event = NEW.event AND endpoint = NEW.endpoint AND state <> 'pending';
   UPDATE delivery
     SET state = NEW.state, due_at = NEW.due_at, step = NEW.step, attempts = NEW.number,
         held = iif(NEW.state = 'pending', held, 0),
         last_status = NEW.status, last_error = NEW.error,
         settled_at = CASE NEW.state WHEN 'pending' THEN NULL ELSE NEW.started_at + NEW.duration_ms END
-    WHERE event = NEW.event AND endpoint = NEW.endpoint AND state = 'pending';
+    WHERE event = NEW.event AND endpoint = NEW.endpoint AND state = 'pending'
+      AND (NEW.state = 'delivered' OR (replay <= NEW.replay AND step >= NEW.step - 1));
+  UPDATE delivery SET attempts = NEW.number, last_status = NEW.status, last_error = NEW.error
+    WHERE event = NEW.event AND endpoint = NEW.endpoint AND attempts < NEW.number;
 END;
 
 -- 410 Gone: the merchant wants no more of this until a person says otherwise.

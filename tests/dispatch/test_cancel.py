@@ -7,7 +7,7 @@ import pytest
 
 from tests.dispatch.conftest import World
 from tests.making import spec
-from webhookd.core.delivery import DeliveryKey
+from webhookd.core.delivery import DeliveryKey, Settlement
 from webhookd.dispatch.lane import WINDOW
 from webhookd.providers import reread
 from webhookd.store.audit import audit
@@ -66,6 +66,7 @@ async def test_an_attempt_under_way_is_recorded_and_does_not_bring_it_back(world
     world.hold = asyncio.Event()
     world.answers = lambda _due: world.failing(status) if status != 200 else None
     await world.serve(spec("shop", waits_ms=(0, 1_000)))
+    await world.quiet()
     [event] = await world.append()
     key = DeliveryKey(event.key, 1)
     await cancel(world, key)
@@ -111,6 +112,7 @@ async def test_a_replay_during_that_read_brings_it_back(world: World):
 async def test_a_replay_makes_it_owed_again_also_while_an_attempt_is_under_way(world: World):
     world.hold = asyncio.Event()
     await world.serve(spec("shop"))
+    await world.quiet()
     [event] = await world.append()
     key = DeliveryKey(event.key, 1)
     await cancel(world, key)
@@ -120,6 +122,41 @@ async def test_a_replay_makes_it_owed_again_also_while_an_attempt_is_under_way(w
     found = await row(world, key)
     assert (found.state, found.attempts, tried(world)) == ("delivered", 1, [key])
     assert list(audit(world.store._path, reread)) == []
+
+
+@pytest.mark.parametrize("waits_ms", [(0,), (0, 3_600_000)])
+async def test_what_failed_before_it_was_cancelled_and_replayed_does_not_count_against_the_replay(
+    world: World, waits_ms: tuple[int, ...]
+):
+    world.hold = asyncio.Event()
+    world.answers = lambda due: None if due.replay else world.failing()
+    await world.serve(spec("shop", waits_ms=waits_ms))
+    await world.quiet()
+    [event] = await world.append()
+    key = DeliveryKey(event.key, 1)
+    await cancel(world, key)
+    await replay(world, key)
+    world.hold.set()
+    await world.quiet()
+    found, attempts = await row(world, key), await world.store.attempts(*key)
+    assert (found.state, found.attempts, tried(world)) == ("delivered", 2, [key, key])
+    assert [(each.number, each.status, each.replay) for each in attempts] == [(1, 500, 0), (2, 200, 1)]
+    assert list(audit(world.store._path, reread)) == []
+
+
+async def test_nor_does_the_last_attempt_of_an_earlier_replay(world: World):
+    [shop] = await world.store.adopt([spec("shop")], world.clock.now_ms())
+    [event] = await world.append()
+    key, failed = DeliveryKey(event.key, shop.number), world.failing()
+    await world.store.settle(Settlement(key, 1, failed, False, "dead", None, 1))
+    await replay(world, key)
+    for number in (2, 3):
+        await world.store.settle(Settlement(key, number, failed, True, "pending", 0, number))
+    await world.store.cancels.cancel(key, world.clock.now_ms())
+    await replay(world, key)
+    await world.store.settle(Settlement(key, 4, failed, True, "dead", None, 3))
+    found = await row(world, key)
+    assert (found.state, found.attempts, found.due_at) == ("pending", 4, world.clock.now_ms())
 
 
 async def test_in_a_chain_the_next_one_goes(world: World):

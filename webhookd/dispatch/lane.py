@@ -61,6 +61,8 @@ class Lane:
         """The keys of the events."""
         self._withdrawn: set[int] = set()
         """Those of them that were cancelled during the read that is under way: it may have seen them as due."""
+        self._called_back: set[int] = set()
+        """Those that were cancelled while under way. Reads pass over them; they may be replayed meanwhile."""
         self._health_on_disk = endpoint.health
         self._lives = 0
         self.was_down = False
@@ -182,6 +184,9 @@ class Lane:
     def release(self, due: Due) -> None:
         """The delivery's settlement is on disk. A read that is under way passes over it: it was known at its start."""
         self._known.discard(due.event.key)
+        if due.event.key in self._called_back:
+            self._called_back.discard(due.event.key)
+            self.miss(due.priority)
 
     def withdraw(self, event: int) -> int:
         """Its delivery is cancelled: it is not started any more. Gives the bytes that the window gets rid of."""
@@ -193,6 +198,8 @@ class Lane:
                     held.remove(due)
                     self.release(due)
                     return due.event.size
+        if event in self._known:
+            self._called_back.add(event)
         return 0
 
     def spill(self) -> list[Due]:
