@@ -285,6 +285,7 @@ async def test_what_people_did_to_its_endpoints_since_it_came_is_told_and_what_t
     await room.endpoints(spec("shop"), spec("crm", events=("nothing",)))
     made = await room.took()
     rows = [(-1, "endpoint.pause", "shop"), (2, "endpoint.pause", "shop"), (3, "endpoint.pause", "crm")]
+    rows += [(4, "endpoint.ping", "shop")]  # which does nothing to the event
     for offset, action, subject in rows:
         await room.write(
             "INSERT INTO audit (at, actor, action, subject) VALUES (?, 'ops', ?, ?)",

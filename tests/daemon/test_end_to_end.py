@@ -1,6 +1,7 @@
 """The whole of it, as its users meet it: official senders on one side, an official check on the other."""
 
 import json
+import re
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -137,6 +138,17 @@ async def test_a_410_holds_deliveries_until_a_person_resumes_the_endpoint(tmp_pa
                 async with session.post(url) as response:
                     assert (await response.json())["state"] == "active"
             assert len(await shop.has(2)) == 2
+
+
+async def test_the_log_says_when_the_next_attempt_is_as_it_says_all_times(tmp_path: Path):
+    async with merchant() as shop:
+        shop.answer = lambda _got: 500
+        config = configuration(endpoints=endpoint("shop", shop.port), delivery='schedule = ["0s", "1h"]')
+        async with daemon(tmp_path, config) as running:
+            body = stripe_event()
+            await post(running, "stripe", body, stripe_headers(body))
+            failed = await running.logged("attempt_failed", endpoint="shop")
+    assert re.fullmatch(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", failed["next_attempt_at"])
 
 
 async def test_no_secret_no_body_and_no_signature_reach_the_log(tmp_path: Path):

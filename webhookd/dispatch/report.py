@@ -73,7 +73,7 @@ class Report:
             self._meter.settled(name, "dead")
             _log.warning("delivery_dead", **facts)
         else:
-            _log.info("attempt_failed", **facts, next_attempt_at=settlement.due_at)
+            _log.info("attempt_failed", **facts, next_attempt_at=time_text(settlement.due_at))
 
     def dead(self, endpoint: Endpoint, due: Due, settlement: Settlement) -> list[Event]:
         if due.event.source == OPERATIONAL:

@@ -33,10 +33,10 @@ SELECT count(*) FROM attempt WHERE event = :key AND (:endpoint IS NULL OR endpoi
 -- conflicts: other bodies that came under its id
 SELECT first_at, last_at, times FROM conflict WHERE event = ? ORDER BY first_at;
 
--- changes: what people did to these, from a time on, among the newest rows
+-- changes: what people did to these, from a time on, among the newest rows; a ping changes nothing
 SELECT at, actor, action, subject FROM audit
 WHERE number > (SELECT coalesce(max(number), 0) FROM audit) - :looks AND at >= :since
-  AND subject IN (SELECT value FROM json_each(:subjects))
+  AND subject IN (SELECT value FROM json_each(:subjects)) AND action <> 'endpoint.ping'
 ORDER BY number DESC LIMIT :limit;
 
 -- replays: those that named it
