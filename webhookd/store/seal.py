@@ -90,6 +90,11 @@ def seal_anew(connection: sqlite3.Connection, seal: Seal) -> int:
                 text = seal.open(sealed, about(*row))
             except DamagedError as error:
                 raise SealError(f"endpoint {name}: {error}; put the database back from a backup") from None
+            except SealError:
+                raise SealError(
+                    f"store.key: secrets of endpoint {name} were sealed with another key: put that one back "
+                    f"({KEY_FILE} of the data directory that this database is from), or list it in store.old_keys"
+                ) from None
             if not seal.is_current(sealed):
                 connection.execute(SQL[update], (seal.seal(text, about(*row)), *row))
                 outdated += 1
