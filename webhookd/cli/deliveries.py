@@ -60,7 +60,10 @@ def show_delivery(
     client: Client,
     as_json: Json = False,
 ) -> None:
-    """One delivery with every attempt."""
+    """One delivery with every attempt.
+
+    webhookd deliveries show dlv_0000019fbd0a1c8000000001
+    """
     raw = client.get_raw(f"/api/v1/deliveries/{segment(delivery_id)}")
     if as_json:
         write_json(raw)

@@ -60,7 +60,12 @@ def show_event(
     with_body: Annotated[bool, typer.Option("--body", help="Print the provider's bytes, and nothing else.")] = False,
     as_json: Json = False,
 ) -> None:
-    """One event with its deliveries and every attempt."""
+    """One event with its deliveries and every attempt.
+
+    webhookd events show evt_0000067425e8b7000000000000000001
+
+    webhookd events show evt_0000067425e8b7000000000000000001 --body >event.json
+    """
     if with_body:
         typer.get_binary_stream("stdout").write(client.get_raw(f"/api/v1/events/{segment(event_id)}/body"))
         return

@@ -88,6 +88,8 @@ def rebuild(
     """Count the event log again and put right what the ledger has otherwise: in the running daemon, or without one.
 
     After an update that understands more events than the last one, or when `webhookd verify` found the ledger wrong.
+
+    webhookd ledger rebuild
     """
     config = read_config(config_file, {"data_dir": data_dir}, ("server", "store"))
     with Progress(console=messages, transient=True, disable=not messages.is_terminal) as progress:

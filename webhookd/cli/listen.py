@@ -50,6 +50,8 @@ def listen(
     """Be a merchant: verify each request, drop repeated webhook-ids, print what comes.
 
     Point an endpoint at it: url = "http://127.0.0.1:9000/" with allow_networks = ["127.0.0.0/8"].
+
+    webhookd listen --secret "$SHOP_SECRET" --fail-rate 0.3 --delay 200ms
     """
     delay_ms = parse_duration(delay, "--delay")
     checked = (

@@ -66,6 +66,10 @@ def serve(
 
     A hook is answered 200 once it is fsynced, and delivered from then on, through restarts and crashes.
     SIGTERM finishes what is under way and stops; SIGHUP reads sources and endpoints again.
+
+    webhookd serve --dev
+
+    webhookd serve -c /etc/webhookd/webhookd.toml --data-dir /var/lib/webhookd
     """
     server = {"data_dir": data_dir, "listen": listen, "admin_listen": admin_listen}
 

@@ -17,7 +17,10 @@ def status(
     client: Client,
     as_json: Json = False,
 ) -> None:
-    """Health, rates, backlog and the oldest undelivered event, by endpoint. Exit 1 when it cannot accept hooks."""
+    """Health, rates, backlog and the oldest undelivered event, by endpoint. Exit 1 when it cannot accept hooks.
+
+    webhookd status || echo "webhookd takes no hooks now"
+    """
     found = client.get("/api/v1/status")
     if as_json:
         write_json(msgspec.json.encode(found))
