@@ -2,7 +2,7 @@
 
 import asyncio
 import resource
-from typing import Any
+from typing import Any, cast
 
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
@@ -12,6 +12,8 @@ from webhookd.receive.server import KEEPALIVE_S, LINGERING_S, HookProtocol
 
 UNREAD_S_MAX = 30.0
 """So long may a peer take nothing of what it was answered."""
+UNREAD_MAX = 256
+"""Answers that wait to be taken, each of up to a MiB; beyond it whoever does not take his at once is cut."""
 CONNECTIONS_BESIDE = 64
 """Connections beside those that wait for a payment."""
 
@@ -25,8 +27,11 @@ class AdminProtocol(HookProtocol):
 
     def pause_writing(self) -> None:
         super().pause_writing()
+        server = cast(AdminServer, self._manager)
         if self.transport is not None:
-            self._patience = self._loop.call_later(self.unread_s, self.transport.abort)
+            wait_s = self.unread_s if server.unread < UNREAD_MAX else 0.0
+            self._patience = self._loop.call_later(wait_s, self.transport.abort)
+            server.unread += 1
 
     def resume_writing(self) -> None:
         self._calm()
@@ -40,6 +45,7 @@ class AdminProtocol(HookProtocol):
         if self._patience is not None:
             self._patience.cancel()
             self._patience = None
+            cast(AdminServer, self._manager).unread -= 1
 
 
 class AdminServer(web.Server):
@@ -48,6 +54,7 @@ class AdminServer(web.Server):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         files_max, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self.unread = 0
         self.connections_max = min(WAITING_MAX, files_max // 3) + CONNECTIONS_BESIDE
 
     def __call__(self) -> RequestHandler:

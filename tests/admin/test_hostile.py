@@ -7,6 +7,7 @@ import re
 import sys
 from asyncio import StreamReader, StreamWriter
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -16,8 +17,9 @@ from aiohttp import ClientSession, web
 from tests.admin.desk import Desk, desk
 from tests.dev_daemon import DevDaemon, dev_daemon, stripe_event
 from tests.running import PATIENCE_S, daemon
+from webhookd import admin_server
 from webhookd.admin import answers
-from webhookd.admin_server import AdminProtocol, AdminRunner
+from webhookd.admin_server import AdminProtocol, AdminRunner, AdminServer
 from webhookd.config.value import Address
 from webhookd.process import listen
 
@@ -150,28 +152,57 @@ async def test_a_crowd_at_the_admin_listener_leaves_the_hooks_their_descriptors(
             each.exception()  # cut, or closed here
 
 
-async def test_who_takes_nothing_of_his_answer_is_cut(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(AdminProtocol, "unread_s", 0.01)
+@asynccontextmanager
+async def generous() -> AsyncIterator[tuple[AdminRunner, str]]:
+    """Answers everybody with more than fits between the two."""
     app = web.Application()
 
     async def much(_request: web.Request) -> web.Response:
         return web.Response(body=b"x" * 2**26)
 
     app.router.add_get("/", much)
-    runner = AdminRunner(app)
+    runner = AdminRunner(app, shutdown_timeout=0)
     at = await listen(runner, [], Address("127.0.0.1", 0))
     try:
-        reader, writer = await dialled(f"http://{at}")
-        writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        reader._transport.pause_reading()  # type: ignore[attr-defined]
         async with asyncio.timeout(PATIENCE_S):
-            while not runner.server.connections:
-                await asyncio.sleep(0)
-            while runner.server.connections:
-                await asyncio.sleep(0)
-        writer.close()
+            yield runner, f"http://{at}"
     finally:
         await runner.cleanup()
+
+
+async def who_takes_nothing(url: str) -> StreamWriter:
+    reader, writer = await dialled(url)
+    writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    reader._transport.pause_reading()  # type: ignore[attr-defined]
+    return writer
+
+
+async def until(runner: AdminRunner, connections: int, unread: int) -> None:
+    server = runner.server
+    assert isinstance(server, AdminServer)
+    while (len(server.connections), server.unread) != (connections, unread):
+        await asyncio.sleep(0)
+
+
+async def test_who_takes_nothing_of_his_answer_is_cut(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(AdminProtocol, "unread_s", 0.01)
+    async with generous() as (runner, url):
+        writer = await who_takes_nothing(url)
+        await until(runner, 1, 1)
+        await until(runner, 0, 0)
+        writer.close()
+
+
+async def test_only_so_many_answers_wait_to_be_taken(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(admin_server, "UNREAD_MAX", 2)
+    async with generous() as (runner, url):
+        first = [await who_takes_nothing(url) for _ in range(2)]
+        await until(runner, 2, 2)
+        late = await who_takes_nothing(url)
+        await until(runner, 3, 3)
+        await until(runner, 2, 2)
+        for each in (*first, late):
+            each.close()
 
 
 async def test_a_body_that_does_not_come_is_408(monkeypatch: pytest.MonkeyPatch):
