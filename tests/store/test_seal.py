@@ -194,7 +194,7 @@ async def test_what_is_sealed_with_the_current_key_stays_as_it_is(database: Path
 
 async def test_with_a_wrong_key_nothing_changes(database: Path) -> None:
     before = rows(database)
-    with pytest.raises(SealError, match=r"^store\.key: secrets of endpoint \w+ were sealed with another key: put that one back"):
+    with pytest.raises(SealError, match=r"^store\.key: secrets of endpoint \w+ were sealed with another key: put"):
         async with opened(database, Seal(OTHER)):
             pass
     assert rows(database) == before

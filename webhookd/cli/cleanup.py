@@ -47,7 +47,7 @@ def cleanup(
         found = client.get(PATH)
     else:
         found = client.post(PATH, {"days": days, "provider": provider, "dry_run": dry_run}, lambda field: f"--{field}")
-    if cancel and found["state"] in ("never", "done", "failed"):
+    if cancel and found["state"] in ("done", "failed"):
         messages.print("webhookd: no cleanup is under way; this is the last one", highlight=False, soft_wrap=True)
     if found["state"] == "running":
         found = _watched(client, found)

@@ -82,7 +82,7 @@ def verify(
         show(table, "")
         if any(finding.check == "payments" for finding in findings):
             messages.print(
-                "payments: the database is right, and somebody has not heard of money: `webhookd why PAYMENT` says what "
+                "payments: no fault of the database; somebody has not heard of money. `webhookd why PAYMENT` says what "
                 "happened, `webhookd replay` sends it again",
                 highlight=False,
                 soft_wrap=True,
