@@ -1,6 +1,6 @@
 """How history is swept out: how much at a time, how long the rests are, and what happens when the store says no."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 
@@ -35,6 +35,7 @@ class Hours:
         self.s = 0.0
         self.ahead_ms = 0
         self.rests_s: list[float] = []
+        self.after_sleep: Callable[[float], None] = lambda _delay_s: None
 
     def now_ms(self) -> int:
         return NOW_MS + self.ahead_ms + int(self.s * 1_000)
@@ -48,6 +49,7 @@ class Hours:
     async def sleep(self, delay_s: float) -> None:
         self.rests_s.append(delay_s)
         self.s += delay_s
+        self.after_sleep(delay_s)
 
 
 class Log:
@@ -194,6 +196,19 @@ async def test_the_longer_a_sweep_takes_the_more_of_the_time_it_gets():
 
     await broom._step(sweep, short)
     assert clock.rests_s[-1] == pytest.approx(0.01 * (1 / SHARE_MIN - 1), rel=0.01)
+
+
+async def test_one_that_is_stopped_while_the_store_says_no_ends():
+    broom, log, clock, _ = a_broom(3)
+    log.refusals, sweep = 1_000, Sweep(EXTENT)
+
+    def stop_after_a_while(delay_s: float) -> None:
+        sweep.is_stopped = clock.s > 10 * delay_s
+
+    clock.after_sleep = stop_after_a_while
+    with pytest.raises(StoreUnavailableError):
+        await broom.sweep(sweep)
+    assert log.steps == []
 
 
 async def test_while_many_wait_for_a_commit_it_waits_too_but_not_for_ever():

@@ -24,7 +24,7 @@ from webhookd.store.connection import (
     open_writer,
 )
 from webhookd.store.migrate import Migrated, migrate, outdated
-from webhookd.store.protocol import StoreError, StoreUnavailableError
+from webhookd.store.protocol import StoreBrokenError, StoreError, StoreUnavailableError
 from webhookd.store.seal import Seal
 from webhookd.store.sqlite import SqliteStore
 from webhookd.upgrade import nobody
@@ -219,6 +219,18 @@ def test_what_points_to_nothing_is_found_before_it_is_kept(tmp_path: Path):
     assert outdated(path) == 3
 
 
+def test_of_one_whose_disk_failed_the_copy_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    path = old_file(tmp_path / "webhookd.db", 3)
+
+    def broken(*_given: object) -> None:
+        raise StoreBrokenError
+
+    monkeypatch.setattr(migrating, "bring_up_to_date", broken)
+    with pytest.raises(StoreBrokenError):
+        migrate(path, SEAL_OF_3, reread, nobody, stamp="now")
+    assert [each.name for each in (tmp_path / "backups").iterdir()] == [f"before-schema-{SCHEMA_VERSION}-now.db"]
+
+
 def test_tables_of_others_stay(tmp_path: Path, fresh: Path):
     """Litestream keeps two of its own in the file."""
     path = old_file(tmp_path / "webhookd.db", 3)
@@ -256,7 +268,7 @@ def test_who_does_not_want_to_wait_for_it_finds_the_file_as_it_was(tmp_path: Pat
     with pytest.raises((InterruptedError, StoreUnavailableError)):
         migrate(path, SEAL, reread, told, stamp="now")
     assert outdated(path) == 2
-    assert not list((tmp_path / "backups").glob(".*"))
+    assert not list((tmp_path / "backups").iterdir()), "who tries again and again would fill the disk"
     brought(path, 2)
 
 

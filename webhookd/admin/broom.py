@@ -93,7 +93,10 @@ class Broom:
         self._forgotten, self._pages = Stride(STEP_EVENTS_MAX), Stride(STEP_PAGES_MAX)
 
     async def sweep(self, sweep: Sweep) -> None:
-        """Take out what is finished, or count it. Raises StoreBrokenError, and whatever a mistake of ours is."""
+        """Take out what is finished, or count it. Raises StoreBrokenError, and whatever a mistake of ours is.
+
+        Of a store that says no it asks again, until it is stopped; then it raises StoreUnavailableError.
+        """
         sweep.begun_at = self._clock.monotonic()
         sweep.then = sweep.extent.above
         while not sweep.is_stopped:
@@ -141,7 +144,7 @@ class Broom:
 
     async def _looked(self, sweep: Sweep) -> Look:
         began = self._clock.monotonic()
-        look = await self._patiently(lambda: self._store.look(sweep.extent, sweep.then, counted=sweep.is_dry))
+        look = await self._patiently(sweep, lambda: self._store.look(sweep.extent, sweep.then, counted=sweep.is_dry))
         await self._clock.sleep(max(REST_S_MIN, self._clock.monotonic() - began))  # others read, too
         return look
 
@@ -166,7 +169,7 @@ class Broom:
         async with self._turn:
             await self._uncrowded()
             began = self._clock.monotonic()
-            done = await self._patiently(write)
+            done = await self._patiently(sweep, write)
             now = self._clock.monotonic()
             slow = min(1.0, (now - sweep.begun_at) / SLOW_S)
             share = SHARE_MIN + slow * (SHARE_MAX - SHARE_MIN)
@@ -179,11 +182,13 @@ class Broom:
         while self._store.queued > QUEUED_MAX and self._clock.monotonic() - began < CROWDED_S_MAX:
             await self._clock.sleep(REST_S_MIN)
 
-    async def _patiently(self, ask: Callable[[], Awaitable[T]]) -> T:
+    async def _patiently(self, sweep: Sweep, ask: Callable[[], Awaitable[T]]) -> T:
         while True:
             try:
                 return await ask()
             except StoreUnavailableError:
+                if sweep.is_stopped:
+                    raise
                 await self._clock.sleep(RETRY_S)
 
 

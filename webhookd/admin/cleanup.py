@@ -151,8 +151,9 @@ class CleanupApi:
             if not sweep.is_dry:
                 await self._broom.give_back(sweep)
         except Exception as error:  # noqa: BLE001 - told by the state, and in the log
-            shown.state = "failed"
-            _log.error("cleanup_failed", kind=type(error).__name__, at=place(error))
+            shown.state = "cancelled" if sweep.is_stopped else "failed"
+            if not sweep.is_stopped:
+                _log.error("cleanup_failed", kind=type(error).__name__, at=place(error))
         else:
             shown.state = "cancelled" if sweep.is_stopped else "done"
         shown.ended_at = time_text(self._clock.now_ms())

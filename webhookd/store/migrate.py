@@ -22,7 +22,7 @@ from webhookd.store.connection import (
     sorted_error,
 )
 from webhookd.store.migrations import LEDGER_OF, step
-from webhookd.store.protocol import StoreError
+from webhookd.store.protocol import StoreBrokenError, StoreError
 from webhookd.store.queries import schema
 from webhookd.store.recount import Recount, Reread
 from webhookd.store.seal import Seal, secret_of
@@ -74,7 +74,7 @@ def outdated(path: Path) -> int | None:
 def migrate(path: Path, seal: Seal, reread: Reread, told: Told, *, stamp: str, keep_free: int = 0) -> Migrated | None:
     """None when there was nothing to do. `stamp` is the time, in the copy's name.
 
-    A crash, and whatever `told` raises, leaves the old schema or the new one.
+    A crash, and whatever `told` raises, leaves the old schema or the new one; the copy stays if it may be the new one.
     Raises WrongDatabaseError, StoreError, OSError.
     """
     found = outdated(path)
@@ -86,7 +86,13 @@ def migrate(path: Path, seal: Seal, reread: Reread, told: Told, *, stamp: str, k
     check_room(path, directory, 2 * size_of(path) + keep_free)
     with closing(open_alone(path, **_PRAGMAS)) as connection:
         copy(connection, backup, told, version=found)
-        bring_up_to_date(connection, found, seal, reread, told)
+        try:
+            bring_up_to_date(connection, found, seal, reread, told)
+        except StoreBrokenError:
+            raise  # what the disk holds is unknown: the copy stays
+        except BaseException:
+            backup.unlink()  # nothing was changed; whoever tries again and again would fill the disk with copies
+            raise
         told("writing", 0, 0)
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     return Migrated(found, backup)
