@@ -40,6 +40,7 @@ async def test_what_waits_for_the_pace_is_shown_and_what_waits_for_its_turn_amon
     world.new_dispatcher(max_in_flight=1)
     world.hold = hold = asyncio.Event()
     await world.serve(spec("other"), spec("shop"))
+    await world.quiet()
     await world.append(3)
     windows = {name: world.dispatcher.view(name) for name in ("other", "shop")}
     busy = next(name for name, view in windows.items() if view.in_flight)
