@@ -13,6 +13,7 @@ from webhookd.core.event import Event
 from webhookd.core.identifier import key_floor
 from webhookd.core.ledger import Fact
 from webhookd.core.money import Money
+from webhookd.store.protocol import StoreUnavailableError
 from webhookd.store.sqlite import SqliteStore
 from webhookd.store.stuck import SqliteStuck
 
@@ -36,7 +37,7 @@ def capture(payment: str, **fields: object) -> Event:
 
 
 async def found(store: SqliteStore, rows: int, older_than: int = LATER) -> dict[tuple[int, str], int]:
-    stuck = SqliteStuck(store._history_reader.run, rows)
+    stuck = SqliteStuck(store._history_reader.look, rows)
     counted: Counter[tuple[int, str]] = Counter()
     place: object | None = None
     while True:
@@ -99,3 +100,16 @@ async def test_what_waits_for_an_earlier_one_of_its_payment_is_stuck_too(store: 
     await store.append(created)
     await store.append(capture("pi_1"))
     assert await found(store, rows) == {(shop.number, "pending"): 1}
+
+
+async def test_a_page_that_takes_too_long_is_given_up_so_that_others_can_read(
+    store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+):
+    [shop] = await store.adopt([spec("shop")], NOW_MS)
+    events = [capture("pi_1") for _ in range(200)]
+    for each in events:
+        await store.append(each)
+        await settle(store, each, shop, "dead")
+    monkeypatch.setattr("webhookd.store.connection.READ_SECONDS_MAX", -1.0)
+    with pytest.raises(StoreUnavailableError):
+        await store.outbox_survey.stuck(LATER, None)

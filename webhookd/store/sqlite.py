@@ -280,7 +280,7 @@ class SqliteStore:
 
     @property
     def outbox_survey(self) -> SqliteStuck:
-        return SqliteStuck(self._history_reader.run)
+        return SqliteStuck(self._history_reader.look)
 
     @property
     def stories(self) -> SqliteStories:

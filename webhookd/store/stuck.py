@@ -38,7 +38,10 @@ class StuckPage(NamedTuple):
 
 
 class SqliteStuck:
-    """`read` runs a function on a reader's thread. A page is one short snapshot."""
+    """`read` runs a function on a reader's thread, in one snapshot, and for no longer than a read may take.
+
+    Of a payment with very many events each is looked up for each: a page of them alone may take too long.
+    """
 
     def __init__(
         self, read: Callable[[Callable[[sqlite3.Connection], StuckPage]], Awaitable[StuckPage]], rows: int = PAGE_ROWS
