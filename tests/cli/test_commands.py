@@ -183,6 +183,12 @@ async def test_a_shell_sees_wrong_usage_as_exit_2(shell: Shell) -> None:
     assert "--state: must be one of accepted" in found.err
 
 
+async def test_a_day_that_no_calendar_has_is_said_in_the_words_of_the_help(shell: Shell) -> None:
+    found = await shell("events", "list", "--since", "2026-02-30")
+    assert (found.code, found.out) == (2, "")
+    assert "must be a day like 2026-01-31" in " ".join(found.err.split())
+
+
 # --- A daemon that cannot be reached: 69
 
 ASKING = [

@@ -8,7 +8,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -241,7 +241,7 @@ def moment(text: str | None, option: str) -> str | None:
     """A day, an RFC 3339 time, or an age like "2h" counted back from now."""
     if text is None or "T" in text:
         return text
-    if _DAY.fullmatch(text):
+    if _DAY.fullmatch(text) and _is_day(text):
         return f"{text}T00:00:00Z"
     if not text[:1].isdigit() or "." in text or "-" in text:
         raise typer.BadParameter(
@@ -249,6 +249,15 @@ def moment(text: str | None, option: str) -> str | None:
         )
     at_s = time.time() - parse_duration(text, option) / 1_000
     return datetime.fromtimestamp(at_s, UTC).isoformat(timespec="milliseconds")
+
+
+def _is_day(text: str) -> bool:
+    """Whether the calendar has it."""
+    try:
+        date.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _option(field: str) -> str:
