@@ -110,6 +110,6 @@ async def test_a_page_that_takes_too_long_is_given_up_so_that_others_can_read(
     for each in events:
         await store.append(each)
         await settle(store, each, shop, "dead")
-    monkeypatch.setattr("webhookd.store.connection.READ_SECONDS_MAX", -1.0)
+    monkeypatch.setattr("webhookd.store.patience.READ_SECONDS_MAX", -1.0)
     with pytest.raises(StoreUnavailableError):
         await store.outbox_survey.stuck(LATER, None)
