@@ -7,7 +7,10 @@ from typing import Any
 
 import pytest
 
-from tests.making import event
+from tests.making import NOW_MS, event, spec
+from tests.store.history import take
+from webhookd.core.breaker import Health
+from webhookd.core.delivery import Aftermath, DeliveryKey, Outcome, Settlement
 from webhookd.store.batch import apply
 from webhookd.store.connection import driver
 from webhookd.store.group_commit import COMMIT_WRITES_MAX
@@ -77,3 +80,24 @@ def test_a_change_that_is_refused_is_alone_with_it(listening: Listening):
     assert isinstance(committed.results[1], RefusalError)
     assert listening.execute("SELECT count(*) FROM event").fetchone() == (2,)
     assert "ROLLBACK" not in listening.statements, "the others were made once"
+
+
+async def test_what_an_attempt_made_of_its_endpoint_is_kept_also_when_its_delivery_is_past(store: SqliteStore):
+    [shop, *_] = await store.adopt(
+        [spec("shop", sources=("stripe",)), spec("pager", sources=("webhookd",))], NOW_MS - 1
+    )
+    await store.append(made := event())
+    key = DeliveryKey(made.key, shop.number)
+    await store.cancels.cancel(key, NOW_MS)
+    await take(store)
+    told = event(source="webhookd", provider="webhookd", type="webhookd.endpoint.disabled")
+    failing, announced = Health("open", NOW_MS + 1_000, 1, NOW_MS), []
+    store.announce(lambda _owed, complete: announced.append(complete))
+    failed = Outcome(NOW_MS, 5, 500, "status")
+    aftermath = Aftermath(failing, gives_up=True, notices=(told,))
+    await store.settle(Settlement(key, 1, failed, False, "dead", None, 1, aftermath))
+    found = await store.endpoint("shop")
+    assert found is not None
+    assert (found.state, found.health) == ("disabled", failing)
+    assert [row.event for row in await store.deliveries_of(told.key)] == [told.key]
+    assert announced == [False], "the dispatcher is to look for them on disk"

@@ -44,8 +44,9 @@ def apply(connection: sqlite3.Connection, batch: Sequence[Write]) -> Committed:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         if len(batch) == 1 and not isinstance(sorted_error(error), StoreBrokenError):
-            result = None if _is_of_what_is_past(connection, batch[0]) else sorted_error(error)
-            return Committed([result], [], owed_complete=True)
+            if (settlement := _of_what_is_past(connection, batch[0])) is not None:
+                return _note_alone(connection, settlement)
+            return Committed([sorted_error(error)], [], owed_complete=True)
         if isinstance(sorted_error(error), StoreError):
             raise
         alone = [apply(connection, [write]) for write in batch]
@@ -57,11 +58,26 @@ def apply(connection: sqlite3.Connection, batch: Sequence[Write]) -> Committed:
     return committed
 
 
-def _is_of_what_is_past(connection: sqlite3.Connection, write: Write) -> bool:
-    """Whether it settles a delivery that was cancelled while under way, and has been taken out since."""
+def _of_what_is_past(connection: sqlite3.Connection, write: Write) -> Settlement | None:
+    """It, if it settles a delivery that was cancelled while under way, and has been taken out since."""
     if not isinstance(write, Settlement):
-        return False
-    return not connection.execute(SQL["is_owed"], (write.key.event, write.key.endpoint)).fetchall()
+        return None
+    is_owed = connection.execute(SQL["is_owed"], (write.key.event, write.key.endpoint)).fetchall()
+    return None if is_owed else write
+
+
+def _note_alone(connection: sqlite3.Connection, settlement: Settlement) -> Committed:
+    """What an attempt made of its endpoint, when there is no delivery any more that it could settle."""
+    aftermath = settlement.aftermath
+    if aftermath is None:
+        return Committed([None], [], owed_complete=True)
+
+    def note(connection: sqlite3.Connection) -> None:
+        for notice in aftermath.notices:
+            connection.execute(insert_notice(), event_values(notice))
+        _note_aftermath(connection, settlement, aftermath)
+
+    return msgspec.structs.replace(apply(connection, [note]), owed_complete=False)
 
 
 def _write(connection: sqlite3.Connection, batch: Sequence[Write]) -> Committed:
