@@ -33,6 +33,7 @@ from webhookd.admin.tokens import TokensApi
 from webhookd.admin.why import WhyApi
 from webhookd.admin_server import AdminRunner
 from webhookd.clock import Clock
+from webhookd.core.identifier import key_ms
 from webhookd.dispatch.dispatcher import Dispatcher
 from webhookd.observe.health import Health
 from webhookd.providers import misread, reread
@@ -69,6 +70,7 @@ class AdminDoor:
         hooks_of: Callable[[str], Mapping[str, int]],
         failed: Failed,
     ) -> None:
+        self._last_key = store.last_key
         token = ensure_token(data_dir)
         pages = Pages(token)
         self._ledger = LedgerApi(store.ledger, store, clock, pages)
@@ -101,16 +103,18 @@ class AdminDoor:
             TokensApi(self._doorkeeper, pages),
             AuditApi(store.trail, pages),
         )
+        self._pruner = Pruner(broom, clock, limits)
         self.duties = [
             Service("replayer", 0, replayer.turn, failed),
-            Service("pruner", 0, Pruner(broom, clock, limits).turn, failed),
+            Service("pruner", 0, self._pruner.turn, failed),
             Service("token-use", USE_NOTED_S, self._doorkeeper.note_uses, failed),
         ]
         self.runner = AdminRunner(app, shutdown_timeout=2)
 
     async def open(self) -> None:
-        """Know who may ask. Raises StoreError."""
+        """Know who may ask, and where the log ends. Raises StoreError."""
         await self._doorkeeper.load()
+        self._pruner.begin(key_ms(await self._last_key()))
 
     def close(self) -> None:
         """Nobody waits for anything from now on."""

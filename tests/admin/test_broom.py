@@ -295,6 +295,23 @@ async def test_a_clock_that_was_set_a_year_forward_makes_nothing_old_at_once():
     assert abs(log.extents[-1].finished_before_ms - (clock.now_ms() - 2 * DAY_MS)) < 1_000
 
 
+async def test_a_clock_that_is_a_year_ahead_from_the_start_makes_nothing_old_at_once():
+    pruner, log, clock = a_pruner(5)
+    log_ends_ms = clock.now_ms() - 365 * DAY_MS
+    pruner.begin(log_ends_ms)
+    clock.s += PASS_S
+    await pruner.run()
+    assert log.extents[-1].finished_before_ms <= log_ends_ms + 2_001 * clock.s - 2 * DAY_MS
+
+
+@pytest.mark.parametrize("silent_days", [0, 29])
+async def test_a_log_in_which_nothing_came_for_some_days_is_no_reason_to_doubt_the_clock(silent_days: int):
+    pruner, log, clock = a_pruner(5)
+    pruner.begin(clock.now_ms() - silent_days * DAY_MS)
+    await pruner.run()
+    assert log.extents[-1].finished_before_ms == NOW_MS - 2 * DAY_MS
+
+
 async def test_bodies_are_taken_apart_only_where_they_go_first():
     pruner, log, _ = a_pruner(5, bodies_ms=1)
     await pruner.turn()

@@ -14,6 +14,8 @@ from webhookd.store.retention_protocol import Extent, Limits
 PASS_S = 3600.0
 WHOLE_PASS_S = 86400.0
 """A pass looks only at what has come of age since the last one; so often at all that is old, undelivered or not."""
+DOUBTED_MS = 30 * 86_400_000
+"""A clock so far ahead of the log's last event is not believed at once: it may be wrong, or nobody sent anything."""
 _log = structlog.get_logger("webhookd.admin")
 
 
@@ -28,6 +30,15 @@ class Pruner:
         self._as_of: tuple[int, float] | None = None
         self._seen_events = self._seen_bodies = 0
 
+    def begin(self, log_ends_ms: int) -> None:
+        """When the last event came, Unix milliseconds, as this process starts; 0 where there is none."""
+        now_ms = self._clock.now_ms()
+        if log_ends_ms and now_ms - log_ends_ms > DOUBTED_MS:
+            self._as_of = log_ends_ms, self._clock.monotonic()
+            days = (now_ms - log_ends_ms) // 86_400_000
+            what = "history goes slower than configured until time has caught up; `webhookd cleanup` does not wait"
+            _log.warning("clock_far_ahead_of_log", days=days, what=what)
+
     async def turn(self) -> None:
         """A pass, then its pause. What fails is told in the log, and the next pass finds what is left."""
         try:
@@ -39,7 +50,7 @@ class Pruner:
         await self._clock.sleep(PASS_S)
 
     def _trusted_ms(self) -> int:
-        """What time it is; but a clock that was set forward is followed no faster than at twice the speed of time.
+        """What time it is; but one that was set forward, or was at the start, is followed at twice the speed of time.
 
         Whoever sets it by mistake has so long to set it back before history goes for it.
         """

@@ -45,6 +45,11 @@ def key_floor(at_ms: int) -> int:
     return max(0, min(at_ms << COUNTER_BITS, _KEY_MAX))
 
 
+def key_ms(key: int) -> int:
+    """When the event was received, Unix milliseconds, or a little later where several came in one."""
+    return key >> COUNTER_BITS
+
+
 def event_id(key: int, salt: int) -> str:
     return "evt_" + _EVENT.pack(key, salt).hex()
 
