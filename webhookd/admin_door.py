@@ -4,23 +4,24 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 from functools import partial
 from pathlib import Path
 
-from webhookd.admin.app import admin_app
 from webhookd.admin.audit import AuditApi
 from webhookd.admin.backups import BackupApi
 from webhookd.admin.broom import Broom, Meter
 from webhookd.admin.cancel import CancelApi
 from webhookd.admin.cleanup import CleanupApi
-from webhookd.admin.doorkeeper import USE_NOTED_S, Doorkeeper
+from webhookd.admin.door.app import admin_app
+from webhookd.admin.door.doorkeeper import USE_NOTED_S, Doorkeeper
+from webhookd.admin.door.hosts import Hosts
+from webhookd.admin.door.pages import Pages
+from webhookd.admin.door.recorder import Recorder
+from webhookd.admin.door.token import ensure_token
 from webhookd.admin.endpoints import EndpointsApi, Ping
-from webhookd.admin.hosts import Hosts
 from webhookd.admin.ledger import LedgerApi
 from webhookd.admin.log import LogApi
-from webhookd.admin.pages import Pages
 from webhookd.admin.pruner import Pruner
 from webhookd.admin.publish import PublishApi
 from webhookd.admin.rebuild import LedgerRebuild
 from webhookd.admin.reconcile import ReconcileApi
-from webhookd.admin.recorder import Recorder
 from webhookd.admin.registry import Registry
 from webhookd.admin.reload import ReloadApi, Reloaded
 from webhookd.admin.replayer import Replayer
@@ -28,7 +29,6 @@ from webhookd.admin.replays import ReplaysApi
 from webhookd.admin.sources import Reception, SourcesApi
 from webhookd.admin.status import Numbers, StatusApi
 from webhookd.admin.stream import StreamApi
-from webhookd.admin.token import ensure_token
 from webhookd.admin.tokens import TokensApi
 from webhookd.admin.why import WhyApi
 from webhookd.admin_server import AdminRunner

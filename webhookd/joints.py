@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from webhookd import __version__
-from webhookd.admin.answers import Mistake, MistakesError
+from webhookd.admin.door.answers import Mistake, MistakesError
 from webhookd.admin.endpoints import Ping
 from webhookd.admin.reconcile import Exported
 from webhookd.admin.registry import Read, Scout

@@ -6,8 +6,8 @@ from typing import Any, cast
 
 from aiohttp import web
 
-from webhookd.admin.app import admin_app
-from webhookd.admin.operation import Part
+from webhookd.admin.door.app import admin_app
+from webhookd.admin.door.operation import Part
 
 
 class _OpenDoor:

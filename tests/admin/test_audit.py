@@ -16,8 +16,8 @@ from tests.receive.wire import ask as send
 from tests.receive.wire import event, post, stripe
 from tests.running import RunningDaemon, configuration, daemon
 from webhookd import admin_door
-from webhookd.admin.operation import Operation, Part
-from webhookd.admin.retelling import CHARS_MAX, ELLIPSIS, retold
+from webhookd.admin.door.operation import Operation, Part
+from webhookd.admin.door.retelling import CHARS_MAX, ELLIPSIS, retold
 from webhookd.config import load
 from webhookd.daemon import Daemon
 

@@ -2,7 +2,15 @@
 
 from collections.abc import Iterable
 
-from webhookd.admin.guessing import DELAY_S, DELAY_S_MAX, FORGIVEN_S, OF_ALL_STRANGERS, OF_ONE_ADDRESS, Guessing, Slowed
+from webhookd.admin.door.guessing import (
+    DELAY_S,
+    DELAY_S_MAX,
+    FORGIVEN_S,
+    OF_ALL_STRANGERS,
+    OF_ONE_ADDRESS,
+    Guessing,
+    Slowed,
+)
 from webhookd.core.by_address import ADDRESSES_MAX
 
 A, B = "192.0.2.1", "192.0.2.2"

@@ -18,7 +18,7 @@ from tests.admin.desk import Desk, desk
 from tests.dev_daemon import DevDaemon, dev_daemon, stripe_event
 from tests.running import PATIENCE_S, daemon
 from webhookd import admin_server
-from webhookd.admin import answers
+from webhookd.admin.door import answers
 from webhookd.admin_server import AdminProtocol, AdminRunner, AdminServer
 from webhookd.config.value import Address
 from webhookd.process import listen

@@ -10,10 +10,10 @@ import pytest_asyncio
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from tests.dev_daemon import DevDaemon, dev_daemon
-from webhookd.admin.asked import names
+from webhookd.admin.door.asked import names
+from webhookd.admin.door.field_texts import field_texts
+from webhookd.admin.door.texts import ProviderName
 from webhookd.admin.endpoint_bodies import EndpointChange, NewEndpoint
-from webhookd.admin.field_texts import field_texts
-from webhookd.admin.texts import ProviderName
 from webhookd.config.model import EndpointSettings
 from webhookd.core.money import EXPONENTS
 

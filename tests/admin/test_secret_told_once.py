@@ -11,8 +11,8 @@ from tests.admin.parts import served
 from tests.admin.test_registry import Served
 from tests.fake_clock import FakeClock
 from tests.making import NOW_MS, SEAL, spec
+from webhookd.admin.door.pages import Pages
 from webhookd.admin.endpoints import EndpointsApi
-from webhookd.admin.pages import Pages
 from webhookd.admin.registry import Registry
 from webhookd.core.delivery import Outcome
 from webhookd.core.endpoint import Endpoint, EndpointSpec

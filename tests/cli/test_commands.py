@@ -310,7 +310,14 @@ async def test_a_token_file_that_is_anothers_is_said_to_be_that(shell: Shell, mo
 
 async def test_a_verb_finds_the_daemon_by_url_and_token_alone(shell: Shell, tmp_path: Path) -> None:
     found = await run(
-        *("status", "--json", "--url", shell.dev.running.admin, "--token-file", shell.dev.data_dir / "admin.token"),
+        *(
+            "status",
+            "--json",
+            "--url",
+            shell.dev.running.admin,
+            "--token-file",
+            shell.dev.data_dir / "admin.token",
+        ),
         cwd=tmp_path,
     )
     assert (found.code, found.json["ready"]) == (0, True)

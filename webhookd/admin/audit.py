@@ -5,9 +5,9 @@ from typing import Any
 
 import msgspec
 
-from webhookd.admin.operation import Asked, Operation
-from webhookd.admin.pages import Page, Paged, Pages
-from webhookd.admin.texts import Glob, Instant, Text
+from webhookd.admin.door.operation import Asked, Operation
+from webhookd.admin.door.pages import Page, Paged, Pages
+from webhookd.admin.door.texts import Glob, Instant, Text
 from webhookd.core.units import time_text
 from webhookd.store.trail_protocol import AuditRow, Trail, TrailFilter
 

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Sequence
 
-from webhookd.admin.answers import ConflictError, NotFoundError
+from webhookd.admin.door.answers import ConflictError, NotFoundError
+from webhookd.admin.door.operation import Asked, Nothing, Operation
 from webhookd.admin.log import DELIVERY
-from webhookd.admin.operation import Asked, Nothing, Operation
 from webhookd.admin.views import Delivery, delivery_view
 from webhookd.clock import Clock
 from webhookd.core.delivery import DeliveryKey

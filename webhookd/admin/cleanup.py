@@ -9,10 +9,10 @@ import msgspec
 import structlog
 from msgspec import Meta
 
-from webhookd.admin.answers import ConflictError
 from webhookd.admin.broom import Broom, Sweep
-from webhookd.admin.operation import Asked, Nothing, Operation
-from webhookd.admin.texts import SignerName
+from webhookd.admin.door.answers import ConflictError
+from webhookd.admin.door.operation import Asked, Nothing, Operation
+from webhookd.admin.door.texts import SignerName
 from webhookd.clock import Clock
 from webhookd.core.fault import place
 from webhookd.core.identifier import COUNTER_BITS, key_floor

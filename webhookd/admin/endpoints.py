@@ -5,11 +5,11 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from webhookd.admin.answers import BusyError, Mistake, MistakesError, NotFoundError
+from webhookd.admin.door.answers import BusyError, Mistake, MistakesError, NotFoundError
+from webhookd.admin.door.operation import Asked, Nothing, Operation
+from webhookd.admin.door.pages import Page, Paged, Pages
 from webhookd.admin.endpoint_bodies import EndpointChange, NewEndpoint, Rotation
 from webhookd.admin.endpoint_views import EndpointView, endpoint_view, look_closely
-from webhookd.admin.operation import Asked, Nothing, Operation
-from webhookd.admin.pages import Page, Paged, Pages
 from webhookd.admin.registry import SECRET_KINDS, Registry, Traffic
 from webhookd.clock import Clock
 from webhookd.core.delivery import Outcome

@@ -6,11 +6,11 @@ from typing import Any, Literal
 
 import msgspec
 
-from webhookd.admin.answers import Mistake, MistakesError, NotFoundError
+from webhookd.admin.door.answers import Mistake, MistakesError, NotFoundError
+from webhookd.admin.door.operation import Asked, Nothing, Operation
+from webhookd.admin.door.pages import Page, Paged, Pages
+from webhookd.admin.door.texts import Currency, Instant, ProviderName, Text, Wait
 from webhookd.admin.ledger_views import By, LedgerObject, Payment, Revenue, object_view, payment_view, revenue_view
-from webhookd.admin.operation import Asked, Nothing, Operation
-from webhookd.admin.pages import Page, Paged, Pages
-from webhookd.admin.texts import Currency, Instant, ProviderName, Text, Wait
 from webhookd.admin.waiting import WAITING_MAX, Lookout
 from webhookd.clock import Clock
 from webhookd.core.event import is_name

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 from aiohttp import web
 
-from webhookd.admin.answers import Mistake, MistakesError, NotFoundError
-from webhookd.admin.operation import Asked, Nothing, Operation
-from webhookd.admin.pages import Page, Paged, Pages
-from webhookd.admin.texts import EventKey, Glob, Instant, SignerName, Text
+from webhookd.admin.door.answers import Mistake, MistakesError, NotFoundError
+from webhookd.admin.door.operation import Asked, Nothing, Operation
+from webhookd.admin.door.pages import Page, Paged, Pages
+from webhookd.admin.door.texts import EventKey, Glob, Instant, SignerName, Text
 from webhookd.admin.views import Delivery, Event, delivery_view, event_view
 from webhookd.core.delivery import DeliveryState
 from webhookd.core.event import EventState

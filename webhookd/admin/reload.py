@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 
-from webhookd.admin.operation import Asked, Nothing, Operation
+from webhookd.admin.door.operation import Asked, Nothing, Operation
 
 
 class Changed(msgspec.Struct):

@@ -7,9 +7,9 @@ from typing import Annotated, Any, NamedTuple
 import msgspec
 from msgspec import Meta
 
-from webhookd.admin.answers import Mistake, MistakesError
-from webhookd.admin.asked import UNKNOWN_TOLD_MAX, names
-from webhookd.admin.texts import TEXT_CHARS_MAX, Glob, Instant, Text
+from webhookd.admin.door.answers import Mistake, MistakesError
+from webhookd.admin.door.asked import UNKNOWN_TOLD_MAX, names
+from webhookd.admin.door.texts import TEXT_CHARS_MAX, Glob, Instant, Text
 from webhookd.core.endpoint import check_pattern
 from webhookd.store.replay_protocol import SELECTED_STATES, SelectedState, Selection
 

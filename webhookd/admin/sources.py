@@ -5,7 +5,7 @@ from typing import Protocol
 
 import msgspec
 
-from webhookd.admin.operation import Asked, Nothing, Operation
+from webhookd.admin.door.operation import Asked, Nothing, Operation
 from webhookd.core.units import time_text
 from webhookd.store.lookup_protocol import Lookup
 

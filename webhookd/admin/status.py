@@ -9,8 +9,8 @@ import msgspec
 from aiohttp import web
 
 from webhookd import __version__
+from webhookd.admin.door.operation import Asked, Nothing, Operation
 from webhookd.admin.endpoint_views import EndpointView, endpoint_view
-from webhookd.admin.operation import Asked, Nothing, Operation
 from webhookd.admin.registry import Registry, Traffic
 from webhookd.clock import Clock
 from webhookd.core.units import time_text

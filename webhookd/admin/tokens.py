@@ -5,11 +5,11 @@ from typing import Annotated, Any, ClassVar
 
 import msgspec
 
-from webhookd.admin.answers import Mistake, MistakesError
-from webhookd.admin.doorkeeper import Doorkeeper
-from webhookd.admin.operation import Asked, Operation
-from webhookd.admin.pages import Page, Paged, Pages
-from webhookd.admin.token import NAME
+from webhookd.admin.door.answers import Mistake, MistakesError
+from webhookd.admin.door.doorkeeper import Doorkeeper
+from webhookd.admin.door.operation import Asked, Operation
+from webhookd.admin.door.pages import Page, Paged, Pages
+from webhookd.admin.door.token import NAME
 from webhookd.core.units import duration_ms, time_text
 from webhookd.store.token_protocol import Token, TokenScope
 from webhookd.store.trail_protocol import BY_ITSELF

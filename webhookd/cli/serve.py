@@ -12,7 +12,7 @@ from typing import Annotated
 import structlog
 import typer
 
-from webhookd.admin.token import TokenError
+from webhookd.admin.door.token import TokenError
 from webhookd.cli.demo import show_sample
 from webhookd.cli.given import given
 from webhookd.cli.listen import print_visit

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 import msgspec
 import structlog
 
-from webhookd.admin.answers import ConflictError, NotFoundError, RefusedError
-from webhookd.admin.guessing import Guessing, Slowed
-from webhookd.admin.token import GOOD_FOR, NAME, new_token, token_hash
+from webhookd.admin.door.answers import ConflictError, NotFoundError, RefusedError
+from webhookd.admin.door.guessing import Guessing, Slowed
+from webhookd.admin.door.token import GOOD_FOR, NAME, new_token, token_hash
 from webhookd.clock import Clock
 from webhookd.store.protocol import StoreError
 from webhookd.store.token_protocol import TOKENS_MAX, Token, TokenExistsError, Tokens, TokenScope, TooManyTokensError

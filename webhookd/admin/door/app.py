@@ -7,7 +7,7 @@ from typing import Any
 import structlog
 from aiohttp import web
 
-from webhookd.admin.answers import (
+from webhookd.admin.door.answers import (
     BusyError,
     ConflictError,
     MistakesError,
@@ -16,11 +16,11 @@ from webhookd.admin.answers import (
     mistakes_answer,
     problem_answer,
 )
-from webhookd.admin.doorkeeper import Doorkeeper
-from webhookd.admin.hosts import Hosts
-from webhookd.admin.openapi import OpenApi
-from webhookd.admin.operation import Part, operation_of, route
-from webhookd.admin.recorder import Recorder
+from webhookd.admin.door.doorkeeper import Doorkeeper
+from webhookd.admin.door.hosts import Hosts
+from webhookd.admin.door.openapi import OpenApi
+from webhookd.admin.door.operation import Part, operation_of, route
+from webhookd.admin.door.recorder import Recorder
 from webhookd.core.identifier import UnknownIdError
 from webhookd.store.protocol import StoreUnavailableError
 

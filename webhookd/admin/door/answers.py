@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from webhookd.admin.body import whole
+from webhookd.admin.door.body import whole
 from webhookd.core.problem import PROBLEM_JSON, Problem, problem_body
 
 JSON = "application/json"

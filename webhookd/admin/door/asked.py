@@ -9,8 +9,8 @@ import msgspec
 from msgspec import inspect
 from multidict import MultiMapping
 
-from webhookd.admin.answers import Mistake, MistakesError
-from webhookd.admin.texts import Meaning
+from webhookd.admin.door.answers import Mistake, MistakesError
+from webhookd.admin.door.texts import Meaning
 
 Wanted = TypeVar("Wanted", bound=msgspec.Struct)
 NAME_CHARS_MAX = 64

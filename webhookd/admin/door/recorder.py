@@ -10,10 +10,10 @@ from collections.abc import Awaitable, Callable
 import structlog
 from aiohttp import web
 
-from webhookd.admin.answers import asked_for
-from webhookd.admin.doorkeeper import Visitor
-from webhookd.admin.operation import operation_of
-from webhookd.admin.retelling import plain, retold
+from webhookd.admin.door.answers import asked_for
+from webhookd.admin.door.doorkeeper import Visitor
+from webhookd.admin.door.operation import operation_of
+from webhookd.admin.door.retelling import plain, retold
 from webhookd.clock import Clock
 from webhookd.store.protocol import StoreError
 from webhookd.store.trail_protocol import Deed, Trail, current_deed

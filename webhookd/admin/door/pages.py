@@ -13,9 +13,9 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from webhookd.admin.answers import Mistake, MistakesError
-from webhookd.admin.operation import Asked
-from webhookd.admin.texts import LIMIT_DEFAULT, Limit, Text
+from webhookd.admin.door.answers import Mistake, MistakesError
+from webhookd.admin.door.operation import Asked
+from webhookd.admin.door.texts import LIMIT_DEFAULT, Limit, Text
 
 T = TypeVar("T")
 _MAC_BYTES = 16

@@ -9,9 +9,9 @@ import msgspec
 from aiohttp import web
 
 from webhookd import __version__
-from webhookd.admin.answers import JSON, MistakesProblem
-from webhookd.admin.field_texts import field_texts, structs_of
-from webhookd.admin.operation import Asked, Nothing, Operation, Part, Scope
+from webhookd.admin.door.answers import JSON, MistakesProblem
+from webhookd.admin.door.field_texts import field_texts, structs_of
+from webhookd.admin.door.operation import Asked, Nothing, Operation, Part, Scope
 from webhookd.core.problem import PROBLEM_JSON, Problem
 
 PATH = "/api/v1/openapi.json"
