@@ -117,7 +117,9 @@ class Daemon:
             store = SqliteStore(self._config.database, committed=self._metrics.committed, checkpoints=its_own)
             await store.open()
             try:
-                await store.unlock(seal_for(data_dir.path, self._config.store.key, self._config.store.old_keys))
+                is_first = not await store.holds_secrets()
+                keys = self._config.store
+                await store.unlock(seal_for(data_dir.path, keys.key, keys.old_keys, is_first=is_first))
                 await self._serve(data_dir, store, ready)
             finally:
                 await store.close()

@@ -72,7 +72,8 @@ async def test_a_lost_key_file_is_said_and_not_replaced_in_silence(tmp_path: Pat
         await running.stop()
     lost = (tmp_path / "data" / "store.key").rename(tmp_path / "lost")
     for _ in range(2):
-        assert "store.key: the secret of endpoint 1" in await refused(tmp_path, generated)
+        assert "store.key is not there" in await refused(tmp_path, generated)
+        assert not (tmp_path / "data" / "store.key").exists(), "another would look like the one to keep"
     lost.rename(tmp_path / "data" / "store.key")
     async with daemon(tmp_path, generated) as running:
         assert await running.stop() == 0
@@ -112,3 +113,11 @@ async def test_no_secret_is_in_the_data_directory_in_clear_nor_in_the_log(tmp_pa
         assert [canary for canary in canaries if canary in found] == [], file
         assert token.encode() not in found or file.name == "admin.token"
     assert [canary for canary in (*canaries, token.encode()) if canary in log] == []
+
+
+async def test_what_is_no_database_is_refused_in_words_and_left_alone(tmp_path: Path):
+    (tmp_path / "data").mkdir(mode=0o700)
+    (tmp_path / "data" / "webhookd.db").write_bytes(b"junk\n" * 1000)
+    said = await refused(tmp_path, configuration())
+    assert "no SQLite database" in said
+    assert (tmp_path / "data" / "webhookd.db").read_bytes() == b"junk\n" * 1000

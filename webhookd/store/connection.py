@@ -245,7 +245,15 @@ def _set(path: Path, pragmas: dict[str, Any]) -> Callable[[sqlite3.Connection], 
 
 
 def _is_empty(connection: sqlite3.Connection, database: str = "") -> bool:
-    (tables,) = connection.execute(f"SELECT count(*) FROM {database}sqlite_schema").fetchone()  # noqa: S608
+    """Raises WrongDatabaseError for what is no database at all."""
+    try:
+        (tables,) = connection.execute(f"SELECT count(*) FROM {database}sqlite_schema").fetchone()  # noqa: S608
+    except driver.DatabaseError as error:
+        if getattr(error, "sqlite_errorname", None) != "SQLITE_NOTADB":
+            raise
+        raise WrongDatabaseError(
+            "the database file is no SQLite database: it was overwritten, or is another's; put it back from a backup"
+        ) from None
     return bool(tables == 0)
 
 

@@ -101,15 +101,25 @@ def seal_anew(connection: sqlite3.Connection, seal: Seal) -> int:
     return outdated
 
 
-def seal_for(data_dir: Path, key: Secret | None, old_keys: Sequence[Secret]) -> Seal:
+def holds_secrets(connection: sqlite3.Connection) -> bool:
+    """Whether anything in the database is sealed."""
+    return bool(connection.execute(SQL["holds_secrets"]).fetchone()[0])
+
+
+def seal_for(data_dir: Path, key: Secret | None, old_keys: Sequence[Secret], *, is_first: bool = True) -> Seal:
     """With the configured key or, where there is none, that of the data directory, made at the first start.
 
-    Raises SealError.
+    One is made only if it `is_first`, and nothing is sealed yet. Raises SealError.
     """
-    return Seal(key or _kept_key(data_dir / KEY_FILE), old_keys)
+    return Seal(key or _kept_key(data_dir / KEY_FILE, is_first=is_first), old_keys)
 
 
-def _kept_key(path: Path) -> Secret:
+def _kept_key(path: Path, *, is_first: bool) -> Secret:
+    if not is_first and not path.exists():
+        raise SealError(
+            f"{path} is not there, and the database holds secrets that were sealed with it: put back the one of the "
+            "data directory that this database is from, or set store.key"
+        )
     try:
         text = private_file.keep(path, lambda: secrets.token_urlsafe(32))
     except private_file.ExposedError as error:

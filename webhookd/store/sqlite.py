@@ -41,7 +41,7 @@ from webhookd.store.recount import Object, Reread
 from webhookd.store.replay import SqliteReplays
 from webhookd.store.retention import SqliteRetention
 from webhookd.store.rows import due_row, event_row, parameters
-from webhookd.store.seal import Seal, seal_anew
+from webhookd.store.seal import Seal, holds_secrets, seal_anew
 from webhookd.store.story import SqliteStories
 from webhookd.store.stuck import SqliteStuck
 from webhookd.store.tokens import SqliteTokens
@@ -104,6 +104,10 @@ class SqliteStore:
         self._due_reader = await open_reader(self._path)
         self._history_reader = await open_reader(self._path)
         self._writes.start()
+
+    async def holds_secrets(self) -> bool:
+        """Whether there is anything that `unlock` must be able to open."""
+        return await self._history_reader.run(holds_secrets)
 
     async def unlock(self, seal: Seal) -> None:
         """Keep the endpoints' secrets under this seal from here on, and those that are here under its current key.

@@ -98,6 +98,9 @@ SELECT max(?, coalesce(max(created_at) + 1, 0)) FROM secret WHERE endpoint = ?;
 -- add_secret: what attempts are signed with from now on
 INSERT INTO secret (endpoint, created_at, sealed) VALUES (?, ?, ?);
 
+-- holds_secrets: whether anything is sealed
+SELECT EXISTS (SELECT 1 FROM secret) OR EXISTS (SELECT 1 FROM endpoint WHERE settings IS NOT NULL);
+
 -- sealed_secrets: every secret that is kept, with whose it is
 SELECT name, sealed, endpoint, secret.created_at FROM secret JOIN endpoint ON number = endpoint;
 
