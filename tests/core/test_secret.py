@@ -5,6 +5,7 @@ import json
 import logging
 import pickle
 import traceback
+from itertools import count
 
 import msgspec
 import pytest
@@ -47,6 +48,7 @@ def test_only_asking_for_it_reveals_a_secret() -> None:
         json.dumps({"secret": SECRET}, default=str),
         repr(shown(SourceSettings("stripe", (SECRET,)))),
     ],
+    ids=count(),
 )
 def test_a_secret_is_in_nothing_that_is_printed(printed: str) -> None:
     assert CANARY not in printed

@@ -67,6 +67,7 @@ def test_a_systemd_that_does_not_read_does_not_hold_the_daemon_up(systemd: socke
         ("", None, None),
         ("soon", None, None),
     ],
+    ids=["for whom it may concern", "for us", "for another", "not at all", "empty", "in words"],
 )
 def test_the_watchdog_is_fed_three_times_as_often_as_systemd_asks(
     monkeypatch: pytest.MonkeyPatch, microseconds: str | None, process: str | None, interval_s: float | None
