@@ -26,7 +26,7 @@ class Reader:
     def __init__(self, guide: Path, directory: Path) -> None:
         self._guide, self._directory = guide, directory
         self._ports = dict(zip(PORTS, _free_ports(len(PORTS)), strict=True))
-        self._logs: list[threading.Thread] = []
+        self._logs: dict[Path, threading.Thread] = {}
         (directory / ".venv").symlink_to(sys.prefix)
         self._shell = subprocess.Popen(
             ["bash", "--noprofile", "--norc"],
@@ -65,8 +65,10 @@ class Reader:
             self._shell.stdin.close()
         if self._shell.stdout is not None:
             self._shell.stdout.close()
-        for log in self._logs:
-            log.join()
+        for log, reading in self._logs.items():
+            with contextlib.suppress(OSError):  # nobody may have come to write it
+                os.close(os.open(log, os.O_WRONLY | os.O_NONBLOCK))
+            reading.join()
 
     def _leave(self) -> None:
         with contextlib.suppress(ProcessLookupError):
@@ -92,11 +94,11 @@ class Reader:
         """In the reader's shell, with what has been exported there. One that runs already is stopped."""
         if self._logs:
             self._type("kill $webhookd; wait $webhookd")
-        log = self._directory / ".log"
+        log = self._directory / f".log-{len(self._logs)}"
         os.mkfifo(log)
         ready = threading.Event()
-        self._logs.append(threading.Thread(target=_read, args=(log, ready)))
-        self._logs[-1].start()
+        self._logs[log] = threading.Thread(target=_read, args=(log, ready))
+        self._logs[log].start()
         self._type(f"webhookd {arguments} >/dev/null 2>{log} & webhookd=$!; rm {log}")
         if not ready.wait(PATIENCE_S):
             self._stumble(f"{self._guide.name}: `webhookd {arguments}` did not start")
