@@ -117,7 +117,7 @@ async def send(running: RunningDaemon, body: bytes = BODY, headers: dict[str, st
 
 
 async def events(running: RunningDaemon) -> list[Any]:
-    request = f"GET /api/v1/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {running.token}\r\n\r\n"
+    request = f"GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {running.token}\r\n\r\n"
     answer = await ask(int(running.admin.rpartition(":")[2]), request.encode())
     assert answer.status == 200
     return list(answer.json()["data"])
