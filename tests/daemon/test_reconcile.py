@@ -135,7 +135,7 @@ async def test_a_hook_that_comes_after_its_import_is_a_duplicate(half: Party, pr
         renamed["webhook_id"] = f"late-{provider}"
     fresh = json.dumps(renamed).encode(), hook[1] + "0"
     taken = await half.reconcile(provider, [line(provider, fresh)], "--import")
-    [found] = taken.json["findings"]
+    [found] = [each for each in taken.json["findings"] if each["state"] != "extra"]
     assert found["state"] == "imported"
     assert await half.dev.send(json.dumps(renamed, indent=2).encode(), provider, fresh[1]) == found["event_id"]
 
@@ -143,7 +143,8 @@ async def test_a_hook_that_comes_after_its_import_is_a_duplicate(half: Party, pr
 async def test_a_kept_hook_has_the_id_that_its_header_gave_it(half: Party):
     body = hooks("razorpay")[0][0].replace(b"pay_", b"pay_k")
     kept = json.dumps({"headers": {"X-Razorpay-Event-Id": "kept_1"}, "body": body.decode()}).encode()
-    [found] = (await half.reconcile("razorpay", [kept], "--import")).json["findings"]
+    findings = (await half.reconcile("razorpay", [kept], "--import")).json["findings"]
+    [found] = [each for each in findings if each["state"] != "extra"]  # others are of the same second, or are not
     assert (found["state"], found["provider_event_id"]) == ("imported", "kept_1")
     assert await half.dev.send(body, "razorpay", "kept_1") == found["event_id"]
 
