@@ -99,7 +99,7 @@ class Reader:
         ready = threading.Event()
         self._logs[log] = threading.Thread(target=_read, args=(log, ready))
         self._logs[log].start()
-        self._type(f"webhookd {arguments} >/dev/null 2>{log} & webhookd=$!; rm {log}")
+        self._type(f"webhookd {arguments} >/dev/null 2>{log} & webhookd=$!")
         if not ready.wait(PATIENCE_S):
             self._stumble(f"{self._guide.name}: `webhookd {arguments}` did not start")
 
