@@ -155,10 +155,10 @@ async def test_a_file_that_is_not_ours_or_too_new_is_refused(tmp_path: Path, sta
         await open_writer(path)
 
 
-async def test_what_is_not_a_database_is_an_error_that_stops(tmp_path: Path):
+async def test_what_is_not_a_database_is_refused_and_left_alone(tmp_path: Path):
     path = tmp_path / "webhookd.db"
     path.write_bytes(b"not a database, but long enough to be looked at" * 100)
-    with pytest.raises(StoreBrokenError):
+    with pytest.raises(WrongDatabaseError):
         await open_writer(path)
 
 

@@ -37,10 +37,10 @@ async def test_what_is_settled_is_due_again_from_the_first_wait_on_and_its_attem
 async def test_what_is_pending_is_due_at_once_and_stays_what_it_is_otherwise(past: Past):
     [number] = await past.adopt(spec())
     made = await past.append()
-    await past.settle((made.key, number), "pending", step=4)
+    await past.settle((made.key, number), "pending", step=2)
     for now_ms in (NOW_MS + 30_000, LATER_MS):  # later than it was due anyway: nothing moves
         assert await past.replay(Selection((made.id,)), now_ms=now_ms) == [1]
-        assert await past.rows("state, due_at, step, replay, attempts") == [("pending", NOW_MS + 30_000, 4, 0, 1)]
+        assert await past.rows("state, due_at, step, replay, attempts") == [("pending", NOW_MS + 30_000, 2, 0, 1)]
 
 
 async def test_an_attempt_under_way_when_its_delivery_is_replayed_decides_about_it(past: Past):
