@@ -236,6 +236,8 @@ class Daemon:
             for service in watch:
                 service.start()
             calm_collector()
+            # Before it is said: who hears it may ask at once.
+            note(data_dir.path, Whereabouts(f"http://{self.hooks_at}", f"http://{self.admin_at}", os.getpid()))
             _log.info(
                 "ready",
                 version=__version__,
@@ -244,7 +246,6 @@ class Daemon:
                 data_dir=str(data_dir.path),
                 sqlite=driver.sqlite_version,
             )
-            note(data_dir.path, Whereabouts(f"http://{self.hooks_at}", f"http://{self.admin_at}", os.getpid()))
             notify("READY=1", f"STATUS=receiving on {self.hooks_at}")
             if ready is not None:
                 await ready(self)
