@@ -20,10 +20,8 @@ Nothing is reported when the backlog was not taken in as a whole; exit code 1 wh
 
 import argparse
 import asyncio
-import shutil
 import socket
 import sys
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -36,7 +34,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from bench.backlog import fill
+from bench.backlog import fill, need_room
 from bench.chart import Sample, over_time, slow_start, thinned
 from bench.daemon import ask, daemon, database_of, workplace
 from bench.journal import Journal
@@ -82,7 +80,7 @@ class Figures(msgspec.Struct):
 
 async def measure(deliveries: int, merchants: int, down_s: float) -> Figures:
     """Raises SystemExit when the run does not count."""
-    _need_room(deliveries)
+    need_room(deliveries * DISK_BYTES_EACH)
     journal = Journal(deliveries, merchants, CAP)
     names = [f"shop{number:03}" for number in range(merchants)]
     console = Console(stderr=True)
@@ -194,13 +192,6 @@ def _none(what: str, found: int) -> Promise:
 
 def _counted(states: Mapping[str, int]) -> str:
     return ", ".join(f"{count} {state}" for state, count in sorted(states.items()))
-
-
-def _need_room(deliveries: int) -> None:
-    place = tempfile.gettempdir()
-    needed, free = deliveries * DISK_BYTES_EACH, shutil.disk_usage(place).free
-    if free < needed:
-        raise SystemExit(f"{place} has {free / 1e9:.1f} GB free, and this takes {needed / 1e9:.1f}: set TMPDIR")
 
 
 def show(figures: Figures) -> None:

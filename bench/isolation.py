@@ -37,7 +37,7 @@ from bench import hooks
 from bench.backlog import fill
 from bench.daemon import ask, daemon, workplace
 from bench.merchant import Connection, listen, port_of
-from bench.steady import SteadyLoad
+from bench.steady import SteadyLoad, percentile
 
 MERCHANTS = [*(f"shop{number:02}" for number in range(99)), "hole"]
 HOLE = len(MERCHANTS) - 1
@@ -170,7 +170,7 @@ async def measure_round(config: Path, shops: list[Shop], kind: str, seconds: flo
         missing = await _missing(shops, healthy)
         rss_max_mb = running.rss_max_mb()
         hole_attempts = shops[HOLE].requests
-    lag_p99_ms = _percentile([1_000 * lag for lag in load.lags_s], 99)
+    lag_p99_ms = percentile([1_000 * lag for lag in load.lags_s], 99)
     if load.ok < count:
         raise SystemExit(f"refused to report: {count - load.ok} of {count} hooks were not answered 200")
     if missing:
@@ -196,17 +196,13 @@ async def _missing(shops: list[Shop], wanted: list[int]) -> int:
 def _kind(rounds: list[Round]) -> Kind:
     pooled = [latency for each in rounds for latency in each.latencies_ms]
     return Kind(
-        p50_ms=round(_percentile(pooled, 50), 3),
-        p95_ms=round(_percentile(pooled, 95), 3),
-        p99_ms=round(_percentile(pooled, 99), 3),
+        p50_ms=round(percentile(pooled, 50), 3),
+        p95_ms=round(percentile(pooled, 95), 3),
+        p99_ms=round(percentile(pooled, 99), 3),
         lag_p99_ms=round(max(each.lag_p99_ms for each in rounds), 3),
         rss_max_mb=round(max(each.rss_max_mb for each in rounds), 1),
-        p99_ms_by_round=[round(_percentile(each.latencies_ms, 99), 3) for each in rounds],
+        p99_ms_by_round=[round(percentile(each.latencies_ms, 99), 3) for each in rounds],
     )
-
-
-def _percentile(values: list[float], percent: int) -> float:
-    return statistics.quantiles(values, n=100, method="inclusive")[percent - 1]
 
 
 def show(figures: Figures) -> None:

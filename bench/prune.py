@@ -23,11 +23,9 @@ a phase of pruning had nothing left to take out. Exit code 1 when what is asked 
 import argparse
 import asyncio
 import json
-import shutil
 import sqlite3
 import statistics
 import sys
-import tempfile
 import time
 import urllib.request
 from contextlib import ExitStack
@@ -42,11 +40,11 @@ from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from bench import hooks
-from bench.backlog import fill
+from bench.backlog import fill, need_room
 from bench.daemon import Running, ask, daemon, database_of, workplace
 from bench.drain import verify
 from bench.merchant import Sink, listen, port_of
-from bench.steady import SteadyLoad
+from bench.steady import SteadyLoad, percentile
 from webhookd.core.endpoint import EndpointState
 from webhookd.observe.whereabouts import running_at
 from webhookd.store.sqlite import SqliteStore
@@ -112,7 +110,7 @@ class Figures(msgspec.Struct):
 
 async def measure(events: int, undelivered: int, rounds: int, seconds: float, rate: float) -> Figures:
     """Raises SystemExit when the run does not count."""
-    _need_room(events)
+    need_room(events * DISK_BYTES_EACH)
     console = Console(stderr=True)
     phases: dict[str, list[Phase]] = {_WITHOUT: [], _PRUNING: []}
     with ExitStack() as stack:
@@ -223,7 +221,7 @@ async def measure_phase(config: Path, running: Running, kind: str, run: str, sec
         if found["state"] != "cancelled":
             raise SystemExit(f"refused to report: a cleanup was {found['state']} before its phase was: more --events")
         taken = found["gone"]["events"]
-    lag_p99_ms = _percentile([1_000 * lag for lag in load.lags_s], 99)
+    lag_p99_ms = percentile([1_000 * lag for lag in load.lags_s], 99)
     if load.ok < count:
         raise SystemExit(f"refused to report: {count - load.ok} of {count} hooks were not answered 200")
     if lag_p99_ms > LAG_P99_MS_MAX:
@@ -283,23 +281,12 @@ def _key_of(at_s: float) -> int:
 def _kind(phases: list[Phase]) -> Kind:
     pooled = [latency for each in phases for latency in each.latencies_ms]
     return Kind(
-        p50_ms=round(_percentile(pooled, 50), 3),
-        p95_ms=round(_percentile(pooled, 95), 3),
-        p99_ms=round(_percentile(pooled, 99), 3),
+        p50_ms=round(percentile(pooled, 50), 3),
+        p95_ms=round(percentile(pooled, 95), 3),
+        p99_ms=round(percentile(pooled, 99), 3),
         lag_p99_ms=round(max(each.lag_p99_ms for each in phases), 3),
-        p99_ms_by_phase=[round(_percentile(each.latencies_ms, 99), 3) for each in phases],
+        p99_ms_by_phase=[round(percentile(each.latencies_ms, 99), 3) for each in phases],
     )
-
-
-def _percentile(values: list[float], percent: int) -> float:
-    return statistics.quantiles(values, n=100, method="inclusive")[percent - 1]
-
-
-def _need_room(events: int) -> None:
-    place = tempfile.gettempdir()
-    needed, free = events * DISK_BYTES_EACH, shutil.disk_usage(place).free
-    if free < needed:
-        raise SystemExit(f"{place} has {free / 1e9:.1f} GB free, and this takes {needed / 1e9:.1f}: set TMPDIR")
 
 
 def show(figures: Figures) -> None:

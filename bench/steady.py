@@ -1,6 +1,7 @@
 """A load that keeps its rate whatever the server does: an open loop."""
 
 import asyncio
+import statistics
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -88,3 +89,8 @@ class _Line(Asker):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._load.lost(self)
+
+
+def percentile(values: list[float], percent: int) -> float:
+    """Of two values or more; `percent` from 1 to 99."""
+    return statistics.quantiles(values, n=100, method="inclusive")[percent - 1]
