@@ -51,8 +51,9 @@ WHERE d.attempts <> (SELECT count(*) FROM log.attempt AS a WHERE a.event = d.eve
 
 -- captured_untold: captured payments, and an endpoint that is owed their capture and that none of it has reached or may
 -- yet reach; no endpoint when nobody was ever owed it. Of a capture that retention has taken it is only known whether it
--- was routed: then it was settled.
-WITH told AS MATERIALIZED (SELECT provider, payment_id FROM log.past
+-- was routed: then it was settled. (One text for provider and id: of two that are not in the list, SQLite would go through
+-- all of it for each payment, because one of them might be NULL.)
+WITH told AS MATERIALIZED (SELECT provider || ' ' || payment_id AS payment FROM log.past
                            WHERE kind = 'payment' AND counts = 1 AND payment_id IS NOT NULL AND state = 'accepted')
 SELECT p.provider, p.id, n.name, group_concat(DISTINCT d.state)
 FROM log.delivery AS d INDEXED BY delivery_given_up
@@ -63,12 +64,12 @@ WHERE d.state IN ('dead', 'cancelled') AND p.counted_at IS NOT NULL
   AND NOT EXISTS (SELECT 1 FROM log.event AS o JOIN log.delivery AS t ON t.event = o.key AND t.endpoint = d.endpoint
                   WHERE o.payment_id = p.id AND o.provider = p.provider AND o.kind = 'payment' AND o.counts = 1
                     AND t.state IN ('delivered', 'pending'))
-  AND (p.provider, p.id) NOT IN (SELECT provider, payment_id FROM told)
+  AND p.provider || ' ' || p.id NOT IN (SELECT payment FROM told)
 GROUP BY p.provider, p.id, d.endpoint
 UNION ALL
 SELECT p.provider, p.id, NULL, NULL
 FROM log.ledger AS p INDEXED BY ledger_counted
 WHERE p.kind = 'payment' AND p.counted_at IS NOT NULL
-  AND (p.provider, p.id) NOT IN (SELECT provider, payment_id FROM told)
+  AND p.provider || ' ' || p.id NOT IN (SELECT payment FROM told)
   AND NOT EXISTS (SELECT 1 FROM log.event AS e JOIN log.delivery AS d ON d.event = e.key
                   WHERE e.payment_id = p.id AND e.provider = p.provider AND e.kind = 'payment' AND e.counts = 1);
