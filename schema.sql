@@ -5,7 +5,7 @@
 -- milliseconds, amounts whole numbers of the smallest unit.
 
 PRAGMA application_id = 0x57484B44;  -- "WHKD"
-PRAGMA user_version = 4;
+PRAGMA user_version = 5;
 
 CREATE TABLE event (
   key               INTEGER PRIMARY KEY,  -- milliseconds << 21 | counter: ascending is log order
@@ -176,7 +176,7 @@ CREATE TABLE delivery (
 
 CREATE INDEX delivery_due ON delivery (endpoint, priority, due_at) WHERE state = 'pending' AND held = 0;
 CREATE INDEX delivery_chain ON delivery (endpoint, chain, event, held) WHERE state = 'pending' AND chain IS NOT NULL;
-CREATE INDEX delivery_dead ON delivery (endpoint) WHERE state = 'dead';
+CREATE INDEX delivery_dead ON delivery (endpoint, last_error, last_status) WHERE state = 'dead';
 CREATE INDEX delivery_given_up ON delivery (state, event) WHERE state IN ('dead', 'cancelled');
 
 CREATE TABLE attempt (
@@ -297,6 +297,14 @@ CREATE TABLE token (
   expires_at INTEGER,
   used_at    INTEGER             -- to the minute
 ) STRICT;
+
+-- Who has logged in to the dashboard, by the hash of the cookie.
+CREATE TABLE session (
+  sha256     BLOB    PRIMARY KEY CHECK (length(sha256) = 32),
+  token      BLOB    NOT NULL,   -- the hash of the token that was shown
+  created_at INTEGER NOT NULL,
+  seen_at    INTEGER NOT NULL    -- to the minute
+) STRICT, WITHOUT ROWID;
 
 -- What people changed: written in the transaction of the change, never changed itself.
 CREATE TABLE audit (
@@ -438,3 +446,19 @@ CREATE VIEW transfer AS SELECT * FROM ledger WHERE kind = 'transfer';
 CREATE VIEW account AS SELECT * FROM ledger WHERE kind = 'account';
 CREATE VIEW fund_account AS SELECT * FROM ledger WHERE kind = 'fund_account';
 CREATE VIEW downtime AS SELECT * FROM ledger WHERE kind = 'downtime';
+
+-- What each minute of the last day was like, for the dashboard's charts. Minutes in which nothing happened are not here.
+CREATE TABLE minute (
+  number          INTEGER PRIMARY KEY,  -- since 1970
+  accepted        INTEGER NOT NULL,     -- events that were new
+  duplicates      INTEGER NOT NULL,
+  refused         INTEGER NOT NULL,     -- hooks that were not taken
+  delivered       INTEGER NOT NULL,
+  failed          INTEGER NOT NULL,     -- attempts
+  died            INTEGER NOT NULL,     -- deliveries that were given up
+  backlog         INTEGER NOT NULL,     -- deliveries pending, at its end
+  ack_p50_ms      REAL,                 -- from hook to 200
+  ack_p99_ms      REAL,
+  delivery_p50_ms REAL,                 -- from hook to delivered
+  delivery_p99_ms REAL
+) STRICT;

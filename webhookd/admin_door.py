@@ -1,6 +1,6 @@
 """Joins the operator's API to the rooms behind it."""
 
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -9,9 +9,22 @@ from webhookd.admin.backups import BackupApi
 from webhookd.admin.broom import Broom, Meter
 from webhookd.admin.cancel import CancelApi
 from webhookd.admin.cleanup import CleanupApi
+from webhookd.admin.dashboard.dead import DeadLetters
+from webhookd.admin.dashboard.endpoints import Endpoints
+from webhookd.admin.dashboard.events import Events
+from webhookd.admin.dashboard.live import Live, News
+from webhookd.admin.dashboard.login import Login
+from webhookd.admin.dashboard.overview import Overview
+from webhookd.admin.dashboard.payments import Payments
+from webhookd.admin.dashboard.refused import Refusals
+from webhookd.admin.dashboard.render import Renderer
+from webhookd.admin.dashboard.sessions import Sessions
+from webhookd.admin.dashboard.site import Dashboard
 from webhookd.admin.door.app import admin_app
 from webhookd.admin.door.doorkeeper import USE_NOTED_S, Doorkeeper
 from webhookd.admin.door.hosts import Hosts
+from webhookd.admin.door.inside import Inside
+from webhookd.admin.door.operation import Part
 from webhookd.admin.door.pages import Pages
 from webhookd.admin.door.recorder import Recorder
 from webhookd.admin.door.token import ensure_token
@@ -54,7 +67,7 @@ class AdminDoor:
         registry: Registry,
         dispatcher: Dispatcher,
         clock: Clock,
-        metrics: Numbers,
+        numbers: Numbers,
         health: Health,
         *,
         data_dir: Path,
@@ -81,11 +94,9 @@ class AdminDoor:
         self._cleanup = CleanupApi(broom, clock)
         self._backup = BackupApi(store.backups(backup_keeps_free), clock)
         self._doorkeeper = Doorkeeper(token, store.tokens, store.trail, clock)
-        app = admin_app(
-            self._doorkeeper,
-            Hosts(hosts),
-            Recorder(store.trail, clock),
-            StatusApi(store, clock, metrics, health, dispatcher, registry),
+        recorder = Recorder(store.trail, clock)
+        parts: Sequence[Part] = (
+            StatusApi(store, clock, numbers, health, dispatcher, registry),
             LogApi(store, store.retention, store, store.lookup, pages),
             CancelApi(store.cancels, store, clock, dispatcher.withdraw),
             SourcesApi(reception, hooks_of, store.lookup),
@@ -103,23 +114,43 @@ class AdminDoor:
             TokensApi(self._doorkeeper, pages),
             AuditApi(store.trail, pages),
         )
+        self._sessions = Sessions(store.sessions, self._doorkeeper, clock)
+        self._live = Live(partial(_news, numbers), self._sessions, clock)
+        site = Dashboard(
+            self._doorkeeper,
+            self._sessions,
+            Inside((each for part in parts for each in part.operations()), recorder),
+            Renderer(clock),
+            Login(self._doorkeeper, self._sessions, recorder),
+            self._live,
+            Overview(),
+            Events(),
+            Endpoints(),
+            DeadLetters(),
+            Payments(),
+            Refusals(),
+        )
+        app = admin_app(self._doorkeeper, Hosts(hosts), recorder, *parts, site=site)
         self._pruner = Pruner(broom, clock, limits)
         self.duties = [
             Service("replayer", 0, replayer.turn, failed),
             Service("pruner", 0, self._pruner.turn, failed),
             Service("token-use", USE_NOTED_S, self._doorkeeper.note_uses, failed),
+            Service("session-use", USE_NOTED_S, self._sessions.note_uses, failed),
         ]
         self.runner = AdminRunner(app, shutdown_timeout=2)
 
     async def open(self) -> None:
         """Know who may ask, and where the log ends. Raises StoreError."""
         await self._doorkeeper.load()
+        await self._sessions.load()
         self._pruner.begin(key_ms(await self._last_key()))
 
     def close(self) -> None:
         """Nobody waits for anything from now on."""
         self._ledger.close()
         self._stream.close()
+        self._live.close()
 
     async def stop(self) -> None:
         """After `close`, and once the deliveries have stopped."""
@@ -127,3 +158,7 @@ class AdminDoor:
         await self._rebuild.stop()
         await self._backup.stop()
         await self._cleanup.stop()
+
+
+async def _news(numbers: Numbers) -> News:
+    return News(numbers.commits)

@@ -21,9 +21,9 @@ class _OpenDoor:
         return nullcontext()
 
     def carry_out(
-        self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]], _visitor: object
-    ) -> Awaitable[web.StreamResponse]:
-        return handler(request)
+        self, _operation: object, _visitor: object, _path: object, _query: object, do: Callable[[], Awaitable[Any]]
+    ) -> Awaitable[Any]:
+        return do()
 
 
 @asynccontextmanager

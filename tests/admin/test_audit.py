@@ -69,9 +69,9 @@ async def operations(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Op
     found: list[Part] = []
     join = admin_door.admin_app
 
-    def joined(doorkeeper: Any, hosts: Any, recorder: Any, *parts: Part) -> Any:
+    def joined(doorkeeper: Any, hosts: Any, recorder: Any, *parts: Part, site: Any) -> Any:
         found.extend(parts)
-        return join(doorkeeper, hosts, recorder, *parts)
+        return join(doorkeeper, hosts, recorder, *parts, site=site)
 
     async def ready(started: Daemon) -> None:
         started._on_stop_signal()

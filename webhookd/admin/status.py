@@ -31,6 +31,9 @@ class Numbers(Protocol):
     @property
     def delivered_count(self) -> int: ...
 
+    @property
+    def commits(self) -> int: ...
+
     async def text(self, accept: str) -> tuple[bytes, str]:
         """For who accepts this: the metrics, and of which content type they are."""
         ...

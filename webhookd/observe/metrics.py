@@ -37,6 +37,8 @@ class Metrics:
         """Events taken into the log since the start."""
         self.delivered_count = 0
         """Deliveries made since the start."""
+        self.commits = 0
+        """Since the start: as long as it is the same, nothing in the store has changed."""
 
     def hook(self, source: str, result: str, seconds: float) -> None:
         self._hooks.counts[source, result] += 1
@@ -62,6 +64,7 @@ class Metrics:
         self._facts.counts[provider, kind, status] += 1
 
     def committed(self, seconds: float, writes: int) -> None:
+        self.commits += 1
         self._commit.observe(seconds)
         self._batch.observe(writes)
 

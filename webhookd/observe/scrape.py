@@ -81,6 +81,10 @@ class Scrape(Collector):
     def delivered_count(self) -> int:
         return self._metrics.delivered_count
 
+    @property
+    def commits(self) -> int:
+        return self._metrics.commits
+
     async def text(self, accept: str) -> tuple[bytes, str]:
         """What whoever accepts this is answered, and of which type it is."""
         encode, content_type = choose_encoder(accept)

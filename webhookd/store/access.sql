@@ -14,6 +14,21 @@ DELETE FROM token WHERE name = ?;
 -- note_token_use: when it was last used
 UPDATE token SET used_at = max(coalesce(used_at, 0), ?) WHERE number = ?;
 
+-- sessions: all of them
+SELECT sha256, token, created_at, seen_at FROM session;
+
+-- add_session: somebody has logged in
+INSERT INTO session (sha256, token, created_at, seen_at) VALUES (?, ?, ?, ?);
+
+-- drop_sessions: those that were used last the longest ago, beyond so many
+DELETE FROM session WHERE sha256 IN (SELECT sha256 FROM session ORDER BY seen_at DESC, sha256 LIMIT -1 OFFSET ?);
+
+-- remove_session: somebody has logged out
+DELETE FROM session WHERE sha256 = ?;
+
+-- note_session_use: when it was last used
+UPDATE session SET seen_at = max(seen_at, ?) WHERE sha256 = ?;
+
 -- record: a line of the audit trail
 INSERT INTO audit (at, actor, address, action, subject, detail) VALUES (?, ?, ?, ?, ?, ?);
 

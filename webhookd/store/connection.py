@@ -32,7 +32,7 @@ T = TypeVar("T")
 for _bound_as_is in (bytes, type(None)):
     driver.register_adapter(_bound_as_is, lambda value: value)
 APPLICATION_ID = 0x57484B44
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 _BUSY_TIMEOUT_MS = 5_000
 _BESIDE_CACHE_KIB = 64 * 2**10
 _WRITER_PRAGMAS = {

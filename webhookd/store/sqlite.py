@@ -25,6 +25,7 @@ from webhookd.store.feed_protocol import Landed
 from webhookd.store.group_commit import GroupCommit
 from webhookd.store.ledger import LedgerReader
 from webhookd.store.lookup import SqliteLookup
+from webhookd.store.minutes import SqliteMinutes
 from webhookd.store.protocol import (
     AttemptRow,
     DeliveryRow,
@@ -42,6 +43,7 @@ from webhookd.store.replay import SqliteReplays
 from webhookd.store.retention import SqliteRetention
 from webhookd.store.rows import due_row, event_row, parameters
 from webhookd.store.seal import Seal, holds_secrets, seal_anew
+from webhookd.store.sessions import SqliteSessions
 from webhookd.store.story import SqliteStories
 from webhookd.store.stuck import SqliteStuck
 from webhookd.store.tokens import SqliteTokens
@@ -277,6 +279,14 @@ class SqliteStore:
     @property
     def tokens(self) -> SqliteTokens:
         return SqliteTokens(self._history_reader, self._change)
+
+    @property
+    def sessions(self) -> SqliteSessions:
+        return SqliteSessions(self._history_reader, self._change)
+
+    @property
+    def minutes(self) -> SqliteMinutes:
+        return SqliteMinutes(self._history_reader, self._change)
 
     @property
     def trail(self) -> SqliteTrail:

@@ -236,3 +236,16 @@ WHERE d.event = ? AND d.endpoint = ?;
 -- attempts: the history of one delivery
 SELECT number, started_at, duration_ms, status, error, response, replay FROM attempt
 WHERE event = ? AND endpoint = ? ORDER BY number;
+
+-- minutes: of the last day, oldest first
+SELECT number, accepted, duplicates, refused, delivered, failed, died, backlog,
+       ack_p50_ms, ack_p99_ms, delivery_p50_ms, delivery_p99_ms
+FROM (SELECT * FROM minute ORDER BY number DESC LIMIT ?) ORDER BY number;
+
+-- keep_minute: in the place of the one there was
+REPLACE INTO minute (number, accepted, duplicates, refused, delivered, failed, died, backlog,
+                     ack_p50_ms, ack_p99_ms, delivery_p50_ms, delivery_p99_ms)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+
+-- drop_minutes: those up to this one
+DELETE FROM minute WHERE number <= ?;

@@ -74,6 +74,14 @@ class Doorkeeper:
             raise RefusedError(403, lacks, {"WWW-Authenticate": challenge})
         return Visitor(token.name, token.scope, address)
 
+    def holder(self, sha256: bytes, address: str) -> Visitor | None:
+        """Whoever has shown the token with this hash, as long as it is known, good, and good for reading."""
+        for token in (self._first, *self._known.values()):
+            if hmac.compare_digest(token.sha256, sha256):
+                good = not self.is_expired(token) and "read" in GOOD_FOR[token.scope]
+                return Visitor(token.name, token.scope, address) if good else None
+        return None
+
     @contextmanager
     def reading(self, visitor: Visitor | None) -> Iterator[None]:
         """What is read meanwhile is cut off when the token is removed, and within USE_NOTED_S after it has expired."""

@@ -24,9 +24,9 @@ class Asked(Generic[Query, Body]):
 
     __slots__ = ("body", "path", "query", "request")
 
-    def __init__(self, request: web.Request, query: Query, body: Body) -> None:
+    def __init__(self, request: web.Request, query: Query, body: Body, path: Mapping[str, str] | None = None) -> None:
         self.request = request
-        self.path: Mapping[str, str] = request.match_info
+        self.path: Mapping[str, str] = request.match_info if path is None else path
         self.query = query
         self.body = body
 

@@ -5,20 +5,21 @@ puts it on record in the transaction of its change. What changes nothing there (
 it has been done.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TypeVar
 
 import structlog
 from aiohttp import web
 
 from webhookd.admin.door.answers import asked_for
 from webhookd.admin.door.doorkeeper import Visitor
-from webhookd.admin.door.operation import operation_of
+from webhookd.admin.door.operation import Operation
 from webhookd.admin.door.retelling import plain, retold
 from webhookd.clock import Clock
 from webhookd.store.protocol import StoreError
 from webhookd.store.trail_protocol import Deed, Trail, current_deed
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+T = TypeVar("T")
 _log = structlog.get_logger("webhookd.admin")
 
 
@@ -27,15 +28,21 @@ class Recorder:
         self._trail = trail
         self._clock = clock
 
-    async def carry_out(self, request: web.Request, handler: Handler, visitor: Visitor | None) -> web.StreamResponse:
+    async def carry_out(
+        self,
+        operation: Operation | None,
+        visitor: Visitor | None,
+        path: Mapping[str, str],
+        query: Mapping[str, str],
+        do: Callable[[], Awaitable[T]],
+    ) -> T:
         """To be run as a task of its own: what is done elsewhere is none of this deed."""
-        operation = operation_of(request)
         # An event that is published is on record in the log itself; a row for each would be a second log.
         if operation is None or operation.action is None or operation.scope == "publish" or visitor is None:
-            return await handler(request)
+            return await do()
         deed = Deed(self._clock.now_ms(), visitor.name, operation.action, address=visitor.address)
-        deed.subject = plain(" ".join(request.match_info.values())) or None
-        asked: dict[str, object] = dict(request.query)
+        deed.subject = plain(" ".join(path.values())) or None
+        asked: dict[str, object] = dict(query)
         deed.detail = retold(asked)
 
         def heard(body: dict[str, object]) -> None:
@@ -47,10 +54,11 @@ class Recorder:
         asked_for.set(heard)
         current_deed.set(deed)
         try:
-            response = await handler(request)
-            if response.status < 400 and deed.recorded_by is None and asked.get("dry_run") not in (True, "true"):
+            answer = await do()
+            refused = isinstance(answer, web.StreamResponse) and answer.status >= 400
+            if not refused and deed.recorded_by is None and asked.get("dry_run") not in (True, "true"):
                 await self._record(deed)
-            return response
+            return answer
         finally:
             deed.is_over = True
 

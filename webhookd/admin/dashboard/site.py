@@ -1,0 +1,153 @@
+"""The dashboard on the admin listener: who may see which page, from where a form may come, how errors look."""
+
+import hmac
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import Protocol
+from urllib.parse import urlsplit
+
+from aiohttp import web
+
+from webhookd.admin.dashboard.cookie import cookie_of
+from webhookd.admin.dashboard.forms import form_of
+from webhookd.admin.dashboard.render import Renderer
+from webhookd.admin.dashboard.sessions import Sessions
+from webhookd.admin.dashboard.visit import Page, Visit
+from webhookd.admin.door.answers import RefusedError
+from webhookd.admin.door.app import Handler
+from webhookd.admin.door.doorkeeper import Doorkeeper
+from webhookd.admin.door.explained import explained
+from webhookd.admin.door.inside import Inside
+from webhookd.admin.door.operation import operation_of
+from webhookd.admin.door.token import GOOD_FOR
+
+CSRF = "csrf"
+"""The field of every form that changes something."""
+_PAGE = "page"
+_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+        "form-action 'self'; base-uri 'none'; frame-ancestors 'none'; "
+        "require-trusted-types-for 'script'; trusted-types 'none'"
+    ),
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+}
+"""Of every page: nothing from elsewhere is loaded, nothing inline runs, and no script may make markup of a text."""
+
+
+class Part(Protocol):
+    """What some of the pages are."""
+
+    def pages(self) -> Sequence[Page]: ...
+
+
+class LoginNeededError(Exception):
+    """Nobody is in, or no longer."""
+
+
+class Dashboard:
+    """Fits `door.app.Site`."""
+
+    def __init__(
+        self, doorkeeper: Doorkeeper, sessions: Sessions, inside: Inside, renderer: Renderer, *parts: Part
+    ) -> None:
+        self._doorkeeper = doorkeeper
+        self._sessions = sessions
+        self._inside = inside
+        self._renderer = renderer
+        self._pages = [page for part in parts for page in part.pages()]
+
+    def routes(self) -> Sequence[web.RouteDef]:
+        return [*map(self._route, self._pages), web.get("/static/{edition}/{name}", self._static)]
+
+    def serves(self, request: web.Request) -> bool:
+        if getattr(request.match_info.handler, _PAGE, None) is not None:
+            return True
+        nowhere = operation_of(request) is None and not request.path.startswith(("/api/", "/static/"))
+        return nowhere and "text/html" in request.headers.get("Accept", "")
+
+    async def answer(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Raises LoginNeededError, RefusedError, and what the page raises."""
+        page: Page | None = getattr(request.match_info.handler, _PAGE, None)
+        if page is None:
+            return await handler(request)  # raises that there is no such page
+        guest = self._sessions.find(cookie_of(request), request.remote or "")
+        visit = Visit(request, guest, self._sessions, self._inside, self._renderer)
+        request["visit"] = visit
+        if page.method == "POST":
+            check_origin(request)
+        if page.scope != "nobody":
+            if guest is None:
+                raise LoginNeededError
+            if page.scope not in GOOD_FOR[guest.visitor.scope]:
+                raise RefusedError(403, f"This page is for tokens that are good for {page.scope}.")
+        if page.method == "POST":
+            visit.form = await form_of(request)
+            if guest is not None and not hmac.compare_digest(visit.form.get(CSRF, "").encode(), guest.csrf.encode()):
+                raise RefusedError(
+                    403, "This form is of another session. Go back, load the page again, and do it once more."
+                )
+        with self._doorkeeper.reading(guest.visitor if guest is not None and page.method == "GET" else None):
+            return _with_headers(await page.handle(visit))
+
+    def problem(self, request: web.Request, error: Exception) -> web.StreamResponse:
+        visit = request.get("visit") or Visit(request, None, self._sessions, self._inside, self._renderer)
+        if isinstance(error, LoginNeededError):
+            lost = request.method == "POST"
+            had_one = bool(cookie_of(request))
+            response = visit.show(
+                "login.html",
+                status=401,
+                then="/" if lost else request.path_qs,
+                wrong="You are no longer logged in, so nothing was changed."
+                if lost
+                else "Your session has ended."
+                if had_one
+                else None,
+            )
+            response.headers["WWW-Authenticate"] = "Bearer"
+            return _with_headers(response)
+        told = explained(error, request)
+        response = visit.show("problem.html", status=told.status, told=told, phrase=HTTPStatus(told.status).phrase)
+        response.headers.update(told.headers)
+        return _with_headers(response)
+
+    def _route(self, page: Page) -> web.RouteDef:
+        async def serve(request: web.Request) -> web.StreamResponse:
+            raise NotImplementedError(request.path)  # `answer` does it
+
+        setattr(serve, _PAGE, page)
+        return web.get(page.path, serve) if page.method == "GET" else web.post(page.path, serve)
+
+    async def _static(self, request: web.Request) -> web.Response:
+        """Of another edition, too: a page that was there before an upgrade still looks for its own."""
+        found = self._renderer.files.get(request.match_info["name"])
+        if found is None:
+            raise web.HTTPNotFound
+        body, content_type = found
+        kept = request.match_info["edition"] == self._renderer.edition
+        headers = {"Cache-Control": "private, max-age=31536000, immutable" if kept else "no-store"}
+        return web.Response(body=body, content_type=content_type, charset="utf-8", headers=headers)
+
+
+def check_origin(request: web.Request) -> None:
+    """What changes something comes from a page of ours (Fetch Metadata; Origin where a browser is too old for it).
+
+    Raises RefusedError.
+    """
+    site = request.headers.get("Sec-Fetch-Site")
+    origin = request.headers.get("Origin")
+    if site is not None:
+        ours = site == "same-origin"
+    else:
+        ours = origin is not None and urlsplit(origin).netloc.lower() == request.headers.get("Host", "").lower()
+    if not ours:
+        raise RefusedError(403, "This was asked for by a page of another site, so nothing was changed.")
+
+
+def _with_headers(response: web.StreamResponse) -> web.StreamResponse:
+    if not response.prepared:
+        for name, value in _HEADERS.items():
+            response.headers.setdefault(name, value)
+    return response

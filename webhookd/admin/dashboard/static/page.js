@@ -1,0 +1,10 @@
+// What every page does beside being read. Each module is one idea, and a page without scripts still works.
+import { copying } from "./copying.js";
+import { asking } from "./asking.js";
+import { counting } from "./counting.js";
+import { live } from "./live.js";
+
+asking(document);
+copying(document);
+counting(document);
+live(document.body.dataset.live);
