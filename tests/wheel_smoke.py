@@ -1,6 +1,7 @@
-"""Builds the wheel, installs it into an empty environment, and sends one event through it. `make wheel-smoke`.
+"""Builds the wheel, installs it into an empty environment, sends one event through it, and looks at its dashboard.
 
-What works in a checkout may be missing from the package: the schema, the samples, an undeclared dependency.
+`make wheel-smoke`. What works in a checkout may be missing from the package: the schema, the samples, the templates, an
+undeclared dependency.
 """
 
 import json
@@ -11,6 +12,9 @@ import tempfile
 import venv
 from pathlib import Path
 from typing import IO
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from tests.visitor import see_the_dashboard
 
 ROOT = Path(__file__).parents[1]
 
@@ -25,7 +29,7 @@ def main() -> None:
         run(*pip, "--require-hashes", "--only-binary", ":all:", "-r", str(ROOT / "requirements.lock"), cwd=directory)
         run(*pip, "--no-deps", "--no-index", str(wheel), cwd=directory)
         try_it(directory, str(directory / "venv" / "bin" / "webhookd"))
-    print("wheel: builds, installs into an empty environment, and delivers an event")
+    print("wheel: builds, installs into an empty environment, delivers an event, and shows its dashboard")
 
 
 def try_it(directory: Path, webhookd: str) -> None:
@@ -38,12 +42,13 @@ def try_it(directory: Path, webhookd: str) -> None:
     try:
         assert daemon.stderr is not None
         assert daemon.stdout is not None
-        until(daemon.stderr, '"event": "ready"')
+        ready = json.loads(until(daemon.stderr, '"event": "ready"'))
         run(webhookd, "trigger", "stripe", "payment_intent.succeeded", cwd=directory)
         delivered = until(daemon.stdout, "payment_intent.succeeded")
         assert "signed" in delivered, delivered
         answer = run(webhookd, "status", "--json", cwd=directory)
         assert json.loads(answer)["accepted"] == 1, answer
+        see_the_dashboard(ready["admin"], (directory / "data" / "admin.token").read_text().strip())
     finally:
         daemon.terminate()
         daemon.communicate(timeout=60)

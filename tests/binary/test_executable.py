@@ -22,6 +22,7 @@ from tests.daemon.supervisor import Supervisor, sockets
 from tests.daemon.test_restart_under_load import Senders
 from tests.running import PATIENCE_S, configuration
 from tests.test_systemd import ten_lines
+from tests.visitor import see_the_dashboard
 
 BINARY = Path(os.environ.get("WEBHOOKD_BINARY", ""))
 pytestmark = pytest.mark.skipif("WEBHOOKD_BINARY" not in os.environ, reason="make dist-test builds what is tried here")
@@ -192,6 +193,15 @@ async def test_a_signed_hook_comes_in_and_is_delivered_there(root: EmptyRoot) ->
         inside.process.terminate()
         assert await inside.ended() == 0
     assert root.unpacked == []
+
+
+async def test_the_dashboard_is_in_it(root: EmptyRoot) -> None:
+    async with root.daemon() as inside:
+        ready = await inside.said("ready")
+        token = (root.path / "data" / "admin.token").read_text().strip()
+        await asyncio.to_thread(see_the_dashboard, ready["admin"], token)
+        inside.process.terminate()
+        assert await inside.ended() == 0
 
 
 async def test_a_signal_to_the_terminals_whole_group_is_one_signal(root: EmptyRoot) -> None:

@@ -52,6 +52,14 @@ def test_a_small_verb_reads_neither_the_daemon_nor_what_signs(arguments: str, tm
     assert not HEAVY & read
 
 
+def test_a_daemon_that_nobody_looks_at_reads_nothing_that_makes_pages():
+    probe = "import sys, json, webhookd.daemon; print(json.dumps(sorted(sys.modules)))"
+    said = subprocess.run([sys.executable, "-c", probe], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    read = set(json.loads(said))
+    assert "webhookd.admin.dashboard.render" in read
+    assert not {"jinja2", "markupsafe"} & read
+
+
 def test_the_help_reads_no_verb(tmp_path: Path):
     read = read_for(["--help"], tmp_path)
     assert {each for each in read if each.startswith("webhookd.")} == {"webhookd.cli", "webhookd.cli.app"}
