@@ -12,7 +12,7 @@ from webhookd.store.seal import Seal
 SCHEMAS = Path(__file__).parent / "schemas"
 OLD = sorted(int(path.stem) for path in SCHEMAS.glob("[0-9]*.sql"))
 KEY_OF_3 = "Zq2fmVXV08_IfaziiIP2XYqr9tJ1Vnw76IIXSFG7Y_c"
-"""The store's key when the rows of schema 3 were written."""
+"""The store's key when the rows of schema 3 and of those after it were written."""
 SEAL_OF_3 = Seal(Secret(KEY_OF_3))
 DUE_MS = 1_000
 """When all that is pending in them is due: long ago, whatever the time is."""
