@@ -66,7 +66,9 @@ class Pages:
         return Page(data, _text(packed + self._mac(asked, packed)))
 
     def _mac(self, asked: Asked[Any, Any], packed: bytes) -> bytes:
-        query = {name: value for name, value in asked.request.query.items() if name not in ("limit", "cursor")}
+        # A form of filters sends those that are empty too; a link of the next page need not.
+        given = asked.request.query.items()
+        query = {name: value for name, value in given if value and name not in ("limit", "cursor")}
         signed = _encode([asked.request.path, query]) + packed
         return hashlib.blake2b(signed, key=self._key, digest_size=_MAC_BYTES).digest()
 
