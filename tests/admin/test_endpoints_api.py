@@ -23,7 +23,7 @@ FIELDS = {
     *("name", "url", "state", "why", "managed_by", "breaker", "retry_at", "failing_since", "in_flight", "backlog"),
     *("in_flight_limit", "dead", "oldest_pending_at", "created_at", "sources", "events", "max_in_flight", "rate_limit"),
     *("ordering", "signature", "schedule", "timeout", "disable_after", "allow_http", "headers", "has_ca"),
-    *("has_client_certificate", "secrets"),
+    *("has_client_certificate", "secrets", "last_failure"),
 }
 WHOLE = {
     "url": "http://127.0.0.1:10999/hooks?a=b",
@@ -375,6 +375,43 @@ async def test_a_ping_counts_as_no_attempt(operator: Desk, new: Add, shop: Merch
     await new("uncounted", url=f"http://127.0.0.1:{shop.port}/uncounted", secret=ENDPOINT_SECRET)
     await operator.done("POST", "/endpoints/uncounted/ping")
     assert not [each for each in await samples(operator, "webhookd_attempts") if each["endpoint"] == "uncounted"]
+
+
+# --- What a list is narrowed by
+
+
+async def test_endpoints_are_found_by_a_part_of_the_name_and_by_their_state(operator: Desk, new: Add):
+    await new("findable-1")
+    await new("findable-2")
+    await operator.done("POST", "/endpoints/findable-2/pause")
+
+    async def found(**narrower: str) -> list[str]:
+        return [each["name"] for each in (await operator.get("/endpoints", **narrower))["data"]]
+
+    assert await found(name="findable") == await found(name="FINDABLE") == ["findable-1", "findable-2"]
+    assert await found(name="findable", state="paused") == ["findable-2"]
+    assert await found(name="findable", state="disabled") == []
+    first = await operator.get("/endpoints", name="findable", limit="1")
+    assert await found(name="findable", limit="1", cursor=first["next_cursor"]) == ["findable-2"]
+
+
+# --- The last failure
+
+
+async def test_the_last_failure_is_told_with_its_delivery(operator: Desk, new: Add, shop: Merchant):
+    settings = {"secret": ENDPOINT_SECRET, "events": ["order.*"], "schedule": ["0s"]}
+    added = await new("failing", url=f"http://127.0.0.1:{shop.port}/failing", **settings)
+    assert added["last_failure"] is None
+    shop.answer = lambda got: 500 if got.path == "/failing" else 200
+    try:
+        await operator.done("POST", "/events", {"type": "order.paid", "data": {}})
+        while not (dead := (await operator.get("/deliveries", endpoint="failing", state="dead"))["data"]):
+            pass
+    finally:
+        shop.answer = lambda _got: 200
+    found = (await operator.get("/endpoints/failing"))["last_failure"]
+    assert (found["status"], found["error"], found["delivery_id"]) == (500, "status", dead[0]["id"])
+    assert found["at"] >= dead[0]["created_at"]
 
 
 # --- Metrics

@@ -222,7 +222,8 @@ async def test_a_thousand_endpoints_come_in_pages_and_a_status_names_those_that_
             status = await operator.get("/status")
             assert (len(status["endpoints"]), status["more_endpoints"], status["backlog"]) == (100, 901, 1)
             assert status["endpoints"][0]["name"] == "busy"
-            for wrong in ({"limit": "0"}, {"limit": "501"}, {"cursor": "x"}, {"removed": "yes"}, {"state": "paused"}):
+            wrongs: list[dict[str, str]] = [{"limit": "0"}, {"limit": "501"}, {"cursor": "x"}, {"removed": "yes"}]
+            for wrong in (*wrongs, {"state": "off"}, {"name": ""}):
                 assert (await operator.ask("GET", "/endpoints", **wrong)).status == 422
 
 

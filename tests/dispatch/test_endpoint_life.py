@@ -7,6 +7,7 @@ import msgspec
 
 from tests.dispatch.conftest import World
 from tests.making import spec
+from webhookd.core.delivery import Outcome
 from webhookd.core.event import OPERATIONAL
 from webhookd.store.protocol import Filter
 
@@ -142,3 +143,32 @@ async def test_what_is_told_is_in_the_log_with_the_settlement_or_not_at_all(worl
     go_on.set()
     await world.run_dry()
     assert [each["type"] for each in await told(world)] == ["webhookd.delivery.dead"]
+
+
+# --- What is told of it
+
+
+async def test_the_last_failure_is_remembered_over_later_successes_and_what_succeeds_leaves_none(world: World):
+    world.answers = lambda due: world.failing(503) if due.event.type == "charge.failed" else None
+    await world.serve(shop(), spec("other", events=("charge.captured",)))
+    await world.append(type="charge.captured")
+    await world.run_dry()
+    assert world.dispatcher.view("shop").last_failure is None
+    failed_at = world.clock.now_ms()
+    [failed] = await world.append(type="charge.failed")
+    await world.quiet()
+    await world.append(type="charge.captured")
+    await world.quiet()
+    found = world.dispatcher.view("shop").last_failure
+    assert (found.at, found.status, found.error, found.key.event) == (failed_at, 503, "status", failed.key)
+    assert world.dispatcher.view("other").last_failure is None
+
+
+async def test_an_attempt_without_an_answer_is_a_failure_too_and_the_newest_counts(world: World):
+    world.answers = lambda due: world.failing(500) if due.attempts == 0 else Outcome(due.due_at, 30, None, "timeout")
+    await world.serve(shop(waits_ms=(0, 5_000)))
+    [sent] = await world.append()
+    began = world.clock.now_ms()
+    await world.run_dry()
+    found = world.dispatcher.view("shop").last_failure
+    assert (found.at, found.status, found.error, found.key.event) == (began + 5_030, None, "timeout", sent.key)

@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -288,3 +289,26 @@ async def test_what_waits_behind_another_of_its_payment_is_owed_too(store: Sqlit
     row = await store.endpoint("shop")
     assert row is not None
     assert row.pending == 3
+
+
+async def test_a_list_is_narrowed_by_a_part_of_the_name_and_by_the_state(store: SqliteStore):
+    for name in ("shop-eu", "shop-us", "crm_eu", "e%"):
+        await add(store, name)
+    await store.set_endpoint_state("shop-eu", "paused")
+
+    async def found(**narrower: Any) -> list[str]:
+        return [row.name for row in await store.endpoints(removed=False, **narrower)]
+
+    assert await found(part="eu") == ["shop-eu", "crm_eu"]
+    assert (await found(part="%"), await found(part="_")) == (["e%"], ["crm_eu"])
+    assert (await found(state="paused"), await found(state="disabled")) == (["shop-eu"], [])
+    assert await found(state="active", part="shop") == ["shop-us"]
+    held = {"shop-us": [], "shop-eu": []}
+    assert await found(state="disabled", unusable=held) == ["shop-eu", "shop-us"]
+    assert await found(state="active", unusable=held) == ["crm_eu", "e%"]
+
+
+async def test_each_secret_says_since_when_it_signs(store: SqliteStore):
+    shop = await add(store)
+    rotated = await store.rotate_secret(shop.spec, SECOND, NOW_MS + 5, NOW_MS + 1_000)
+    assert [(key.since_ms, key.until_ms) for key in rotated.keys] == [(NOW_MS + 5, None), (NOW_MS, NOW_MS + 1_000)]

@@ -6,7 +6,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from webhookd.admin.door.answers import Mistake
-from webhookd.admin.registry import LaneView
+from webhookd.admin.registry import LaneView, LastFailure
 from webhookd.core.breaker import BreakerState
 from webhookd.core.endpoint import Endpoint, EndpointKey, EndpointState, ManagedBy
 from webhookd.core.signature import AsymmetricKey, SecretKind
@@ -20,8 +20,19 @@ class SigningSecret(msgspec.Struct):
     kind: SecretKind
     public_key: str | None
     """Of ed25519: what the merchant checks with."""
+    since: str | None
+    """When it began to sign. Null: it is written in the configuration."""
     until: str | None
     """Of one that was replaced: when it stops signing."""
+
+
+class LastFailureView(msgspec.Struct):
+    at: str
+    status: int | None
+    """None: there was no answer."""
+    error: str
+    """As of an attempt."""
+    delivery_id: str
 
 
 class EndpointView(msgspec.Struct):
@@ -42,6 +53,9 @@ class EndpointView(msgspec.Struct):
     dead: int
     oldest_pending_at: str | None
     created_at: str
+    last_failure: LastFailureView | None
+    """The last attempt that failed since the start of the daemon, which remembers it in memory alone. Null: none has,
+    or nothing is delivered to it."""
     # From here on only where an endpoint is looked at closely, and is in service.
     sources: Sequence[str] | UnsetType = UNSET
     """Empty means all."""
@@ -87,6 +101,7 @@ def endpoint_view(row: EndpointRow, lane: LaneView | None, mistakes: Sequence[Mi
         dead=row.dead,
         oldest_pending_at=time_text(row.oldest_pending_at),
         created_at=time_text(row.created_at),
+        last_failure=_last_failure(lane.last_failure) if lane and lane.last_failure else None,
         mistakes=mistakes or UNSET,
     )
 
@@ -109,8 +124,12 @@ def look_closely(view: EndpointView, endpoint: Endpoint, now_ms: int) -> Endpoin
     return view
 
 
+def _last_failure(failed: LastFailure) -> LastFailureView:
+    return LastFailureView(time_text(failed.at), failed.status, failed.error, failed.key.id)
+
+
 def _secret(signing: EndpointKey) -> SigningSecret:
-    until = time_text(signing.until_ms)
+    since, until = time_text(signing.since_ms), time_text(signing.until_ms)
     if isinstance(signing.key, AsymmetricKey):
-        return SigningSecret("ed25519", signing.key.public, until)
-    return SigningSecret("hmac", None, until)
+        return SigningSecret("ed25519", signing.key.public, since, until)
+    return SigningSecret("hmac", None, since, until)

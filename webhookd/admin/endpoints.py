@@ -8,6 +8,7 @@ import msgspec
 from webhookd.admin.door.answers import BusyError, Mistake, MistakesError, NotFoundError
 from webhookd.admin.door.operation import Asked, Nothing, Operation
 from webhookd.admin.door.pages import Page, Paged, Pages
+from webhookd.admin.door.texts import Text
 from webhookd.admin.endpoint_bodies import EndpointChange, NewEndpoint, Rotation
 from webhookd.admin.endpoint_views import EndpointView, endpoint_view, look_closely
 from webhookd.admin.registry import SECRET_KINDS, Registry, Traffic
@@ -38,6 +39,9 @@ class EndpointsQuery(Paged, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     removed: bool = False
     """Those too that are not in service any more."""
+    name: Text | None = None
+    """Contained in its name."""
+    state: EndpointState | None = None
 
 
 class PingView(msgspec.Struct):
@@ -79,7 +83,16 @@ class EndpointsApi:
 
     async def list(self, asked: Asked[EndpointsQuery, Nothing]) -> Page[EndpointView]:
         (after,) = self._pages.after(asked) or (0,)
-        rows = await self._store.endpoints(after, asked.query.limit, removed=asked.query.removed)
+        query = asked.query
+        part = None if query.name is None else query.name.lower()  # as all names are
+        rows = await self._store.endpoints(
+            after,
+            query.limit,
+            removed=query.removed,
+            part=part,
+            state=query.state,
+            unusable=self._registry.mistakes if query.state else (),
+        )
         return self._pages.page(asked, [self._view(row) for row in rows], *(row.number for row in rows[-1:]))
 
     async def show(self, asked: Asked[Nothing, Nothing]) -> EndpointView:

@@ -11,6 +11,7 @@ import structlog
 from webhookd.admin.door.answers import ConflictError, Mistake, MistakesError, NotFoundError
 from webhookd.clock import Clock
 from webhookd.core.breaker import BreakerState
+from webhookd.core.delivery import DeliveryKey
 from webhookd.core.endpoint import Endpoint, EndpointSpec, EndpointState
 from webhookd.core.signature import SecretKind, new_secret
 from webhookd.store.endpoint_protocol import Endpoints
@@ -26,6 +27,22 @@ Scout = Callable[[EndpointSpec], Awaitable[str | None]]
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
 _log = structlog.get_logger("webhookd.admin")
+
+
+class LastFailure(Protocol):
+    """Of an endpoint's attempts the last one that failed."""
+
+    @property
+    def at(self) -> int: ...
+
+    @property
+    def status(self) -> int | None: ...
+
+    @property
+    def error(self) -> str: ...
+
+    @property
+    def key(self) -> DeliveryKey: ...
 
 
 class LaneView(Protocol):
@@ -45,6 +62,9 @@ class LaneView(Protocol):
 
     @property
     def failing_since(self) -> int | None: ...
+
+    @property
+    def last_failure(self) -> LastFailure | None: ...
 
 
 class Traffic(Protocol):

@@ -7,6 +7,7 @@ from typing import Any
 from rich.table import Table
 
 from webhookd.cli.options import listing, marked
+from webhookd.core.story_words import failure
 from webhookd.core.units import duration_text
 
 _LISTED = ("endpoint", "state", "breaker", "managed by", "in flight", "pending", "oldest", "dead", "url")
@@ -81,6 +82,8 @@ def _text(value: Any) -> str | None:
             return None
         case bool():
             return "yes" if value else "no"
+        case {"at": at, "error": error, "status": status}:
+            return f"{age(at)} ago, {failure(status, error)}"
         case dict():
             return ", ".join(f"{name}: {each}" for name, each in value.items()) or None
         case list():

@@ -70,6 +70,8 @@ class EndpointKey(msgspec.Struct, frozen=True):
     key: SigningKey
     until_ms: int | None = None
     """Of one that was replaced: when it stops signing, Unix milliseconds."""
+    since_ms: int | None = None
+    """When it began to sign, of one that the store keeps."""
 
 
 class Endpoint(msgspec.Struct, frozen=True):

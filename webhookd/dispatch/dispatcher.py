@@ -217,6 +217,8 @@ class Dispatcher:
         try:
             try:
                 outcome = await self._attempt(lane.endpoint, due)
+                if outcome.error is not None:
+                    lane.note_failure(due, outcome)
                 self._heed(lane, self._judge.hear(lane, outcome))
             finally:
                 lane.in_flight -= 1

@@ -12,7 +12,7 @@ import msgspec
 
 from webhookd.clock import Clock
 from webhookd.core.breaker import BreakerState, Health
-from webhookd.core.delivery import PRIORITIES, Aftermath, Due, Priority
+from webhookd.core.delivery import PRIORITIES, Aftermath, DeliveryKey, Due, Outcome, Priority
 from webhookd.core.endpoint import Endpoint, EndpointState, Why
 from webhookd.core.event import Event
 from webhookd.dispatch.gate import Gate
@@ -24,6 +24,16 @@ UNKNOWN = Health(trips=-1)
 """What the disk has of an endpoint's health when that has to be told anew."""
 ROOM: Mapping[BreakerState, int] = {"closed": WINDOW, "half_open": 1, "open": 0}
 """How many of them are held: of an endpoint that fails there is none in memory."""
+
+
+class LastFailure(msgspec.Struct, frozen=True):
+    """Of an endpoint's attempts the last one that failed, since the start of the daemon."""
+
+    at: int
+    """When it had failed, Unix milliseconds."""
+    status: int | None
+    error: str
+    key: DeliveryKey
 
 
 class LaneView(msgspec.Struct, frozen=True):
@@ -40,6 +50,7 @@ class LaneView(msgspec.Struct, frozen=True):
     """Deliveries in memory that are due."""
     paced: int
     """Those of them that wait for the endpoint alone, though its breaker is closed."""
+    last_failure: LastFailure | None
 
 
 class Lane:
@@ -71,6 +82,7 @@ class Lane:
         """Whether the store is still to hear that the endpoint has failed for too long."""
         self.notices: list[Event] = []
         """Operational events that are not in the log yet."""
+        self.last_failure: LastFailure | None = None
 
     # --- What is next
 
@@ -228,6 +240,11 @@ class Lane:
 
     # --- How the endpoint is
 
+    def note_failure(self, due: Due, outcome: Outcome) -> None:
+        """It is told to who asks how the endpoint is; nothing depends on it."""
+        at = outcome.started_at + outcome.duration_ms
+        self.last_failure = LastFailure(at, outcome.status, outcome.error or "", due.key)
+
     @property
     def view(self) -> LaneView:
         health = self.gate.breaker.health
@@ -239,6 +256,7 @@ class Lane:
             health.failing_since,
             self.ready,
             self.ready if self.gate.holds_back(self.in_flight) else 0,
+            self.last_failure,
         )
 
     def has_failed_for_too_long(self, now_ms: int) -> bool:

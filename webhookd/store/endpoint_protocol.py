@@ -1,6 +1,6 @@
 """The seam to the store where endpoints are kept: what the configuration and the API ask for, and how each stands."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple, Protocol
 
 import msgspec
@@ -80,9 +80,19 @@ class Endpoints(Protocol):
         """Also one that was removed."""
         ...
 
-    async def endpoints(self, after: int = 0, limit: int = -1, *, removed: bool) -> Sequence[EndpointRow]:
+    async def endpoints(
+        self,
+        after: int = 0,
+        limit: int = -1,
+        *,
+        removed: bool,
+        part: str | None = None,
+        state: EndpointState | None = None,
+        unusable: Iterable[str] = (),
+    ) -> Sequence[EndpointRow]:
         """Those of a number above `after`, by number; `removed`: with those that are not in service.
 
+        `part` is contained in the name; those that are `unusable` count as disabled, whatever the store has of them.
         Counts what they are owed, which takes a fifth of a second for a million. Raises StoreUnavailableError.
         """
         ...

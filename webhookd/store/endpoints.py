@@ -4,8 +4,10 @@ Where the configuration names no secret, and for every endpoint that the API man
 """
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
+
+import msgspec
 
 from webhookd.core.breaker import Health
 from webhookd.core.endpoint import Endpoint, EndpointKey, EndpointSpec, EndpointState, routes
@@ -14,6 +16,8 @@ from webhookd.core.signature import signing_key
 from webhookd.store.endpoint_protocol import EndpointRow, KeptEndpoint
 from webhookd.store.queries import SQL
 from webhookd.store.seal import Seal, secret_of, settings_of
+
+_encode = msgspec.json.Encoder().encode
 
 
 def kept(connection: sqlite3.Connection, seal: Seal) -> list[KeptEndpoint]:
@@ -92,9 +96,19 @@ def set_state(connection: sqlite3.Connection, name: str, state: EndpointState) -
     return connection.execute(SQL["set_endpoint_state"], given).rowcount > 0
 
 
-def narrowed(*, name: str | None = None, after: int = 0, limit: int = -1, removed: bool = True) -> dict[str, Any]:
+def narrowed(
+    *,
+    name: str | None = None,
+    after: int = 0,
+    limit: int = -1,
+    removed: bool = True,
+    part: str | None = None,
+    state: EndpointState | None = None,
+    unusable: Iterable[str] = (),
+) -> dict[str, Any]:
     """What the query `endpoints` is given."""
-    return {"name": name, "after": after, "limit": limit, "removed": removed}
+    given = {"name": name, "after": after, "limit": limit, "removed": removed, "part": part, "state": state}
+    return {**given, "unusable": _encode([*unusable]).decode()}
 
 
 def row(found: Sequence[Any]) -> EndpointRow:
@@ -124,7 +138,7 @@ def _endpoint(
         if generated is not None and not connection.execute(SQL["secrets"], (number, now_ms)).fetchall():
             _add_secret(connection, seal, number, generated, now_ms)
         keys = [
-            EndpointKey(signing_key(seal.open(sealed, secret_of(number, created_at))), until_ms)
+            EndpointKey(signing_key(seal.open(sealed, secret_of(number, created_at))), until_ms, created_at)
             for created_at, until_ms, sealed in connection.execute(SQL["secrets"], (number, now_ms)).fetchall()
         ]
     keys += [EndpointKey(signing_key(secret.reveal())) for secret in spec.old_secrets]

@@ -6,7 +6,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import msgspec
 
@@ -209,8 +209,8 @@ class SqliteStore:
         rows = await self._history_reader.read(SQL["endpoints"], endpoints.narrowed(name=name))
         return endpoints.row(rows[0]) if rows else None
 
-    async def endpoints(self, after: int = 0, limit: int = -1, *, removed: bool) -> Sequence[EndpointRow]:
-        narrowed = endpoints.narrowed(after=after, limit=limit, removed=removed)
+    async def endpoints(self, after: int = 0, limit: int = -1, **narrower: Any) -> Sequence[EndpointRow]:
+        narrowed = endpoints.narrowed(after=after, limit=limit, **narrower)
         return [endpoints.row(each) for each in await self._history_reader.read(SQL["endpoints"], narrowed)]
 
     # --- History

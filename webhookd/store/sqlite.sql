@@ -145,6 +145,8 @@ SELECT number, state, why, managed_by, breaker, retry_at, trips, failing_since F
 WITH page AS MATERIALIZED (
   SELECT * FROM endpoint
   WHERE number > :after AND (:removed OR why IS NOT 'removed') AND (:name IS NULL OR name = :name)
+    AND (:part IS NULL OR instr(name, :part))
+    AND (:state IS NULL OR :state = iif(name IN (SELECT value FROM json_each(:unusable)), 'disabled', state))
   ORDER BY number LIMIT :limit
 ), owed AS (
   SELECT endpoint, sum(n) AS pending, min(oldest) AS oldest FROM (
