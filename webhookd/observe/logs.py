@@ -8,8 +8,9 @@ from typing import Any, TextIO, cast
 
 import structlog
 
+from webhookd.core.card_number import without_card_numbers
+
 _NEVER = re.compile(r"secret|token|signature|authorization|cookie|body|password", re.IGNORECASE)
-_CARD = re.compile(r"(?<!\w)\d(?:[ -]?\d){12,18}(?!\w)")
 _RECORD = ("_record", "_from_structlog")
 """structlog's own, dropped before the line is written."""
 VALUE_CHARS_MAX = 500
@@ -91,25 +92,7 @@ def _clean(name: str, value: Any, depth: int) -> Any:
 def _text(text: str) -> str:
     # Unprintable characters could forge a line or steer a terminal.
     clean = text if text.isprintable() else ascii(text)[1:-1]
-    return _CARD.sub(_masked, clean)[:VALUE_CHARS_MAX]
-
-
-def _masked(found: re.Match[str]) -> str:
-    """The digits, masked when they are a card number or some of their groups are: an expiry date may follow it."""
-    groups = re.split("[ -]", found[0])
-    for first in range(len(groups)):
-        for last in range(first, len(groups)):
-            if _is_card("".join(groups[first : last + 1])):
-                return "[card number]"
-    return found[0]
-
-
-def _is_card(digits: str) -> bool:
-    """13 to 19 digits that end in the check digit of ISO/IEC 7812."""
-    if not 13 <= len(digits) <= 19:
-        return False
-    plain, doubled = [*map(int, digits[-1::-2])], [int(digit) * 2 for digit in digits[-2::-2]]
-    return (sum(plain) + sum(number - 9 * (number > 9) for number in doubled)) % 10 == 0
+    return without_card_numbers(clean, lambda _digits: "[card number]")[:VALUE_CHARS_MAX]
 
 
 def _drop_record(_logger: Any, _method: str, entry: Any) -> Any:
