@@ -79,6 +79,8 @@ CREATE TABLE past (
 ) STRICT;
 
 CREATE INDEX past_without_money ON past (key) WHERE kind IS NULL AND payment_id IS NULL;
+CREATE INDEX past_of_payment ON past (payment_id) WHERE payment_id IS NOT NULL;
+CREATE INDEX past_of_refund ON past (object_id) WHERE kind = 'refund';
 
 CREATE TRIGGER event_is_past BEFORE INSERT ON event
 WHEN EXISTS (SELECT 1 FROM past WHERE source = NEW.source AND provider_event_id = NEW.provider_event_id)

@@ -31,6 +31,7 @@ from webhookd.admin.door.token import ensure_token
 from webhookd.admin.endpoints import EndpointsApi, Ping
 from webhookd.admin.ledger import LedgerApi
 from webhookd.admin.log import LogApi
+from webhookd.admin.payment_history import PaymentHistoryApi
 from webhookd.admin.pruner import Pruner
 from webhookd.admin.publish import PublishApi
 from webhookd.admin.rebuild import LedgerRebuild
@@ -108,6 +109,7 @@ class AdminDoor:
             self._stream,
             ReloadApi(reload),
             self._ledger,
+            PaymentHistoryApi(store.ledger),
             self._rebuild,
             self._cleanup,
             self._backup,

@@ -14,6 +14,9 @@ import msgspec
 
 from webhookd.core.money import NO_MONEY, Money
 
+Effect = Literal["first", "moved", "same", "behind", "earlier", "tie"]
+"""What a fact did to its object: it was the first, moved it, or said the same again; or it did not stand, because its
+state is less far on, it occurred earlier, or it is as far on and as late and of the lesser id."""
 Kind = Literal[
     "payment",
     "refund",
@@ -131,3 +134,18 @@ def standing(fact: Fact, occurred_at: int | None) -> tuple[int, int]:
 
 def counts(fact: Fact) -> bool:
     return fact.status in COUNTING.get(fact.kind, ())
+
+
+def effect(kind: Kind, said: tuple[int, int, str], stood: tuple[int, int, str] | None, *, is_other: bool) -> Effect:
+    """Of a fact on an object that stood so before, by their standings and ids.
+
+    None, and one that was only heard of (below any rank), are no standing yet. `is_other`: it says another state.
+    """
+    if stood is None or stood[0] < 0:
+        return "first"
+    if said > stood:
+        return "moved" if is_other else "same"
+    if said[:2] == stood[:2]:
+        return "tie"
+    by_time = (said[0] != stood[0]) == (kind in TIME_FIRST)
+    return "earlier" if by_time else "behind"

@@ -8,6 +8,8 @@ import msgspec
 from webhookd.core.identifier import event_id, key_floor
 from webhookd.core.ledger import Kind
 from webhookd.core.money import EXPONENTS
+from webhookd.store.chronicle import chronicle
+from webhookd.store.chronicle_protocol import ChronicleRow
 from webhookd.store.protocol import LedgerFilter, ObjectRow, PaymentRow, RevenueRow
 from webhookd.store.queries import SQL
 
@@ -30,6 +32,9 @@ class LedgerReader:
     async def payment(self, provider: str, payment_id: str) -> PaymentRow | None:
         rows = await self._read(SQL["payment"], (provider, payment_id))
         return PaymentRow(*_with_ids(rows[0])) if rows else None
+
+    async def chronicle(self, provider: str, payment_id: str) -> ChronicleRow:
+        return await chronicle(self._read, provider, payment_id)
 
     async def payments(self, narrowed: LedgerFilter, limit: int) -> Sequence[PaymentRow]:
         query = "payments"
