@@ -8,7 +8,8 @@ from collections.abc import Sequence
 
 from webhookd.core.secret import Secret
 from webhookd.core.signature import HmacKey
-from webhookd.providers.provider import VERIFIED, CredentialsError, Refused, Verdict
+from webhookd.providers.provider import VERIFIED, Claim, CredentialsError, Refused, Verdict
+from webhookd.providers.shape import shape
 
 
 class BodyHmac:
@@ -30,6 +31,10 @@ class BodyHmac:
         for key in self._keys:
             match |= hmac.compare_digest(key.hexdigest(body).encode(), given)
         return VERIFIED if match else Refused("wrong_signature")
+
+    def claim(self, name: str, signature: str | None) -> Claim:
+        """`name` is the header's."""
+        return Claim([] if signature is None else [(name, shape(signature))])
 
     def sign(self, body: bytes) -> str:
         """With the first secret."""

@@ -78,6 +78,15 @@ class Refused(msgspec.Struct, frozen=True):
     reason: str
 
 
+class Claim(msgspec.Struct, frozen=True):
+    """What a hook says of its signature, without the signature itself. Nothing of it has been verified."""
+
+    headers: Sequence[tuple[str, str]]
+    """Those that a verdict needs, as far as they were there, each with what it looks like: "t=1795268750,v1=64 hex"."""
+    at_ms: int | None = None
+    """When it says that it was signed, Unix milliseconds; None where it says nothing of that."""
+
+
 class Needs(msgspec.Struct, frozen=True):
     """Not to be judged without the answer to this request."""
 
@@ -114,6 +123,10 @@ class Provider(Protocol):
 
     def verify(self, hook: Hook, now_s: int, evidence: Evidence) -> Verdict:
         """Judge the raw bytes. Every secret is tried, in constant time, before the answer is given."""
+        ...
+
+    def claim(self, hook: Hook) -> Claim:
+        """Of a hook that was refused: what somebody needs to see who looks for the reason."""
         ...
 
     @staticmethod

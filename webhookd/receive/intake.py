@@ -8,7 +8,7 @@ import msgspec
 
 from webhookd.core.event import IMPORTED, QUARANTINED_TYPE, Appended, Event, EventState, Hook, Reading
 from webhookd.core.identifier import KeyMint
-from webhookd.providers.provider import Needs, NotUnderstoodError, Provider, Refused, Request
+from webhookd.providers.provider import Needs, NotUnderstoodError, Provider, Refused, Request, Verified
 from webhookd.store.protocol import EventLog
 
 KEPT_HEADER_CHARS_MAX = 1024
@@ -68,19 +68,24 @@ class Intake:
 
     async def take_in(self, source: Source, hook: Hook) -> Appended | Refused:
         """Raises StoreUnavailableError, StoreBrokenError, EvidenceUnavailableError; then there is no ack."""
-        evidence: dict[Request, bytes] = {}
-        verdict = source.provider.verify(hook, hook.received_at // 1_000, evidence)
-        while isinstance(verdict, Needs):
-            if verdict.request in evidence:
-                raise EvidenceUnavailableError("the provider asks again for what it was given")
-            evidence[verdict.request] = await self._fetch(verdict.request)
-            verdict = source.provider.verify(hook, hook.received_at // 1_000, evidence)
+        verdict = await self.judge(source.provider, hook)
         if isinstance(verdict, Refused):
             return verdict
         event = self._event(source, hook)
         if self._tracer is None:
             return await self._append(source, event)
         return await self._append_traced(source, event, self._tracer.received(event, hook.headers))
+
+    async def judge(self, provider: Provider, hook: Hook) -> Verified | Refused:
+        """As of when it came. Raises EvidenceUnavailableError."""
+        evidence: dict[Request, bytes] = {}
+        verdict = provider.verify(hook, hook.received_at // 1_000, evidence)
+        while isinstance(verdict, Needs):
+            if verdict.request in evidence:
+                raise EvidenceUnavailableError("the provider asks again for what it was given")
+            evidence[verdict.request] = await self._fetch(verdict.request)
+            verdict = provider.verify(hook, hook.received_at // 1_000, evidence)
+        return verdict
 
     async def take_in_exported(self, source: Source, hook: Hook) -> Appended:
         """What an operator has from the provider itself: as if its hook had come, marked, and not verified.

@@ -12,10 +12,12 @@ from aiohttp import HttpVersion10, HttpVersion11, web
 
 from webhookd.clock import Clock
 from webhookd.core.event import Hook
+from webhookd.core.refusal import UNKNOWN_SOURCE
 from webhookd.providers.provider import Refused
 from webhookd.receive.bad_signatures import BadSignatures
 from webhookd.receive.complaints import Complaints
 from webhookd.receive.intake import EvidenceUnavailableError, Intake, Source
+from webhookd.receive.refusals import Refusals
 from webhookd.receive.server import Answer, problem
 from webhookd.store.protocol import StoreBrokenError, StoreUnavailableError
 
@@ -23,6 +25,7 @@ BODY_S = 10.0
 READING_BYTES_MAX = 64 * 2**20
 """Bodies that are being read from the network at one time, all connections together, by what they may grow to."""
 UNAVAILABLE_RETRY_S = 5
+TOO_MANY = "too_many_bad_signatures"
 _PREFIX = "/webhooks/"
 _VERSIONS = (HttpVersion11, HttpVersion10)
 """aiohttp's parser would take 0.9 and 2.0 too, and read them as if they were 1.0 and 1.1."""
@@ -42,10 +45,19 @@ class Reason(Exception):  # noqa: N818 - a reason to refuse, not an error of our
     """Why a hook is refused, as the sender is told it, and a word for the metrics."""
 
     def __init__(
-        self, status: int, word: str, detail: str, *, close: bool = False, headers: Mapping[str, str] | None = None
+        self,
+        status: int,
+        word: str,
+        detail: str,
+        *,
+        close: bool = False,
+        headers: Mapping[str, str] | None = None,
+        hook: Hook | None = None,
     ) -> None:
+        """`hook` is what was judged, where it came to that."""
         super().__init__(word)
         self.word = word
+        self.hook = hook
         self.response = problem(status, detail, close=close, headers=headers)
 
 
@@ -66,6 +78,7 @@ class Routes:
         self._reading_bytes = 0
         self._bad_signatures = BadSignatures()
         self._complaints = Complaints()
+        self.refusals = Refusals(clock)
 
     async def handle(self, request: web.BaseRequest) -> Answer:
         if request.version not in _VERSIONS:
@@ -91,13 +104,17 @@ class Routes:
         began = self._clock.monotonic()
         source = self.sources.get(name)
         if source is None:
-            self._meter.hook("unknown", "unknown_source", 0)
+            self._meter.hook("unknown", UNKNOWN_SOURCE, 0)
+            self.refusals.note(request, None, UNKNOWN_SOURCE, 404)
             return problem(404, "No such source is configured here.")
         try:
             response, result = await self._take_in(request, source)
         except Reason as reason:
             response, result = reason.response, reason.word
             self._complaints.refused(source.name, result, began)
+            if result != TOO_MANY:  # the first ones have been noted, and cost more than this one may
+                provider = source.provider if reason.hook is not None else None
+                self.refusals.note(request, source.name, result, response.status, reason.hook, provider)
         self._meter.hook(source.name, result, self._clock.monotonic() - began)
         return response
 
@@ -115,10 +132,10 @@ class Routes:
         except EvidenceUnavailableError:
             raise _unavailable("cannot_verify", "The signature cannot be verified now; please send it again.") from None
         if isinstance(appended, Refused):
-            raise self._refusal(request, source.name, appended)
+            raise self._refusal(request, source.name, appended, hook)
         if appended.status == "forged":
             self._complaints.forged(source.name, appended.event_id, self._clock.monotonic())
-            raise self._refusal(request, source.name, Refused("forged"))
+            raise self._refusal(request, source.name, Refused("forged"), hook)
         if appended.conflict:
             self._meter.conflict(source.name)
             self._complaints.odd(source.name, "known id, other body", appended.event_id, self._clock.monotonic())
@@ -174,13 +191,14 @@ class Routes:
     def _too_large(self) -> Reason:
         return Reason(413, "too_large", f"A body here has at most {self._body_bytes_max} bytes.", close=True)
 
-    def _refusal(self, request: web.BaseRequest, source: str, refused: Refused) -> Reason:
+    def _refusal(self, request: web.BaseRequest, source: str, refused: Refused, hook: Hook) -> Reason:
         self._meter.bad_signature(source)
         if self._bad_signatures.too_many(request.remote or "", self._clock.monotonic()):
             detail = "Too many bad signatures from your address."
-            return Reason(429, "too_many_bad_signatures", detail, close=True, headers={"Retry-After": "30"})
+            return Reason(429, TOO_MANY, detail, close=True, headers={"Retry-After": "30"})
         # One and the same answer for all: it must not tell a forger what was wrong.
-        return Reason(401, refused.reason, "The signature is missing, wrong, or outside its time window.")
+        detail = "The signature is missing, wrong, or outside its time window."
+        return Reason(401, refused.reason, detail, hook=hook)
 
 
 def _unavailable(word: str, detail: str) -> Reason:

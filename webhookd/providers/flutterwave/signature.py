@@ -12,7 +12,8 @@ import hmac
 
 from webhookd.core.event import Hook
 from webhookd.core.signature import HmacKey
-from webhookd.providers.provider import VERIFIED, Credentials, CredentialsError, Evidence, Refused, Verdict
+from webhookd.providers.provider import VERIFIED, Claim, Credentials, CredentialsError, Evidence, Refused, Verdict
+from webhookd.providers.shape import shape
 
 HMAC, VERIF_HASH = "hmac", "verif-hash"
 _SIGNATURE, _PLAIN = "flutterwave-signature", "verif-hash"
@@ -47,6 +48,11 @@ class FlutterwaveSignature:
             expected = secret.encode() if self._plain else base64.b64encode(key.digest(hook.body))
             match |= hmac.compare_digest(expected, given)
         return VERIFIED if match else Refused("wrong_signature")
+
+    def claim(self, hook: Hook) -> Claim:
+        """Of both schemes: the other one's header tells that this source has the wrong one."""
+        given = [(name, hook.headers.get(name)) for name in (_SIGNATURE, _PLAIN)]
+        return Claim([(name, shape(value)) for name, value in given if value is not None])
 
     def sign(self, body: bytes, now_s: int, message_id: str) -> dict[str, str]:
         return self._signed(body)

@@ -30,12 +30,14 @@ from webhookd.providers.paypal.transmission import (
     CERTIFICATE_PATH,
     HEADERS,
     Transmission,
+    claim,
     message,
     transmission,
 )
 from webhookd.providers.provider import (
     VERIFIED,
     CannotSignError,
+    Claim,
     Credentials,
     CredentialsError,
     Evidence,
@@ -89,6 +91,9 @@ class PayPalSignature:
         except InvalidSignature:
             return Refused("wrong_signature")
         return Refused("trailing_bytes") if has_trailing_bytes(hook.body) else VERIFIED
+
+    def claim(self, hook: Hook) -> Claim:
+        return claim(hook.headers)
 
     def _key(self, sent: Transmission, now_s: int, evidence: Evidence) -> RSAPublicKey | Refused | Needs:
         """The key that the certificate holds, once the certificate and its chain are here and found good."""

@@ -12,7 +12,9 @@ from collections.abc import Mapping
 
 import msgspec
 
-from webhookd.providers.provider import Refused
+from webhookd.providers.provider import Claim, Refused
+from webhookd.providers.shape import shape
+from webhookd.providers.tree import moment
 
 ID, TIME, SIG = "paypal-transmission-id", "paypal-transmission-time", "paypal-transmission-sig"
 CERT_URL, AUTH_ALGO = "paypal-cert-url", "paypal-auth-algo"
@@ -59,6 +61,19 @@ def transmission(headers: Mapping[str, str]) -> Transmission | Refused:
     if not _ID.fullmatch(given[ID]) or not _TIME.fullmatch(given[TIME]) or signature is None:
         return Refused("malformed_signature")
     return Transmission(given[ID], given[TIME], signature, url[1], url[2], given)
+
+
+def claim(headers: Mapping[str, str]) -> Claim:
+    given = {name: value for name in HEADERS if (value := headers.get(name)) is not None}
+    return Claim([(name, _shape(name, value)) for name, value in given.items()], moment(given.get(TIME)))
+
+
+def _shape(name: str, value: str) -> str:
+    """What it is for all, in full; of what is this hook's alone, what it looks like."""
+    plain = (name == AUTH_ALGO and value == ALGORITHM) or (name == TIME and moment(value) is not None)
+    if name == CERT_URL and (url := _CERT_URL.fullmatch(value)) is not None:
+        return f"at {url[1]}"
+    return value if plain and value.isprintable() else shape(value)
 
 
 def transmission_id(headers: Mapping[str, str]) -> str | None:

@@ -6,7 +6,7 @@ alone: `sk_test_…` and `sk_live_…` sign what happens in their mode, and a ne
 
 from webhookd.core.event import Hook
 from webhookd.providers.body_hmac import BodyHmac
-from webhookd.providers.provider import Credentials, Evidence, Verdict
+from webhookd.providers.provider import Claim, Credentials, Evidence, Verdict
 
 
 class PaystackSignature:
@@ -19,6 +19,9 @@ class PaystackSignature:
 
     def verify(self, hook: Hook, now_s: int, evidence: Evidence) -> Verdict:
         return self._signature.verdict(hook.headers.get("x-paystack-signature"), hook.body)
+
+    def claim(self, hook: Hook) -> Claim:
+        return self._signature.claim("x-paystack-signature", hook.headers.get("x-paystack-signature"))
 
     def sign(self, body: bytes, now_s: int, message_id: str) -> dict[str, str]:
         return {"X-Paystack-Signature": self._signature.sign(body), "User-Agent": "Paystack/2.0"}

@@ -7,7 +7,7 @@ old one, for a day: keep both that long.
 
 from webhookd.core.event import Hook
 from webhookd.providers.body_hmac import BodyHmac
-from webhookd.providers.provider import Credentials, Evidence, Verdict
+from webhookd.providers.provider import Claim, Credentials, Evidence, Verdict
 
 EVENT_ID = "x-razorpay-event-id"
 """The header that tells repetitions apart. It is outside the signature."""
@@ -23,6 +23,9 @@ class RazorpaySignature:
 
     def verify(self, hook: Hook, now_s: int, evidence: Evidence) -> Verdict:
         return self._signature.verdict(hook.headers.get("x-razorpay-signature"), hook.body)
+
+    def claim(self, hook: Hook) -> Claim:
+        return self._signature.claim("x-razorpay-signature", hook.headers.get("x-razorpay-signature"))
 
     def sign(self, body: bytes, now_s: int, message_id: str) -> dict[str, str]:
         return {

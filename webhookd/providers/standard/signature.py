@@ -12,18 +12,20 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from webhookd.core import signature
-from webhookd.core.event import Hook, is_name
+from webhookd.core.event import Hook, is_name, occurred_ms
 from webhookd.providers.provider import (
     STALE,
     TOLERANCE_S,
     VERIFIED,
     CannotSignError,
+    Claim,
     Credentials,
     CredentialsError,
     Evidence,
     Refused,
     Verdict,
 )
+from webhookd.providers.shape import number_shape, shape, some, whole
 
 SIGNATURES_MAX = 16
 """Entries of one header that are looked at: an ed25519 check costs enough to be worth flooding us with."""
@@ -63,6 +65,18 @@ class StandardSignature:
             return STALE
         return VERIFIED
 
+    def claim(self, hook: Hook) -> Claim:
+        prefix, (message_id, timestamp, signatures) = _prefix(hook), message_headers(hook)
+        shown = []
+        if message_id is not None:
+            shown.append((f"{prefix}-id", shape(message_id)))
+        if timestamp is not None:
+            shown.append((f"{prefix}-timestamp", number_shape(timestamp)))
+        if signatures is not None:
+            shown.append((f"{prefix}-signature", some([_shape(entry) for entry in signatures.split(" ")], " ")))
+        at_s = whole(timestamp)
+        return Claim(shown, None if at_s is None else occurred_ms(at_s))
+
     def sign(self, body: bytes, now_s: int, message_id: str) -> dict[str, str]:
         """Raises CannotSignError when the source holds public keys only."""
         return self._headers("webhook", message_id, now_s, body)
@@ -94,6 +108,11 @@ class StandardSignature:
             elif version == "v1a":
                 found |= any([_verifies(key, value, content) for key in self._public_keys])
         return found
+
+
+def _shape(entry: str) -> str:
+    version, comma, value = entry.partition(",")
+    return f"{version},{shape(value)}" if comma and version in ("v1", "v1a") else shape(entry)
 
 
 def message_headers(hook: Hook) -> tuple[str | None, str | None, str | None]:

@@ -6,18 +6,20 @@ timestamp more than 300 s ahead is refused too.
 
 import hmac
 
-from webhookd.core.event import Hook
+from webhookd.core.event import Hook, occurred_ms
 from webhookd.core.signature import HmacKey
 from webhookd.providers.provider import (
     STALE,
     TOLERANCE_S,
     VERIFIED,
+    Claim,
     Credentials,
     CredentialsError,
     Evidence,
     Refused,
     Verdict,
 )
+from webhookd.providers.shape import number_shape, shape, some
 
 
 class StripeSignature:
@@ -49,6 +51,14 @@ class StripeSignature:
             return STALE
         return VERIFIED
 
+    def claim(self, hook: Hook) -> Claim:
+        header = hook.headers.get("stripe-signature")
+        if header is None:
+            return Claim([])
+        timestamp, _ = _parse(header)
+        looks = some([_shape(item) for item in header.split(",")], ",")
+        return Claim([("stripe-signature", looks)], None if timestamp is None else occurred_ms(timestamp))
+
     def sign(self, body: bytes, now_s: int, message_id: str) -> dict[str, str]:
         return {**self._signed(body, now_s), "User-Agent": "Stripe/1.0 (+https://stripe.com/docs/webhooks)"}
 
@@ -58,6 +68,13 @@ class StripeSignature:
     def _signed(self, body: bytes, now_s: int) -> dict[str, str]:
         digest = self._keys[0].hexdigest(b"%d.%b" % (now_s, body))
         return {"Stripe-Signature": f"t={now_s},v1={digest}"}
+
+
+def _shape(item: str) -> str:
+    name, equals, value = item.partition("=")
+    if not equals or name not in ("t", "v0", "v1"):
+        return shape(item)
+    return f"{name}={number_shape(value) if name == 't' else shape(value)}"
 
 
 def _parse(header: str) -> tuple[int | None, list[bytes]]:
