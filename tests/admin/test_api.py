@@ -339,6 +339,15 @@ async def test_events_after_one_come_in_the_order_they_were_received(dev: DevDae
     assert [event["id"] for event in newer["data"]] == sent[1:]
 
 
+async def test_a_list_of_events_says_how_their_deliveries_stand_where_that_is_asked_for(dev: DevDaemon) -> None:
+    event = await dev.send(stripe_event("states", "states.one"))
+    await dev.delivered(event)
+    [plain] = (await dev.get(EVENTS, type="states.*"))["data"]
+    [counted] = (await dev.get(EVENTS, type="states.*", delivery_states="true"))["data"]
+    assert plain.keys() == EVENT_FIELDS
+    assert counted == {**plain, "delivery_states": {"delivered": 1}}
+
+
 async def test_a_list_can_be_narrowed_by_each_of_its_filters(dev: DevDaemon) -> None:
     stripe = await dev.send(stripe_event("narrow", "narrow.stripe"))
     standard = await dev.send({"type": "narrow.standard"}, "standard", "msg_narrow")

@@ -2,10 +2,12 @@
 
 import asyncio
 import re
+from typing import Any
 
 import pytest
 
 from tests.making import NOW_MS, event, spec
+from webhookd.core.delivery import DeliveryKey
 from webhookd.core.identifier import delivery_id, event_id
 from webhookd.core.ledger import Fact
 from webhookd.store import lookup
@@ -13,6 +15,7 @@ from webhookd.store.connection import driver
 from webhookd.store.lookup_protocol import TooManyError
 from webhookd.store.protocol import Filter
 from webhookd.store.queries import LOOKUP, schema
+from webhookd.store.rows import parameters
 from webhookd.store.sqlite import SqliteStore
 
 TABLES = {"event", "delivery", "d", "e", "n", "endpoint", "ledger", "reference", "attempt"}
@@ -21,11 +24,9 @@ TABLES = {"event", "delivery", "d", "e", "n", "endpoint", "ledger", "reference",
 def test_no_query_reads_through_a_table():
     connection = driver.connect(":memory:")
     connection.executescript(schema())
-    given = dict.fromkeys(
-        ("text", "limit", "keys", "before", "before_endpoint", "since", "source", "provider", "type", "state", "after"),
-    )
-    for name in ("with_id", "with_delivery", "bearing", "events", "deliveries"):
-        values = (1, 1) if "?" in LOOKUP[name] else {**given, "endpoint": None}
+    given = {**parameters(Filter(), 10), "text": "", "keys": "[]"}
+    for name in ("with_id", "with_delivery", "bearing", "events", "deliveries", "delivery_states"):
+        values = (1, 1) if "?" in LOOKUP[name] else given
         plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {LOOKUP[name]}", values)]
         through = [step for step in plan if step.startswith("SCAN") and step.split()[1] in TABLES]
         through += [step for step in plan if re.search(r"rowid[<>]|event[<>]", step)]
@@ -73,3 +74,38 @@ async def test_the_last_event_of_each_source_is_known_as_far_back_as_is_looked(
     for source, at in (("old", 1), ("a", 2), ("b", 3), ("a", 4)):
         await store.append(event(source=source, received_at=NOW_MS + at))
     assert await store.lookup.last_events() == {"a": NOW_MS + 4, "b": NOW_MS + 3}
+
+
+def test_what_is_owed_is_listed_from_its_indexes():
+    connection = driver.connect(":memory:")
+    connection.executescript(schema())
+    given = parameters(Filter(), 10)
+    plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {LOOKUP['pending']}", given)]
+    assert [step for step in plan if step.startswith("SCAN") and step.split()[1] in ("delivery", "d", "e")] == []
+    assert {name for name in ("delivery_due", "delivery_chain") if any(name in step for step in plan)} == {
+        "delivery_due",
+        "delivery_chain",
+    }
+    connection.close()
+
+
+async def test_what_is_owed_is_listed_whether_it_is_held_or_not(store: SqliteStore):
+    await store.adopt([spec("shop", ordering="payment"), spec("audit")], NOW_MS)
+    first, second = event(payment_id="pi_1"), event(payment_id="pi_1", source="other")
+    await store.append(first)
+    await store.append(second)
+    await store.cancels.cancel(DeliveryKey(first.key, 2), NOW_MS)
+
+    async def listed(limit: int = 10, **narrowed: Any) -> list[tuple[int, int]]:
+        return [(each.event, each.endpoint) for each in await store.lookup.pending(Filter(**narrowed), limit)]
+
+    assert await listed() == [(second.key, 2), (second.key, 1), (first.key, 1)]
+    assert await listed(endpoint="shop") == [(second.key, 1), (first.key, 1)]
+    assert await listed(endpoint="nobody") == []
+    assert await listed(source="other", limit=1) == [(second.key, 2)]
+    assert await listed(source="stripe", limit=1) == [(first.key, 1)]
+    assert await listed(before=(second.key, 2)) == [(second.key, 1), (first.key, 1)]
+    assert await store.lookup.delivery_states([first.key, second.key, 7]) == {
+        first.key: {"pending": 1, "cancelled": 1},
+        second.key: {"pending": 2},
+    }

@@ -41,6 +41,8 @@ class EventsQuery(LogQuery, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     state: EventState | None = None
     after: EventKey | None = None
     """Only what came after this event, oldest first."""
+    delivery_states: bool = False
+    """Each with how many of its deliveries there are in each state."""
 
 
 class DeliveriesQuery(LogQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -102,7 +104,12 @@ class LogApi:
         else:
             rows = await self._lookup.events(keys, narrowed, asked.query.limit)
         last = [rows[-1].key] if rows and narrowed.after is None else []
-        return self._pages.page(asked, [event_view(row) for row in rows], *last)
+        views = [event_view(row) for row in rows]
+        if asked.query.delivery_states:
+            states = await self._lookup.delivery_states([row.key for row in rows])
+            for row, view in zip(rows, views, strict=True):
+                view.delivery_states = states.get(row.key, {})
+        return self._pages.page(asked, views, *last)
 
     async def event(self, asked: Asked[Nothing, Nothing]) -> Event:
         key, salt = parse_event_id(asked.path["id"])
@@ -136,7 +143,9 @@ class LogApi:
         before = self._pages.after(asked, 2)
         narrowed = _filter(asked.query, (before[0], before[1]) if before else None)
         keys = await self._bearing(asked.query.q)
-        if keys is None:
+        if keys is None and narrowed.state == "pending":
+            rows = await self._lookup.pending(narrowed, asked.query.limit)
+        elif keys is None:
             rows = await self._store.deliveries(narrowed, asked.query.limit)
         else:
             rows = await self._lookup.deliveries(keys, narrowed, asked.query.limit)

@@ -1,6 +1,6 @@
 """The API's objects: what a client may rely on, made from what the store holds."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -50,6 +50,8 @@ class Event(msgspec.Struct):
     size: int
     sha256: str
     payment: PaymentRef | None
+    delivery_states: Mapping[str, int] | msgspec.UnsetType = msgspec.UNSET
+    """In a list, where they are asked for: how many of its deliveries there are in each state."""
     headers: dict[str, str] | msgspec.UnsetType = msgspec.UNSET
     deliveries: list[Delivery] | msgspec.UnsetType = msgspec.UNSET
 

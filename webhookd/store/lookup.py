@@ -36,6 +36,15 @@ class SqliteLookup:
     async def deliveries(self, keys: Sequence[int], narrowed: Filter, limit: int) -> Sequence[DeliveryRow]:
         return [DeliveryRow(*row) for row in await self._read(LOOKUP["deliveries"], _given(keys, narrowed, limit))]
 
+    async def pending(self, narrowed: Filter, limit: int) -> Sequence[DeliveryRow]:
+        return [DeliveryRow(*row) for row in await self._read(LOOKUP["pending"], parameters(narrowed, limit))]
+
+    async def delivery_states(self, keys: Sequence[int]) -> Mapping[int, Mapping[str, int]]:
+        found: dict[int, dict[str, int]] = {}
+        for key, state, count in await self._read(LOOKUP["delivery_states"], {"keys": _json(keys)}):
+            found.setdefault(key, {})[state] = count
+        return found
+
     async def last_events(self) -> Mapping[str, int]:
         return dict(await self._read(LOOKUP["last_events"], (LOOKS,)))
 
@@ -52,4 +61,8 @@ class SqliteLookup:
 
 
 def _given(keys: Sequence[int], narrowed: Filter, limit: int) -> dict[str, Any]:
-    return {**parameters(narrowed, limit), "keys": msgspec.json.encode(keys).decode()}
+    return {**parameters(narrowed, limit), "keys": _json(keys)}
+
+
+def _json(keys: Sequence[int]) -> str:
+    return msgspec.json.encode(keys).decode()

@@ -48,5 +48,30 @@ WHERE (d.event, d.endpoint) < (:before, :before_endpoint) AND d.event >= :since
   AND (:type IS NULL OR e.type GLOB :type)
 ORDER BY d.event DESC, d.endpoint DESC LIMIT :limit;
 
+-- delivery_states: how many deliveries of these events there are in each state
+SELECT event, state, count(*)
+FROM (SELECT value AS found FROM json_each(:keys)) CROSS JOIN delivery ON event = found GROUP BY event, state;
+
+-- pending: a page of what is owed, newest event first, from the indexes of it; what only the event knows is looked at
+-- only where it is asked for
+WITH its(number) AS (SELECT number FROM endpoint WHERE :endpoint IS NULL OR name = :endpoint), owed AS (
+  SELECT event, endpoint FROM its CROSS JOIN delivery INDEXED BY delivery_due ON endpoint = number
+  WHERE state = 'pending' AND held = 0
+  UNION ALL
+  SELECT event, endpoint FROM its CROSS JOIN delivery INDEXED BY delivery_chain ON endpoint = number
+  WHERE state = 'pending' AND chain IS NOT NULL AND held = 1
+), found AS MATERIALIZED (
+  SELECT event, endpoint FROM owed WHERE (event, endpoint) < (:before, :before_endpoint) AND event >= :since
+  ORDER BY event DESC, endpoint DESC
+  LIMIT iif(coalesce(:source, :provider, :type) IS NULL, :limit, -1)
+)
+SELECT d.event, e.salt, d.endpoint, n.name, d.state, d.attempts, d.due_at, d.last_status, d.last_error, d.created_at,
+       d.settled_at
+FROM found CROSS JOIN delivery AS d ON d.event = found.event AND d.endpoint = found.endpoint
+  CROSS JOIN event AS e ON e.key = d.event CROSS JOIN endpoint AS n ON n.number = d.endpoint
+WHERE (:source IS NULL OR e.source = :source) AND (:provider IS NULL OR e.provider = :provider)
+  AND (:type IS NULL OR e.type GLOB :type)
+ORDER BY d.event DESC, d.endpoint DESC LIMIT :limit;
+
 -- last_events: of the newest so many, the last of each source
 SELECT source, max(received_at) FROM (SELECT source, received_at FROM event ORDER BY key DESC LIMIT ?) GROUP BY source;

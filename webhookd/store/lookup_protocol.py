@@ -25,6 +25,14 @@ class Lookup(Protocol):
 
     async def deliveries(self, keys: Sequence[int], narrowed: Filter, limit: int) -> Sequence[DeliveryRow]: ...
 
+    async def pending(self, narrowed: Filter, limit: int) -> Sequence[DeliveryRow]:
+        """What is owed and not settled, whatever state the filter says; newest event first."""
+        ...
+
+    async def delivery_states(self, keys: Sequence[int]) -> Mapping[int, Mapping[str, int]]:
+        """How many deliveries each of these events has in each state; without those that have none."""
+        ...
+
     async def last_events(self) -> Mapping[str, int]:
         """When each source brought its last event, Unix milliseconds; of the newest LOOKS events of the log."""
         ...
