@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from webhookd import __version__
@@ -12,12 +13,13 @@ from webhookd.evidence.keeper import Keeper
 from webhookd.observe.certificates import Expiries
 from webhookd.observe.health import Health
 from webhookd.observe.metrics import Metrics
+from webhookd.observe.pulse import LOOK_S, Pulse
 from webhookd.observe.scrape import LaneReading, Reading, Scrape
 from webhookd.observe.survey import STUCK_EVERY_S, Survey
 from webhookd.service import Failed, Service
 from webhookd.store.connection import driver
 from webhookd.store.data_dir import DataDir
-from webhookd.store.protocol import StoreUnavailableError
+from webhookd.store.protocol import StoreError, StoreUnavailableError
 from webhookd.store.sqlite import SqliteStore
 
 LAG_EVERY_S = 0.5
@@ -43,9 +45,15 @@ class Instruments:
         self._started_at = clock.now_ms()
         self._expiries = Expiries()
         survey = Survey(store, store.outbox_survey, clock.now_ms, clock.monotonic, StoreUnavailableError)
+        self.survey = survey
         self.scrape = Scrape(metrics, survey, self._read)
+        is_served = partial(_is_served, dispatcher)
+        backlog = partial(_backlog, survey)
+        self.pulse = Pulse(metrics, store.minutes, backlog, is_served, clock.now_ms, clock.monotonic, StoreError)
         self.duties = [
             Service("stuck", STUCK_EVERY_S, survey.look_for_stuck, failed),
+            Service("pulse", LOOK_S, self.pulse.look, failed),
+            Service("minutes", LOOK_S, self.pulse.keep, failed),
             Service("loop-lag", LAG_EVERY_S, LoopLag(clock, metrics.loop_was_late).look, failed),
         ]
 
@@ -112,6 +120,15 @@ class LoopLag:
         if self._expected is not None:
             self._was_late(max(0.0, now - self._expected))
         self._expected = now + LAG_EVERY_S
+
+
+async def _backlog(survey: Survey) -> int:
+    await survey.look()
+    return sum(row.pending for row in survey.rows)
+
+
+def _is_served(dispatcher: Dispatcher, name: str) -> bool:
+    return dispatcher.view(name) is not None
 
 
 def _size(path: Path) -> int:

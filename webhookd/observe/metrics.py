@@ -3,6 +3,7 @@
 Counting is a dictionary's work and happens on every event.
 """
 
+from collections import defaultdict
 from collections.abc import Collection, Iterator
 
 from webhookd.observe import catalogue
@@ -10,6 +11,7 @@ from webhookd.observe.tallies import Family, Spread, Tally
 
 FAST_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
 SLOW_S = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 3600, 86400)
+TAKEN = ("accepted", "duplicate", "quarantined")
 WRITES = (1, 2, 4, 8, 16, 32, 64, 128)
 
 
@@ -27,25 +29,37 @@ class Metrics:
         self._stood_down = Tally(catalogue.STOOD_DOWN)
         self._pruned = Tally(catalogue.PRUNED)
         self._spans = Tally(catalogue.SPANS)
-        self._ack = Spread(catalogue.ACK, FAST_S)
+        self.ack = Spread(catalogue.ACK, FAST_S)
         self._commit = Spread(catalogue.COMMIT, FAST_S)
         self._batch = Spread(catalogue.BATCH, WRITES)
         self._attempt = Spread(catalogue.ATTEMPT, SLOW_S)
-        self._to_delivered = Spread(catalogue.TO_DELIVERED, SLOW_S)
+        self.to_delivered = Spread(catalogue.TO_DELIVERED, SLOW_S)
         self._loop_lag = Spread(catalogue.LOOP_LAG, FAST_S)
         self.accepted = 0
         """Events taken into the log since the start."""
+        self.duplicates = 0
+        self.refused = 0
+        """Hooks that were not taken."""
+        self.failed = 0
+        """Attempts."""
+        self.died = 0
+        """Deliveries that were given up."""
         self.delivered_count = 0
         """Deliveries made since the start."""
         self.commits = 0
         """Since the start: as long as it is the same, nothing in the store has changed."""
+        self.tried: defaultdict[str, list[int]] = defaultdict(lambda: [0, 0])
+        """Of each endpoint: attempts that succeeded, and that failed."""
 
     def hook(self, source: str, result: str, seconds: float) -> None:
         self._hooks.counts[source, result] += 1
         if result == "accepted":
             self.accepted += 1
-        if result in ("accepted", "duplicate", "quarantined"):
-            self._ack.observe(seconds)
+        if result in TAKEN:
+            self.duplicates += result == "duplicate"
+            self.ack.observe(seconds)
+        else:
+            self.refused += 1
 
     def hooks_of(self, source: str) -> dict[str, int]:
         """How many of a source came to what, since the start."""
@@ -70,6 +84,9 @@ class Metrics:
 
     def attempt(self, endpoint: str, result: str, seconds: float) -> None:
         self._attempts.counts[endpoint, result] += 1
+        has_failed = result != "succeeded"
+        self.failed += has_failed
+        self.tried[endpoint][has_failed] += 1
         self._attempt.observe(seconds)
 
     def retried(self, endpoint: str) -> None:
@@ -77,6 +94,10 @@ class Metrics:
 
     def settled(self, endpoint: str, state: str) -> None:
         self._deliveries.counts[endpoint, state] += 1
+        if state == "delivered":
+            self.delivered_count += 1
+        elif state == "dead":
+            self.died += 1
 
     def tripped(self, endpoint: str) -> None:
         self._trips.counts[endpoint,] += 1
@@ -85,8 +106,7 @@ class Metrics:
         self._stood_down.counts[endpoint, why] += 1
 
     def delivered(self, seconds_since_received: float) -> None:
-        self.delivered_count += 1
-        self._to_delivered.observe(seconds_since_received)
+        self.to_delivered.observe(seconds_since_received)
 
     def pruned(self, what: str, rows: int) -> None:
         self._pruned.counts[what,] += rows
@@ -102,6 +122,8 @@ class Metrics:
         for tally in (self._attempts, self._retries, self._deliveries, self._trips, self._stood_down):
             for values in [values for values in tally.counts if values[0] not in names]:
                 del tally.counts[values]
+        for name in self.tried.keys() - set(names):
+            del self.tried[name]
 
     def families(self) -> Iterator[Family]:
         for tally in (
@@ -109,5 +131,5 @@ class Metrics:
             *(self._retries, self._deliveries, self._trips, self._stood_down, self._pruned, self._spans),
         ):
             yield tally.family()
-        for spread in (self._ack, self._commit, self._batch, self._attempt, self._to_delivered, self._loop_lag):
+        for spread in (self.ack, self._commit, self._batch, self._attempt, self.to_delivered, self._loop_lag):
             yield spread.family()

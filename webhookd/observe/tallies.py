@@ -10,6 +10,7 @@ from webhookd.observe.catalogue import Metric
 
 Family = metrics_core.Metric
 Values = tuple[str, ...]
+Counts = tuple[int, ...]
 
 
 class Tally:
@@ -32,22 +33,40 @@ class Spread:
     """A histogram: of seconds, or of whatever its bounds are."""
 
     def __init__(self, metric: Metric, bounds: Sequence[float]) -> None:
-        self._metric, self._bounds = metric, bounds
+        self._metric, self.bounds = metric, bounds
         self._counts = [0] * (len(bounds) + 1)
         self._sum = 0.0
 
     def observe(self, value: float) -> None:
-        self._counts[bisect_left(self._bounds, value)] += 1
+        self._counts[bisect_left(self.bounds, value)] += 1
         self._sum += value
+
+    @property
+    def counts(self) -> Counts:
+        """How many there were up to each bound and above the one before, and how many above the last."""
+        return tuple(self._counts)
 
     def family(self) -> Family:
         total, buckets, counts = 0, [], list(self._counts)
-        for bound, count in zip((*map(str, self._bounds), "+Inf"), counts, strict=True):
+        for bound, count in zip((*map(str, self.bounds), "+Inf"), counts, strict=True):
             total += count
             buckets.append((bound, total))
         family = metrics_core.HistogramMetricFamily(self._metric.name, self._metric.what)
         family.add_metric((), buckets, self._sum)
         return family
+
+
+def quantile(bounds: Sequence[float], counts: Sequence[int], share: float) -> float | None:
+    """What this share of the values does not exceed, as far as a Spread's counts can tell: evenly within its bounds.
+
+    None of no values. What is above the last bound is taken for it.
+    """
+    wanted, below, lower = share * sum(counts), 0, 0.0
+    for bound, count in zip(bounds, counts, strict=False):
+        if count and below + count >= wanted:
+            return lower + (bound - lower) * (wanted - below) / count
+        below, lower = below + count, bound
+    return lower if any(counts) else None
 
 
 def gauge(metric: Metric, rows: Iterable[tuple[Values, float]]) -> Family:
