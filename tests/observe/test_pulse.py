@@ -109,9 +109,10 @@ async def test_nothing_is_written_of_a_minute_in_which_nothing_happened():
     world.pending = 3
     await world.pass_s(60)
     world.kept.clear()
+    counted = world.counted
     await world.pass_s(600)
     assert world.kept == {}
-    assert world.counted == 2, "at the start, and after the minute in which something was committed"
+    assert world.counted == counted, "what is pending is not counted where nothing was committed"
 
 
 async def test_a_backlog_that_cannot_be_counted_stays_as_it_was_until_it_can():
