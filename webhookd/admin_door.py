@@ -1,6 +1,6 @@
 """Joins the operator's API to the rooms behind it."""
 
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -36,11 +36,12 @@ from webhookd.admin.pruner import Pruner
 from webhookd.admin.publish import PublishApi
 from webhookd.admin.rebuild import LedgerRebuild
 from webhookd.admin.reconcile import ReconcileApi
+from webhookd.admin.refusals import Reception, RefusalsApi, Trial
 from webhookd.admin.registry import Registry
 from webhookd.admin.reload import ReloadApi, Reloaded
 from webhookd.admin.replayer import Replayer
 from webhookd.admin.replays import ReplaysApi
-from webhookd.admin.sources import Reception, SourcesApi
+from webhookd.admin.sources import Counts, SourcesApi
 from webhookd.admin.status import Numbers, StatusApi
 from webhookd.admin.stream import StreamApi
 from webhookd.admin.tokens import TokensApi
@@ -57,7 +58,7 @@ from webhookd.store.sqlite import SqliteStore
 
 
 class AdminDoor:
-    """`runner` serves it; `duties` are what it does in the background. `hooks_of` counts a source's hooks.
+    """`runner` serves it; `duties` are what it does in the background. `counts` are of sources' hooks.
 
     `hosts` are the names that it is asked under, beside loopback's and the address it listens on. `open` first.
     """
@@ -81,7 +82,9 @@ class AdminDoor:
         reload: Callable[[], Awaitable[Reloaded]],
         backup_keeps_free: int,
         reception: Reception,
-        hooks_of: Callable[[str], Mapping[str, int]],
+        counts: Counts,
+        secrets_of: Callable[[str], Sequence[str]],
+        trial: Trial,
         failed: Failed,
     ) -> None:
         self._last_key = store.last_key
@@ -100,7 +103,8 @@ class AdminDoor:
             StatusApi(store, clock, numbers, health, dispatcher, registry),
             LogApi(store, store.retention, store, store.lookup, pages),
             CancelApi(store.cancels, store, clock, dispatcher.withdraw),
-            SourcesApi(reception, hooks_of, store.lookup),
+            SourcesApi(reception, counts, store.lookup, secrets_of),
+            RefusalsApi(reception, trial),
             EndpointsApi(store, registry, dispatcher, clock, ping, pages),
             ReplaysApi(store.replays, clock, replayer.wake, lambda: reception.sources, pages),
             WhyApi(store.stories, clock, misread, lambda: registry.mistakes),
@@ -117,7 +121,7 @@ class AdminDoor:
             AuditApi(store.trail, pages),
         )
         self._sessions = Sessions(store.sessions, self._doorkeeper, clock)
-        self._live = Live(partial(_news, numbers), self._sessions, clock)
+        self._live = Live(partial(_news, numbers, reception), self._sessions, clock)
         site = Dashboard(
             self._doorkeeper,
             self._sessions,
@@ -162,5 +166,6 @@ class AdminDoor:
         await self._cleanup.stop()
 
 
-async def _news(numbers: Numbers) -> News:
-    return News(numbers.commits)
+async def _news(numbers: Numbers, reception: Reception) -> News:
+    """Refused hooks are in no commit, and on a page all the same."""
+    return News(numbers.commits + reception.refusals.count)

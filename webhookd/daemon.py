@@ -41,6 +41,7 @@ from webhookd.process import listen, raise_file_limit, watch_signals, watchdog
 from webhookd.providers import sign_again
 from webhookd.providers.provider import Provider
 from webhookd.receive.intake import Intake, Source
+from webhookd.receive.refusals import FORGET_S
 from webhookd.receive.routes import Routes
 from webhookd.receive.server import HookServer
 from webhookd.reloader import Reloader, providers_of
@@ -192,6 +193,7 @@ class Daemon:
             unready=self._health.unready,
         )
         exports = joints.Exports(lambda: routes.sources, intake, self._clock)
+        secrets = joints.Secrets(lambda: self._config, routes.refusals, intake)
         admin = AdminDoor(
             store,
             registry,
@@ -209,7 +211,9 @@ class Daemon:
             reload=self._reloader.reload,
             backup_keeps_free=config.server.min_free,
             reception=routes,
-            hooks_of=self._metrics.hooks_of,
+            counts=self._metrics,
+            secrets_of=secrets.of,
+            trial=secrets,
             failed=self._on_duty_failed,
         )
         await admin.open()
@@ -219,6 +223,7 @@ class Daemon:
         watch = [
             Service("disk-watch", FREE_CHECK_S, self._watch_disk(data_dir), self._on_duty_failed),
             Service("store-watch", 0.25, self._watch_store, self._on_duty_failed),
+            Service("refusals", FORGET_S, routes.refusals.forget_old, self._on_duty_failed),
             *admin.duties,
             *instruments.duties,
             *watchdog(self._clock.monotonic, store.answers, dispatcher, self._on_duty_failed),

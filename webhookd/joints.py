@@ -1,21 +1,27 @@
 """What the daemon hands from one room to another that does not know it."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from webhookd import __version__
-from webhookd.admin.door.answers import Mistake, MistakesError
+from webhookd.admin.door.answers import BusyError, Mistake, MistakesError
 from webhookd.admin.endpoints import Ping
 from webhookd.admin.reconcile import Exported
+from webhookd.admin.refusals import Tried
 from webhookd.admin.registry import Read, Scout
 from webhookd.clock import Clock
 from webhookd.config.endpoints import endpoint_spec
 from webhookd.config.mistake import SettingsError
-from webhookd.config.model import Config, EndpointSettings
+from webhookd.config.model import Config, EndpointSettings, SourceSettings
+from webhookd.config.secret_text import ClientsTexts
 from webhookd.core.delivery import Due, Outcome
 from webhookd.core.endpoint import Endpoint, EndpointSpec
 from webhookd.core.event import OPERATIONAL, Appended, Event, Hook
 from webhookd.core.proxy import Proxy
+from webhookd.core.secret import Secret
 from webhookd.core.url import parse_url
 from webhookd.deliver.courier import Courier, Meter
 from webhookd.deliver.guard import BlockedAddressError, Guard
@@ -23,8 +29,10 @@ from webhookd.deliver.resolve import Resolver, UnknownNameError
 from webhookd.evidence.keeper import Keeper, UnavailableError
 from webhookd.providers import PROVIDERS
 from webhookd.providers.export import exported
-from webhookd.providers.provider import NotUnderstoodError, Request
+from webhookd.providers.provider import STALE, VERIFIED, CredentialsError, NotUnderstoodError, Provider, Request
 from webhookd.receive.intake import EvidenceUnavailableError, Intake, Source
+from webhookd.receive.refusals import Refusals
+from webhookd.reloader import aside
 from webhookd.store.retention_protocol import Limits
 
 if TYPE_CHECKING:
@@ -100,6 +108,54 @@ class Exports:
 
     async def take_in(self, source: str, hook: Hook) -> Appended:
         return await self._intake.take_in_exported(self._sources()[source], hook)
+
+
+class Secrets:
+    """Where those of a source are, and what another one would make of what was refused. Fits `admin.refusals.Trial`.
+
+    `config` gives the configuration as it stands.
+    """
+
+    def __init__(self, config: Callable[[], Config], refusals: Refusals, intake: Intake) -> None:
+        self._config = config
+        self._refusals = refusals
+        self._intake = intake
+
+    def of(self, source: str) -> Sequence[str]:
+        return [secret.shown for secret in _secrets(self._config().sources[source])]
+
+    async def __call__(self, source: str, secret: Secret) -> Tried:
+        settings = self._config().sources[source]
+        try:
+            ClientsTexts().secret(secret.reveal())  # one that names what this machine holds is not for a client
+            provider = await aside(partial(_provider_with, settings, secret))
+        except (CredentialsError, ValueError) as error:
+            raise MistakesError([Mistake("secret", str(error))]) from None
+        try:
+            found = [await self._intake.judge(provider, hook) for hook in self._refusals.to_try(source)]
+        except EvidenceUnavailableError:
+            raise BusyError("What the signature is checked with cannot be had now; try it again.") from None
+        return Tried(
+            hooks=len(found),
+            right=sum(verdict in _RIGHT for verdict in found),
+            stale=found.count(STALE),
+            is_configured=secret in _secrets(settings),
+        )
+
+
+_RIGHT = (VERIFIED, STALE)
+
+
+def _secrets(settings: SourceSettings) -> Sequence[Secret]:
+    return settings.secrets if settings.webhook_id is None else [settings.webhook_id]
+
+
+def _provider_with(settings: SourceSettings, secret: Secret) -> Provider:
+    """Raises CredentialsError. May read certificates."""
+    provider = PROVIDERS[settings.provider]
+    field = "secrets" if "secrets" in provider.takes else "webhook_id"
+    other: Any = {"secrets": [secret], "webhook_id": secret}
+    return provider(msgspec.structs.replace(settings.credentials, **{field: other[field]}))
 
 
 def tracing(config: Config, count: Callable[[str, int], None]) -> "Tracing | None":

@@ -29,6 +29,11 @@ class SourceView(msgspec.Struct):
     """Hooks that were not taken."""
     reasons: Mapping[str, int]
     """Why not, in the words of `webhookd_hooks_total`."""
+    conflicts: int
+    """Duplicates whose body was another than the first; the first stays."""
+    secrets: Sequence[str]
+    """Where each of its secrets is: "env:NAME", "file:PATH", "credential:NAME", or stars for one in the configuration
+    itself. Of PayPal, the webhook's id."""
 
 
 class SourceList(msgspec.Struct):
@@ -56,13 +61,24 @@ class Reception(Protocol):
     def heard(self) -> Mapping[str, int]: ...
 
 
-class SourcesApi:
-    """`hooks_of` counts a source's hooks by what became of them."""
+class Counts(Protocol):
+    """What became of a source's hooks since the start."""
 
-    def __init__(self, reception: Reception, hooks_of: Callable[[str], Mapping[str, int]], lookup: Lookup) -> None:
+    def hooks_of(self, source: str) -> Mapping[str, int]: ...
+
+    def conflicts_of(self, source: str) -> int: ...
+
+
+class SourcesApi:
+    """`secrets_of` says where those of a configured source are."""
+
+    def __init__(
+        self, reception: Reception, counts: Counts, lookup: Lookup, secrets_of: Callable[[str], Sequence[str]]
+    ) -> None:
         self._reception = reception
-        self._hooks_of = hooks_of
+        self._counts = counts
         self._lookup = lookup
+        self._secrets_of = secrets_of
 
     def operations(self) -> Sequence[Operation]:
         return [Operation("GET", "/api/v1/sources", self.list, "The configured sources", SourceList)]
@@ -74,7 +90,7 @@ class SourcesApi:
         )
 
     def _view(self, name: str, provider: str, last_event_at: int | None) -> SourceView:
-        counts = dict(self._hooks_of(name))
+        counts = dict(self._counts.hooks_of(name))
         accepted, duplicates, quarantined = (counts.pop(result, 0) for result in TAKEN)
         return SourceView(
             name=name,
@@ -86,4 +102,6 @@ class SourcesApi:
             quarantined=quarantined,
             refused=sum(counts.values()),
             reasons=counts,
+            conflicts=self._counts.conflicts_of(name),
+            secrets=self._secrets_of(name),
         )

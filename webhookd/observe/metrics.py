@@ -65,6 +65,9 @@ class Metrics:
         """How many of a source came to what, since the start."""
         return {result: count for (its, result), count in list(self._hooks.counts.items()) if its == source}
 
+    def conflicts_of(self, source: str) -> int:
+        return self._conflicts.counts.get((source,), 0)
+
     def bad_signature(self, source: str) -> None:
         self._bad_signatures.counts[source,] += 1
 

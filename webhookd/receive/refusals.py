@@ -20,6 +20,7 @@ from webhookd.providers.provider import Claim, Provider
 
 REFUSALS_MAX, ALL_MAX = 20, 200
 TRIED_MAX, TRIED_BYTES_MAX, TRIED_SOURCES_MAX, TRIED_S = 3, 64 * 2**10, 40, 3_600.0
+FORGET_S = 60.0
 PATH_CHARS_MAX, TEXT_CHARS_MAX = 64, 120
 HEADERS_MAX = 8
 _OF_SIGNATURES = re.compile(r"signature|-sig$|hmac|verif-hash", re.ASCII)
@@ -38,9 +39,8 @@ class Refusals:
 
     def __iter__(self) -> Iterator[Refusal]:
         """The newest first, all sources together."""
-        return iter(
-            sorted((each for kept in self._of.values() for each in kept), key=attrgetter("number"), reverse=True)
-        )
+        every = (each for kept in self._of.values() for each in kept)
+        return iter(sorted(every, key=attrgetter("number"), reverse=True))
 
     def note(
         self,
@@ -82,11 +82,10 @@ class Refusals:
 
     def to_try(self, source: str) -> Sequence[Hook]:
         """Hooks whose signature was wrong, the newest first."""
-        self.forget_old()
         return [hook for _, hook in reversed(self._whole.get(source, ()))]
 
-    def forget_old(self) -> None:
-        """To be called now and then: what was kept whole is kept for TRIED_S."""
+    async def forget_old(self) -> None:
+        """Called every FORGET_S: what was kept whole is kept for TRIED_S, and no longer than FORGET_S beyond."""
         until = self._clock.monotonic() - TRIED_S
         for source, kept in [*self._whole.items()]:
             while kept and kept[0][0] <= until:

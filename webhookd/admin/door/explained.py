@@ -38,7 +38,7 @@ def explained(error: Exception, request: web.Request | None = None) -> Explained
         case NotFoundError() | UnknownIdError():
             # Of a token or an endpoint there is a name; all else has an id.
             name = None if request is None else request.match_info.get("name")
-            kind = "token" if request is not None and request.path.startswith("/api/v1/tokens/") else "endpoint"
+            kind = "endpoint" if request is None else _kind(request.path)
             what = "nothing with this name or id" if name is None else f'no {kind} "{name[:64]}"'
             return Explained(404, f"There is {what}.")
         case MistakesError():
@@ -56,6 +56,13 @@ def explained(error: Exception, request: web.Request | None = None) -> Explained
             return Explained(status, error.reason, {} if allow is None else {"Allow": allow})
     _log.error("admin_request_failed", kind=type(error).__name__, reason=str(error)[:200])
     return Explained(500, "Something went wrong here; the log says what.")
+
+
+def _kind(path: str) -> str:
+    """What it is that the name in the path is of."""
+    if path.startswith("/api/v1/tokens/"):
+        return "token"
+    return "source" if path.startswith(("/api/v1/sources/", "/refused/")) else "endpoint"
 
 
 def problem_of(told: Explained) -> web.Response:
