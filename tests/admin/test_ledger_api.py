@@ -25,7 +25,20 @@ from webhookd.store.protocol import RevenueRow
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 PAYMENTS, REVENUE = "/api/v1/payments", "/api/v1/revenue"
-OBJECT_FIELDS = {"provider", "id", "status", "detail", "amount", "payment", "reference", "occurred_at", "events"}
+OBJECT_FIELDS = {
+    *(
+        "provider",
+        "id",
+        "status",
+        "detail",
+        "amount",
+        "payment",
+        "reference",
+        "occurred_at",
+        "first_heard_at",
+        "events",
+    ),
+}
 SAMPLES = {
     "refunds": ("stripe", "refund.created"),
     "disputes": ("stripe", "charge.dispute.created"),
@@ -90,6 +103,7 @@ async def test_a_payment_is_exactly_what_the_contract_says(dev: DevDaemon, shop:
         "refunded": {"amount": 250, "currency": "USD", "exponent": 2},
         "reference": "order 7",
         "occurred_at": "2025-11-21T00:00:00.000Z",
+        "first_heard_at": (await dev.get(f"/api/v1/events/{pending}"))["received_at"],
         "events": [pending, captured, refunded],
     }
     assert await dev.get(f"{PAYMENTS}/stripe/pi_whole") == expected
@@ -272,9 +286,10 @@ async def test_a_refund_is_exactly_what_the_contract_says(dev: DevDaemon, shop: 
         "payment": {"provider": "stripe", "id": "pi_exact"},
         "reference": "order 81",
         "occurred_at": "2025-11-21T00:00:00.000Z",
+        "first_heard_at": (await dev.get(f"/api/v1/events/{event}"))["received_at"],
         "events": [event],
     }
-    for narrowed in ({"payment": "pi_exact"}, {"reference": "order 81"}, {"limit": 1}):
+    for narrowed in ({"payment": "pi_exact"}, {"reference": "order 81"}, {"reference": "re_exact"}, {"limit": 1}):
         assert (await dev.get("/api/v1/refunds", **narrowed))["data"] == [expected], narrowed
     assert await ids(dev, "/api/v1/refunds", payment="pi_exact", reference="order 82") == []
     assert await ids(dev, "/api/v1/refunds", payment="pi_exact", status="failed") == []

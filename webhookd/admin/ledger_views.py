@@ -7,6 +7,7 @@ from typing import Literal
 import msgspec
 
 from webhookd.admin.views import PaymentRef
+from webhookd.core.identifier import key_ms
 from webhookd.core.ledger import SETTLED
 from webhookd.core.units import time_text
 from webhookd.store.protocol import ObjectRow, PaymentRow, RevenueRow
@@ -34,6 +35,8 @@ class Payment(msgspec.Struct):
     refunded: Money
     reference: str | None
     occurred_at: str | None
+    first_heard_at: str
+    """When the first event came that spoke of it."""
     events: Sequence[str]
     """The ids of the events that spoke of it and are still in the log, in log order; at most the first hundred."""
 
@@ -47,6 +50,7 @@ class LedgerObject(msgspec.Struct):
     payment: PaymentRef | None
     reference: str | None
     occurred_at: str | None
+    first_heard_at: str
     events: Sequence[str]
 
 
@@ -75,6 +79,7 @@ def payment_view(row: PaymentRow) -> Payment:
         refunded=Money(row.refunded, row.currency, row.exponent),
         reference=row.reference,
         occurred_at=time_text(row.occurred_at),
+        first_heard_at=time_text(key_ms(row.first_event)),
         events=row.events,
     )
 
@@ -89,6 +94,7 @@ def object_view(row: ObjectRow) -> LedgerObject:
         payment=PaymentRef(row.provider, row.payment_id) if row.payment_id is not None else None,
         reference=row.reference,
         occurred_at=time_text(row.occurred_at),
+        first_heard_at=time_text(key_ms(row.first_event)),
         events=row.events,
     )
 

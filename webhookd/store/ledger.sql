@@ -62,10 +62,14 @@ SELECT provider, kind, id, status, detail, amount, currency, exponent, payment_i
 FROM (SELECT provider AS its_provider, id AS its_id FROM ledger INDEXED BY ledger_of_payment
       WHERE provider IN (SELECT value FROM json_each(:providers)) AND payment_id = :payment AND kind = :kind
       UNION SELECT provider, id FROM ledger INDEXED BY ledger_by_reference
-      WHERE :payment IS NULL AND reference = :reference AND kind = :kind AND kind <> 'payment')
+      WHERE :payment IS NULL AND reference = :reference AND kind = :kind AND kind <> 'payment'
+      UNION SELECT provider, id FROM ledger
+      WHERE :payment IS NULL AND provider IN (SELECT value FROM json_each(:providers)) AND kind = :kind
+        AND id = :reference)
   CROSS JOIN ledger ON provider = its_provider AND kind = :kind AND id = its_id
 WHERE first_event < :before AND first_event >= :since AND (:provider IS NULL OR provider = :provider)
-  AND (:status IS NULL OR status = :status) AND (:reference IS NULL OR reference = :reference)
+  AND (:status IS NULL OR status = :status)
+  AND (:reference IS NULL OR :reference IN (reference, id))
 ORDER BY first_event DESC LIMIT :limit;
 
 -- counted_until: how far the next so many counting objects reach
