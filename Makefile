@@ -7,7 +7,7 @@ VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' webhookd/__init__.py)
 ARCHIVE = webhookd-$(VERSION)-linux-$(shell uname -m)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test crash check lint types wheel-smoke dist dist-test docs lock bench bench-isolation bench-drain bench-prune screenshots clean
+.PHONY: help run test crash check lint types wheel-smoke dist dist-test docs lock bench bench-isolation bench-drain bench-prune bench-dashboard screenshots clean
 
 help: ## say what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -58,6 +58,9 @@ bench-drain: .venv/test.done ## a million deliveries waiting: start, and get rid
 
 bench-prune: .venv/test.done ## what it costs to take a million finished events out of the log (15 minutes)
 	@$(BIN)/python bench/prune.py
+
+bench-dashboard: .venv/test.done ## how long its pages take beside a million events, and what a reader costs (20 minutes)
+	@$(BIN)/python bench/dashboard.py
 
 screenshots: .venv/test.done ## the pictures of the dashboard, of a daemon with a shop's traffic (1 minute; needs chromium)
 	@$(BIN)/python docs/screenshots.py

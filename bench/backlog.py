@@ -1,18 +1,21 @@
-"""A log full of events that nobody has been sent yet: what a daemon finds when it starts after an outage."""
+"""A log full of events: those that nobody has been sent yet, as after an outage, and those that are done with."""
 
 import asyncio
 import os
 import random
 import shutil
+import sqlite3
 import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 from rich.progress import Progress
 
 from bench import hooks
-from bench.daemon import daemon, database_of
+from bench.daemon import ask, daemon, database_of
+from webhookd.core.endpoint import EndpointState
 from webhookd.core.event import Appended, Hook
 from webhookd.core.identifier import SALT_BITS, KeyMint
 from webhookd.core.secret import Secret
@@ -21,6 +24,7 @@ from webhookd.providers.provider import Credentials, Request
 from webhookd.receive.intake import Intake, Source
 from webhookd.store.sqlite import SqliteStore
 
+_SETTLED_TOGETHER = 5_000
 _TOGETHER = 2048
 """Handed to the store at once: less than its queue takes."""
 
@@ -54,6 +58,44 @@ async def fill(
         await store.close()
         progress.remove_task(bar)
     os.sync()  # or the disk is still busy with this while the daemon is measured
+
+
+async def set_state(config: Path, state: EndpointState, *names: str) -> None:
+    """Of these endpoints, while no daemon runs."""
+    store = SqliteStore(database_of(config))
+    await store.open()
+    try:
+        for name in names:
+            await store.set_endpoint_state(name, state)
+    finally:
+        await store.close()
+
+
+async def settle(config: Path, endpoint: str, state: Literal["delivered", "dead"], progress: Progress) -> None:
+    """Record the attempt that made this of each delivery that the endpoint is owed."""
+    ((owed,),) = await ask(config, f"SELECT count(*) FROM delivery WHERE state = 'pending' AND {_OF}'{endpoint}')")
+    bar = progress.add_task(state, total=owed)
+    store = SqliteStore(database_of(config))
+    await store.open()
+    status, said = (200, b"ok") if state == "delivered" else (500, b"no")
+
+    def settle(connection: sqlite3.Connection) -> int:
+        return connection.execute(_SETTLE, (status, said, state, endpoint, _SETTLED_TOGETHER)).rowcount
+
+    try:
+        while count := await store._change(settle):  # noqa: SLF001 - a shortcut past a million settlements
+            progress.advance(bar, count)
+    finally:
+        await store.close()
+        progress.remove_task(bar)
+
+
+_OF = "endpoint = (SELECT number FROM endpoint WHERE name = "
+_SETTLE = f"""
+    INSERT INTO attempt (event, endpoint, number, started_at, duration_ms, status, response, replay, state, step)
+    SELECT event, endpoint, 1, created_at, 20, ?, ?, 0, ?, 1 FROM delivery
+    WHERE {_OF}?) AND state = 'pending' AND held = 0 LIMIT ?
+"""
 
 
 def _hook(number: int, run: str, age_s: int) -> Hook:

@@ -23,7 +23,6 @@ a phase of pruning had nothing left to take out. Exit code 1 when what is asked 
 import argparse
 import asyncio
 import json
-import sqlite3
 import statistics
 import sys
 import time
@@ -40,14 +39,12 @@ from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from bench import hooks
-from bench.backlog import fill, need_room
+from bench.backlog import fill, need_room, set_state, settle
 from bench.daemon import Running, ask, daemon, database_of, workplace
 from bench.drain import verify
 from bench.merchant import Sink, listen, port_of
 from bench.steady import SteadyLoad, percentile
-from webhookd.core.endpoint import EndpointState
 from webhookd.observe.whereabouts import running_at
-from webhookd.store.sqlite import SqliteStore
 
 AGE_DAYS, KEPT_DAYS = 60, 30
 WARM_UP_S = 2.0
@@ -55,7 +52,6 @@ LAG_P99_MS_MAX = 10.0
 RATIO_ASKED = 2.0
 DISK_BYTES_EACH = 6144
 POLL_S = 0.2
-_FINISHED_TOGETHER = 5_000
 _WITHOUT, _PRUNING = "without", "pruning"
 _RETENTION = '[retention]\nevents = "366d"\nbodies = "366d"\ndedupe = "366d"\n'
 """Nothing is taken out but by the cleanups that are asked for."""
@@ -124,11 +120,12 @@ async def measure(events: int, undelivered: int, rounds: int, seconds: float, ra
         progress = stack.enter_context(Progress(console=console, transient=True, disable=not console.is_terminal))
         async with daemon(config):
             pass
-        await _set_state(config, "paused", "shop", "hole")  # or what is taken in would be sent meanwhile
+        await set_state(config, "paused", "shop", "hole")  # or what is taken in would be sent meanwhile
         await fill(config, ("hole",), undelivered // 2, "early", progress, age_s=(AGE_DAYS + 1) * 86_400)
         await fill(config, ("shop",), events, "old", progress, age_s=AGE_DAYS * 86_400)
         await fill(config, ("hole",), undelivered - undelivered // 2, "late", progress, age_s=(AGE_DAYS - 1) * 86_400)
-        await finish(config, events, progress)
+        await settle(config, "shop", "delivered", progress)
+        await set_state(config, "active", "shop")
         file_before = database_of(config).stat().st_size
         bar = progress.add_task("measuring", total=2 * rounds)
         async with daemon(config) as running:
@@ -170,41 +167,6 @@ _LEFT = (
     "SELECT d.state, count(*) FROM event AS e JOIN delivery AS d ON d.event = e.key WHERE e.key < {before} GROUP BY 1"
     " UNION ALL SELECT 'past', count(*) FROM past"
 )
-
-
-async def finish(config: Path, events: int, progress: Progress) -> None:
-    """Record an attempt that delivered for all that the shop is owed, and open it."""
-    bar = progress.add_task("delivering", total=events)
-    store = SqliteStore(database_of(config))
-    await store.open()
-
-    def settle(connection: sqlite3.Connection) -> int:
-        return connection.execute(_SETTLE, (_FINISHED_TOGETHER,)).rowcount
-
-    try:
-        while count := await store._change(settle):  # noqa: SLF001 - a shortcut past a million settlements
-            progress.advance(bar, count)
-    finally:
-        await store.close()
-        progress.remove_task(bar)
-    await _set_state(config, "active", "shop")
-
-
-async def _set_state(config: Path, state: EndpointState, *names: str) -> None:
-    store = SqliteStore(database_of(config))
-    await store.open()
-    try:
-        for name in names:
-            await store.set_endpoint_state(name, state)
-    finally:
-        await store.close()
-
-
-_SETTLE = """
-    INSERT INTO attempt (event, endpoint, number, started_at, duration_ms, status, response, replay, state, step)
-    SELECT event, endpoint, 1, created_at, 20, 200, x'6f6b', 0, 'delivered', 1 FROM delivery
-    WHERE endpoint = (SELECT number FROM endpoint WHERE name = 'shop') AND state = 'pending' AND held = 0 LIMIT ?
-"""
 
 
 async def measure_phase(config: Path, running: Running, kind: str, run: str, seconds: float, rate: float) -> Phase:

@@ -43,7 +43,7 @@ def order(dice: Random, at_s: int, number: int) -> Iterator[Hook]:
     if provider == "stripe":
         yield from _stripe_order(dice, at_s, number, cents)
         return
-    event_type, settings = {
+    said: dict[str, tuple[str, dict[str, Any]]] = {
         "paypal": (
             "PAYMENT.CAPTURE.COMPLETED",
             {
@@ -59,7 +59,8 @@ def order(dice: Random, at_s: int, number: int) -> Iterator[Hook]:
         "paystack": ("charge.success", {"data.amount": cents * 800, "data.metadata.order_id": str(number)}),
         "flutterwave": ("charge.completed", {"data.amount": cents * 8, "data.meta.order_id": str(number)}),
         "standard": ("payment.succeeded", {"data.metadata.order_id": str(number)}),
-    }[provider]
+    }
+    event_type, settings = said[provider]
     yield Hook(provider, sample(provider, event_type, at_s, dice, settings))
 
 
