@@ -51,10 +51,12 @@ async def show_sample(daemon: Daemon, kept: dict[str, Secret], visits: "asyncio.
         )
     output.print(
         Panel(
+            f"dashboard  {admin}/\n"
+            f"token      {daemon.data_dir}/admin.token   (what is in it opens the dashboard, and the API)\n"
             f"hooks      POST {hooks}/webhooks/{{{','.join(PROVIDERS)}}}\n"
             f"merchant   http://127.0.0.1:{port}/   (prints what it gets)\n"
             f"metrics    {admin}/metrics\n"
-            f"API        {admin}/api/v1/status   (token: {daemon.data_dir}/admin.token)\n\n"
+            f"API        {admin}/api/v1/status\n\n"
             "Try next, in another terminal:\n"
             "  .venv/bin/webhookd trigger stripe charge.refunded -n 100 --duplicates 0.1\n"
             "  .venv/bin/webhookd trigger paypal PAYMENT.CAPTURE.COMPLETED\n"

@@ -48,7 +48,8 @@ def serve(
     data_dir: DataDirOption = None,
     listen: Annotated[str | None, typer.Option("--listen", metavar="H:P", help="Overrides server.listen.")] = None,
     admin_listen: Annotated[
-        str | None, typer.Option("--admin-listen", metavar="H:P", help="Overrides server.admin_listen.")
+        str | None,
+        typer.Option("--admin-listen", metavar="H:P", help="Overrides server.admin_listen: dashboard, API, metrics."),
     ] = None,
     dev: Annotated[
         bool,
@@ -123,7 +124,9 @@ async def _serve_dev(config: Config, load_config: Callable[[], Config], *, sampl
         port = await merchant.start("127.0.0.1", 0)
     try:
         daemon = Daemon(with_dev(config, kept, port), lambda: with_dev(load_config(), kept, port))
-        await daemon.run(lambda running: show_sample(running, kept, visits, port) if sample else _say_dev(port))
+        await daemon.run(
+            lambda running: show_sample(running, kept, visits, port) if sample else _say_dev(running, port)
+        )
     finally:
         await merchant.stop()
 
@@ -134,5 +137,11 @@ def _keep_paypal_certificate(data_dir: Path, signing_key: Secret) -> None:
     Shelf(data_dir).put(Kept(HOME_CERT_URL, until_ms, certificate(signing_key.reveal())))
 
 
-async def _say_dev(port: int) -> None:
-    _log.info("dev", merchant=f"http://127.0.0.1:{port}/", try_next="webhookd trigger stripe payment_intent.succeeded")
+async def _say_dev(daemon: Daemon, port: int) -> None:
+    _log.info(
+        "dev",
+        merchant=f"http://127.0.0.1:{port}/",
+        dashboard=f"http://{daemon.admin_at}/",
+        token_file=f"{daemon.data_dir}/admin.token",
+        try_next="webhookd trigger stripe payment_intent.succeeded",
+    )
