@@ -142,6 +142,6 @@ async def _say_dev(daemon: Daemon, port: int) -> None:
         "dev",
         merchant=f"http://127.0.0.1:{port}/",
         dashboard=f"http://{daemon.admin_at}/",
-        token_file=f"{daemon.data_dir}/admin.token",
+        log_in_with=f"{daemon.data_dir}/admin.token",
         try_next="webhookd trigger stripe payment_intent.succeeded",
     )
