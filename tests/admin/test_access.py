@@ -291,7 +291,7 @@ async def test_under_its_own_names_the_admin_listener_answers(door: Door, host: 
 
 
 @pytest.mark.parametrize(
-    "line", ["GET /metrics", "GET /api/v1/status", "GET /", "POST /api/v1/events", "GET /api/v1/x"]
+    "line", ["GET /metrics", "GET /api/v1/status", "GET /nothing", "POST /api/v1/events", "GET /api/v1/x"]
 )
 @pytest.mark.parametrize(
     "host",
