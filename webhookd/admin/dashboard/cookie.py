@@ -1,13 +1,13 @@
 """The session's cookie (RFC 6265bis).
 
 Over TLS, which a proxy in front may speak for us, it is `__Host-`: no other name of the domain and no plain connection
-can set or see it. Over plain HTTP, as on the machine itself or through ssh, a browser would keep no such cookie; there
-its name has the port in it, because cookies do not tell ports apart and there may be two of us.
+can set or see it. Over plain HTTP, as on the machine itself or through ssh, a browser would keep no such cookie. Either
+way its name has the port in it, because cookies do not tell ports apart and there may be two of us.
 """
 
 from aiohttp import web
 
-SECURE = "__Host-whd"
+SECURE, PLAIN = "__Host-whd", "whd"
 
 
 def cookie_of(request: web.Request) -> str:
@@ -16,6 +16,7 @@ def cookie_of(request: web.Request) -> str:
 
 
 def give_cookie(request: web.Request, response: web.Response, value: str) -> None:
+    """Until the browser is closed; how long it is good for is decided here, not there."""
     response.set_cookie(
         _name(request), value, path="/", httponly=True, samesite="Strict", secure=_is_secure(request) or None
     )
@@ -28,12 +29,12 @@ def take_cookie(request: web.Request, response: web.Response) -> None:
 
 
 def _is_secure(request: web.Request) -> bool:
-    """As the proxy says it; who lies about that only harms his own cookie."""
-    return request.secure or request.headers.get("X-Forwarded-Proto", "").lower() == "https"
+    """As the proxy says it, of several the first; who lies about that only harms his own cookie."""
+    said = request.headers.get("X-Forwarded-Proto", "").partition(",")[0]
+    return request.secure or said.strip().lower() == "https"
 
 
 def _name(request: web.Request) -> str:
-    if _is_secure(request):
-        return SECURE
+    name = SECURE if _is_secure(request) else PLAIN
     port = request.host.rpartition(":")[2]
-    return f"whd-{port}" if port.isdigit() else "whd"
+    return f"{name}-{port}" if port.isascii() and port.isdecimal() else name

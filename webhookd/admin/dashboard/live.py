@@ -95,7 +95,7 @@ class Live:
             except Exception:  # noqa: BLE001 - the store is busy or gone; the page stands as it was
                 told = b": nothing to be had now\n\n"
             for queue, guest in [*self._watchers.items()]:
-                _put(queue, told if self._sessions.is_open(guest) else None)
+                _put(queue, told if self._sessions.keep(guest) else None)
             await self._clock.sleep(TICK_S)
 
 

@@ -6,9 +6,9 @@ from typing import Any
 
 from aiohttp import web
 
-from webhookd.admin.dashboard.cookie import cookie_of, give_cookie, take_cookie
+from webhookd.admin.dashboard.cookie import give_cookie, take_cookie
 from webhookd.admin.dashboard.sessions import Sessions
-from webhookd.admin.dashboard.visit import Page, Visit
+from webhookd.admin.dashboard.visit import Page, Visit, ours
 from webhookd.admin.door.answers import RefusedError
 from webhookd.admin.door.doorkeeper import Doorkeeper
 from webhookd.admin.door.operation import Asked, Operation
@@ -40,35 +40,31 @@ class Login:
         ]
 
     async def show(self, visit: Visit) -> web.StreamResponse:
-        return visit.show("login.html", then="/", wrong=None)
+        if visit.guest is not None:
+            return visit.see_other("/")
+        return visit.show("login.html", then="/", wrong=None, asks_again=False)
 
     async def enter(self, visit: Visit) -> web.StreamResponse:
-        then, token = _ours(visit.form.get("then", "/")), visit.form.get("token", "").strip()[:TOKEN_CHARS_MAX]
+        then, token = ours(visit.form.get("then", "/")), visit.form.get("token", "").strip()[:TOKEN_CHARS_MAX]
         try:
             visitor = await self._doorkeeper.admit(f"Bearer {token}", visit.request.remote or "", "read")
         except RefusedError as refused:
             wrong = "This token is not known here, or is no longer good." if refused.status == 401 else str(refused)
-            response = visit.show("login.html", status=refused.status, then=then, wrong=wrong)
+            response = visit.show("login.html", status=refused.status, then=then, wrong=wrong, asks_again=False)
             response.headers.update(refused.headers)
             return response
-        if visit.guest is not None:  # whoever logs in again has one session, and a new one
-            await self._sessions.close(visit.guest)
         opening = partial(self._sessions.open, token_hash(token))
         cookie = await self._recorder.carry_out(_OPEN, visitor, {}, {}, opening)
+        if visit.guest is not None:  # whoever logs in again has one session, and a new one
+            await self._sessions.close(visit.guest)
         response = visit.see_other(then)
         give_cookie(visit.request, response, cookie)
         return response
 
     async def leave(self, visit: Visit) -> web.StreamResponse:
-        if visit.guest is not None and cookie_of(visit.request):
-            closing = partial(self._sessions.close, visit.guest)
-            await self._recorder.carry_out(_CLOSE, visit.guest.visitor, {}, {}, closing)
+        assert visit.guest is not None
+        closing = partial(self._sessions.close, visit.guest)
+        await self._recorder.carry_out(_CLOSE, visit.guest.visitor, {}, {}, closing)
         response = visit.see_other("/login")
         take_cookie(visit.request, response)
         return response
-
-
-def _ours(then: str) -> str:
-    """A path of this site; anything else would lead astray who trusts the login page."""
-    plain = then.startswith("/") and not then.startswith(("//", "/\\")) and then.isprintable() and len(then) < 2_000
-    return then if plain and "\\" not in then else "/"

@@ -1,7 +1,8 @@
 """Who has logged in: a cookie that nobody can guess, kept by its hash, and the token that was shown for it.
 
 A session ends SESSION_MS after it began, IDLE_MS after it was last used, and as soon as its token is removed or
-expires. It outlives a restart, so that nobody is thrown out by one.
+expires. It is used as long as a page of it is in front of somebody. It outlives a restart, so that nobody is thrown out
+by one.
 """
 
 import hashlib
@@ -44,6 +45,8 @@ class Sessions:
         self._clock = clock
         self._known: dict[bytes, Session] = {}
         self._unnoted: dict[bytes, int] = {}
+        self._unremoved: set[bytes] = set()
+        """Closed, and still in the store, which did not take it."""
         self._notices: dict[bytes, deque[str]] = {}
 
     async def load(self) -> None:
@@ -69,31 +72,40 @@ class Sessions:
         csrf = hmac.new(cookie.encode("utf-8", "replace"), b"webhookd csrf", hashlib.sha256).hexdigest()
         return Guest(visitor, session.sha256, csrf)
 
-    def is_open(self, guest: Guest) -> bool:
-        """Still; to ask is not to use it."""
+    def keep(self, guest: Guest) -> bool:
+        """Use it, for a page that is still open; False when it is over."""
         session = self._known.get(guest.sha256)
-        return session is not None and self._visitor(session, guest.visitor.address) is not None
+        if session is None or self._visitor(session, guest.visitor.address) is None:
+            return False
+        self._unnoted[guest.sha256] = self._clock.now_ms()
+        return True
 
     async def close(self, guest: Guest) -> None:
-        """Nobody gets in with it from now on. Raises StoreError; it is closed until the next start all the same."""
+        """Nobody gets in with it from now on. The store hears of it now, or as soon as it takes it again."""
         self._drop(guest.sha256)
-        await self._store.remove([guest.sha256])
+        try:
+            await self._store.remove([guest.sha256])
+        except StoreError:
+            self._unremoved.add(guest.sha256)
 
     async def note_uses(self) -> None:
         """Write down what has been used since the last time, and forget what is over. Called every USE_NOTED_S."""
-        over = [each.sha256 for each in self._known.values() if self._visitor(each, "") is None]
+        over = {each.sha256 for each in self._known.values() if self._visitor(each, "") is None}
         for sha256 in over:
             self._drop(sha256)
+        over |= self._unremoved
+        self._unremoved = set()
         uses, self._unnoted = self._unnoted, {}
         for sha256, at in uses.items():
             self._known[sha256] = msgspec.structs.replace(self._known[sha256], seen_at=at)
         try:
             if over:
-                await self._store.remove(over)
+                await self._store.remove([*over])
             if uses:
                 await self._store.note_uses(uses)
-        except StoreError:  # the next time
-            self._unnoted = {**uses, **self._unnoted}
+        except StoreError:  # the next time, of those that are still there
+            self._unremoved |= over
+            self._unnoted = {sha256: at for sha256, at in uses.items() if sha256 in self._known} | self._unnoted
 
     # --- What is to be said on the next page
 

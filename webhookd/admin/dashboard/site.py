@@ -4,7 +4,6 @@ import hmac
 from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Protocol
-from urllib.parse import urlsplit
 
 from aiohttp import web
 
@@ -12,13 +11,13 @@ from webhookd.admin.dashboard.cookie import cookie_of
 from webhookd.admin.dashboard.forms import form_of
 from webhookd.admin.dashboard.render import Renderer
 from webhookd.admin.dashboard.sessions import Sessions
-from webhookd.admin.dashboard.visit import Page, Visit
+from webhookd.admin.dashboard.visit import Page, Visit, ours
 from webhookd.admin.door.answers import RefusedError
 from webhookd.admin.door.app import Handler
 from webhookd.admin.door.doorkeeper import Doorkeeper
 from webhookd.admin.door.explained import explained
 from webhookd.admin.door.inside import Inside
-from webhookd.admin.door.operation import operation_of
+from webhookd.admin.door.operation import meet, operation_of
 from webhookd.admin.door.token import GOOD_FOR
 
 CSRF = "csrf"
@@ -32,8 +31,12 @@ _HEADERS = {
     ),
     "Cross-Origin-Opener-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+    "Referrer-Policy": "same-origin",
 }
-"""Of every page: nothing from elsewhere is loaded, nothing inline runs, and no script may make markup of a text."""
+"""Of every page: nothing from elsewhere is loaded, nothing inline runs, and no script may make markup of a text.
+
+Referrers stay here. With none at all a browser would say of our own forms that they come from nowhere (Origin: null).
+"""
 
 
 class Part(Protocol):
@@ -59,7 +62,8 @@ class Dashboard:
         self._pages = [page for part in parts for page in part.pages()]
 
     def routes(self) -> Sequence[web.RouteDef]:
-        return [*map(self._route, self._pages), web.get("/static/{edition}/{name}", self._static)]
+        static = web.get("/static/{edition}/{name}", self._static, expect_handler=meet)
+        return [*map(self._route, self._pages), static]
 
     def serves(self, request: web.Request) -> bool:
         if getattr(request.match_info.handler, _PAGE, None) is not None:
@@ -70,11 +74,10 @@ class Dashboard:
     async def answer(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Raises LoginNeededError, RefusedError, and what the page raises."""
         page: Page | None = getattr(request.match_info.handler, _PAGE, None)
+        guest = self._sessions.find(cookie_of(request), request.remote or "")
+        request["visit"] = visit = Visit(request, guest, self._sessions, self._inside, self._renderer)
         if page is None:
             return await handler(request)  # raises that there is no such page
-        guest = self._sessions.find(cookie_of(request), request.remote or "")
-        visit = Visit(request, guest, self._sessions, self._inside, self._renderer)
-        request["visit"] = visit
         if page.method == "POST":
             check_origin(request)
         if page.scope != "nobody":
@@ -84,41 +87,48 @@ class Dashboard:
                 raise RefusedError(403, f"This page is for tokens that are good for {page.scope}.")
         if page.method == "POST":
             visit.form = await form_of(request)
-            if guest is not None and not hmac.compare_digest(visit.form.get(CSRF, "").encode(), guest.csrf.encode()):
-                raise RefusedError(
-                    403, "This form is of another session. Go back, load the page again, and do it once more."
-                )
+            # Who logs in has shown a token in this very form; that it is a form of ours, its origin says.
+            if page.scope != "nobody":
+                check_csrf(visit)
         with self._doorkeeper.reading(guest.visitor if guest is not None and page.method == "GET" else None):
             return _with_headers(await page.handle(visit))
 
     def problem(self, request: web.Request, error: Exception) -> web.StreamResponse:
         visit = request.get("visit") or Visit(request, None, self._sessions, self._inside, self._renderer)
         if isinstance(error, LoginNeededError):
-            lost = request.method == "POST"
-            had_one = bool(cookie_of(request))
-            response = visit.show(
-                "login.html",
-                status=401,
-                then="/" if lost else request.path_qs,
-                wrong="You are no longer logged in, so nothing was changed."
-                if lost
-                else "Your session has ended."
-                if had_one
-                else None,
-            )
-            response.headers["WWW-Authenticate"] = "Bearer"
-            return _with_headers(response)
+            return _with_headers(self._ask_who(visit))
         told = explained(error, request)
-        response = visit.show("problem.html", status=told.status, told=told, phrase=HTTPStatus(told.status).phrase)
+        if told.status == HTTPStatus.NO_CONTENT:
+            return _with_headers(web.Response(status=told.status, headers=told.headers))
+        phrase, back = HTTPStatus(told.status).phrase, visit.came_from
+        response = visit.show("problem.html", status=told.status, told=told, phrase=phrase, back=back)
         response.headers.update(told.headers)
         return _with_headers(response)
+
+    def _ask_who(self, visit: Visit) -> web.Response:
+        """The login, which leads back to where it was asked for; of a form, to where that was.
+
+        A browser keeps the cookie to itself when a page of another site leads here, like a mail that is read on the
+        web: so the page asks for itself once more (SameSite=Strict, RFC 6265bis, 8.8.2).
+        """
+        request = visit.request
+        had_one, lost = bool(cookie_of(request)), request.method == "POST"
+        then = ours(visit.came_from if lost else request.path_qs)
+        from_elsewhere = request.headers.get("Sec-Fetch-Site") == "cross-site" and not had_one and not lost
+        wrong = "Your session has ended." if had_one else None
+        if lost:
+            wrong = "You are no longer logged in, so nothing was changed."
+        response = visit.show("login.html", status=401, then=then, wrong=wrong, asks_again=from_elsewhere)
+        response.headers["WWW-Authenticate"] = "Bearer"
+        return response
 
     def _route(self, page: Page) -> web.RouteDef:
         async def serve(request: web.Request) -> web.StreamResponse:
             raise NotImplementedError(request.path)  # `answer` does it
 
         setattr(serve, _PAGE, page)
-        return web.get(page.path, serve) if page.method == "GET" else web.post(page.path, serve)
+        route = web.get if page.method == "GET" else web.post
+        return route(page.path, serve, expect_handler=meet)
 
     async def _static(self, request: web.Request) -> web.Response:
         """Of another edition, too: a page that was there before an upgrade still looks for its own."""
@@ -136,14 +146,23 @@ def check_origin(request: web.Request) -> None:
 
     Raises RefusedError.
     """
-    site = request.headers.get("Sec-Fetch-Site")
-    origin = request.headers.get("Origin")
-    if site is not None:
-        ours = site == "same-origin"
+    site, origin, host = (request.headers.get(name) for name in ("Sec-Fetch-Site", "Origin", "Host"))
+    if site is None:  # of plain HTTP under a name, too
+        is_ours = (origin or "").lower() in (f"http://{host}".lower(), f"https://{host}".lower())
     else:
-        ours = origin is not None and urlsplit(origin).netloc.lower() == request.headers.get("Host", "").lower()
-    if not ours:
-        raise RefusedError(403, "This was asked for by a page of another site, so nothing was changed.")
+        is_ours = site == "same-origin"
+    if not is_ours:
+        raise RefusedError(403, "This was not asked for by a page of this dashboard, so nothing was changed.")
+
+
+def check_csrf(visit: Visit) -> None:
+    """Raises RefusedError unless the form is one that was made for who is in."""
+    given, wanted = visit.form.get(CSRF, ""), "" if visit.guest is None else visit.guest.csrf
+    if not wanted or not hmac.compare_digest(given.encode(), wanted.encode()):
+        detail = (
+            "This form is of another session, so nothing was changed. Go back, load the page again, and do it anew."
+        )
+        raise RefusedError(403, detail)
 
 
 def _with_headers(response: web.StreamResponse) -> web.StreamResponse:

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Literal, NamedTuple
+from urllib.parse import urlsplit
 
 from aiohttp import web
 from multidict import MultiDict, MultiMapping
@@ -11,6 +12,8 @@ from webhookd.admin.dashboard.sessions import Guest, Sessions
 from webhookd.admin.door.inside import Inside
 from webhookd.admin.door.operation import Scope
 from webhookd.admin.door.token import GOOD_FOR
+
+PATH_CHARS_MAX = 2_000
 
 
 class Visit:
@@ -27,6 +30,17 @@ class Visit:
         self.sessions = sessions
         self._inside = inside
         self._renderer = renderer
+
+    @property
+    def came_from(self) -> str:
+        """The page of ours that led here; "/" when there is none."""
+        try:
+            found = urlsplit(self.request.headers.get("Referer", ""))
+        except ValueError:
+            return "/"
+        if found.netloc.lower() != self.request.headers.get("Host", "").lower():
+            return "/"
+        return ours(f"{found.path}?{found.query}" if found.query else found.path)
 
     def may(self, scope: Scope) -> bool:
         """Whether what needs this scope is worth showing a button for. The API itself refuses it in any case."""
@@ -47,7 +61,9 @@ class Visit:
 
     def show(self, template: str, *, status: int = 200, **values: Any) -> web.Response:
         """The page, made of this template."""
-        notices = self.sessions.said(self.guest) if self.guest is not None else ()
+        # What is to be said is for who reads the page, and not for a script that asks for its parts again (live.js).
+        is_read = "Webhookd-Refresh" not in self.request.headers
+        notices = self.sessions.said(self.guest) if self.guest is not None and is_read else ()
         text = self._renderer.render(template, visit=self, here=self.request.path_qs, notices=notices, **values)
         return web.Response(status=status, text=text, content_type="text/html")
 
@@ -56,6 +72,12 @@ class Visit:
         if said is not None and self.guest is not None:
             self.sessions.say(self.guest, said)
         return web.Response(status=303, headers={"Location": path})
+
+
+def ours(path: str) -> str:
+    """A path of this site, with its query; "/" for what might lead elsewhere who trusts a page of ours."""
+    plain = path.startswith("/") and not path.startswith("//") and path.isprintable() and len(path) < PATH_CHARS_MAX
+    return path if plain and "\\" not in path else "/"
 
 
 Handle = Callable[[Visit], Awaitable[web.StreamResponse]]

@@ -82,11 +82,11 @@ def route(operation: Operation) -> web.RouteDef:
 
     setattr(serve, _OPERATION, operation)
     if operation.method == "GET":
-        return web.get(operation.path, serve, expect_handler=_meet)  # HEAD too
-    return web.route(operation.method, operation.path, serve, expect_handler=_meet)
+        return web.get(operation.path, serve, expect_handler=meet)  # HEAD too
+    return web.route(operation.method, operation.path, serve, expect_handler=meet)
 
 
-async def _meet(request: web.Request) -> web.StreamResponse | None:
+async def meet(request: web.Request) -> web.StreamResponse | None:
     """What the client expects before it sends a body. aiohttp's own answer would quote it."""
     if request.headers.get("Expect", "").lower() != "100-continue":
         return problem_answer(417, "Of the expectations only 100-continue is met.")

@@ -19,18 +19,20 @@ function ask() {
     const request = new XMLHttpRequest();
     request.open("GET", location.href);
     request.responseType = "document";
+    request.setRequestHeader("Webhookd-Refresh", "1");
     request.onload = () => (request.status === 200 ? resolve(request.response) : reject(request.status));
     request.onerror = () => reject(0);
     request.send();
   });
 }
 
-// A part is left alone while somebody is in it: a field that has the focus, a text that is being selected.
+// A part is left alone while somebody is in it: a field that has the focus, a text that is being selected; and while it
+// is held (see tail.js).
 function busy(part) {
   const selection = document.getSelection();
   const selecting = selection && !selection.isCollapsed && part.contains(selection.anchorNode);
   const inside = part.contains(document.activeElement) && document.activeElement.matches("input, select, textarea");
-  return selecting || inside;
+  return selecting || inside || part.dataset.held !== undefined;
 }
 
 function replace(part, fresh) {
@@ -59,10 +61,15 @@ async function refresh() {
       if (fresh && !busy(part)) replace(part, fresh);
     }
   } catch (status) {
-    if (status === 401) location.reload();
+    if (status === 401) show_login();
   } finally {
     under_way = false;
   }
+}
+
+// The page itself then is the login, which leads back here. (To reload would send a form again that led here.)
+function show_login() {
+  location.replace(location.pathname + location.search);
 }
 
 export function live(path) {
@@ -83,7 +90,9 @@ export function live(path) {
     };
     source.onerror = () => {
       offline.hidden = false;
-      if (source.readyState === EventSource.CLOSED) setTimeout(() => document.hidden || (source.close(), begin()), 5000);
+      if (source.readyState !== EventSource.CLOSED) return;
+      ask().catch((status) => status === 401 && show_login());
+      setTimeout(() => document.hidden || (source.close(), begin()), 5000);
     };
   };
   // A page that nobody looks at asks for nothing.
