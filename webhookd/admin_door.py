@@ -20,6 +20,7 @@ from webhookd.admin.dashboard.refused import Refusals
 from webhookd.admin.dashboard.render import Renderer
 from webhookd.admin.dashboard.sessions import Sessions
 from webhookd.admin.dashboard.site import Dashboard
+from webhookd.admin.dead import DeadApi
 from webhookd.admin.door.app import admin_app
 from webhookd.admin.door.doorkeeper import USE_NOTED_S, Doorkeeper
 from webhookd.admin.door.hosts import Hosts
@@ -101,7 +102,8 @@ class AdminDoor:
         recorder = Recorder(store.trail, clock)
         parts: Sequence[Part] = (
             StatusApi(store, clock, numbers, health, dispatcher, registry),
-            LogApi(store, store.retention, store, store.lookup, pages),
+            LogApi(store, store.retention, store, store.lookup, store.dead_letters, pages),
+            DeadApi(store.dead_letters, store, pages),
             CancelApi(store.cancels, store, clock, dispatcher.withdraw),
             SourcesApi(reception, counts, store.lookup, secrets_of),
             RefusalsApi(reception, trial),

@@ -53,7 +53,7 @@ async def test_every_operation_of_the_contract_is_in_it(described: dict[str, Any
         GET /events/{id}/body, GET /deliveries, GET /deliveries/{id}, POST /replays, GET /replays, GET /replays/{id},
         GET /payments, GET /payments/{provider}/{id}, GET /refunds, GET /disputes, GET /invoices, GET /payment-links,
         GET /orders, GET /subscriptions, GET /transfers, GET /accounts, GET /fund-accounts, GET /downtimes,
-        GET /revenue, POST /cleanup, GET /audit, GET /stream, GET /openapi.json
+        GET /dead, GET /revenue, POST /cleanup, GET /audit, GET /stream, GET /openapi.json
     """
     for each in expected.split(","):
         method, path = each.split()

@@ -70,6 +70,7 @@ async def test_a_dry_run_counts_and_changes_nothing(operator: Desk):
     counted = await begin(operator, **asked, dry_run=True)
     assert (counted["id"], counted["state"], counted["replayed"], counted["created_at"]) == (None, "done", 0, None)
     assert (counted["dry_run"], counted["total"], counted["total_is_exact"]) == (True, len(before["data"]), True)
+    assert counted["by_endpoint"] == {"local": counted["total"]}
     assert counted["selection"] == {
         "type": "charge.*",
         "state": "delivered",
@@ -134,6 +135,15 @@ async def test_what_is_null_is_not_asked_for(operator: Desk):
         ({"state": "lost"}, "state", "pending, delivered, dead, cancelled, unrouted"),
         ({"state": "quarantined"}, "state", "by id"),
         ({"state": 5}, "state", "must be one of"),
+        ({"state": "dead", "error": "bad luck"}, "error", "status, redirect, timeout, connect"),
+        ({"state": "dead", "error": 5}, "error", "must be one of"),
+        ({"state": "dead", "status": "500"}, "status", "a whole number from 100 to 999"),
+        ({"state": "dead", "status": True}, "status", "a whole number from 100 to 999"),
+        ({"state": "dead", "status": 10**30}, "status", "a whole number from 100 to 999"),
+        ({"state": "delivered", "status": 500}, "status", "with state dead, and no other"),
+        ({"error": "timeout"}, "error", "with state dead, and no other"),
+        ({"endpoint": "local", "error": "timeout"}, "error", "with state dead, and no other"),
+        ({"ids": [NO_EVENT], "error": "timeout"}, "error", "cannot be given with ids"),
         ({"state": {}}, "state", "must be one of"),
         ({"since": "yesterday"}, "since", "RFC 3339"),
         ({"since": 1_700_000_000}, "since", "RFC 3339"),

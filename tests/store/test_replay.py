@@ -185,6 +185,6 @@ async def test_counting_ends_in_time_and_says_that_there_was_more(
     for _ in range(12):
         await past.settle(((await past.append()).key, number), "dead")
     monkeypatch.setattr("webhookd.store.replay.COUNT_S_MAX", -1.0)
-    assert await past.store.replays.count(Selection(state="dead")) == Found(stretch, is_exact=False)
+    assert await past.store.replays.count(Selection(state="dead")) == Found(stretch, False, {"shop": stretch})
     begun = await past.store.replays.begin(Selection(state="dead"), None, LATER_MS)
     assert (begun.total, begun.total_is_exact) == (stretch, False)

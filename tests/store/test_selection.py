@@ -253,7 +253,7 @@ async def test_a_stretch_of_time_has_its_beginning_and_not_its_end(past: Past):
         Selection(since_ms=NOW_MS + 1, until_ms=NOW_MS + 3, state="dead"),
         Selection(since_ms=NOW_MS + 1, until_ms=NOW_MS + 3, endpoint="shop"),
     ):
-        assert await past.store.replays.count(selection) == Found(2, is_exact=True)
+        assert await past.store.replays.count(selection) == Found(2, True, {"shop": 2})
     assert await past.store.replays.count(Selection(state="dead", since_ms=0, until_ms=1)) == Found(0, is_exact=True)
     await past.replay(Selection(since_ms=NOW_MS + 1, until_ms=NOW_MS + 3))
     assert await past.due_again() == {(made[1].key, number), (made[2].key, number)}

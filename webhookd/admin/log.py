@@ -7,12 +7,13 @@ from aiohttp import web
 from webhookd.admin.door.answers import Mistake, MistakesError, NotFoundError
 from webhookd.admin.door.operation import Asked, Nothing, Operation
 from webhookd.admin.door.pages import Page, Paged, Pages
-from webhookd.admin.door.texts import EventKey, Glob, Instant, SignerName, Text
+from webhookd.admin.door.texts import EventKey, Glob, Instant, SignerName, Status, Text
 from webhookd.admin.views import Delivery, Event, delivery_view, event_view
-from webhookd.core.delivery import DeliveryState
+from webhookd.core.delivery import DeliveryState, FailureWord
 from webhookd.core.event import EventState
 from webhookd.core.identifier import parse_delivery_id, parse_event_id
 from webhookd.core.units import time_text
+from webhookd.store.dead_protocol import DeadLetters
 from webhookd.store.endpoint_protocol import Endpoints
 from webhookd.store.lookup_protocol import Lookup, TooManyError
 from webhookd.store.protocol import Filter, History
@@ -48,13 +49,26 @@ class EventsQuery(LogQuery, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 class DeliveriesQuery(LogQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
     endpoint: Text | None = None
     state: DeliveryState | None = None
+    error: FailureWord | None = None
+    """What the last attempt found; `status` is any answer but 2xx and 3xx."""
+    status: Status | None = None
+    """What the last attempt was answered."""
 
 
 class LogApi:
     """`past` knows what retention has taken out."""
 
-    def __init__(self, store: History, past: Retention, endpoints: Endpoints, lookup: Lookup, pages: Pages) -> None:
+    def __init__(
+        self,
+        store: History,
+        past: Retention,
+        endpoints: Endpoints,
+        lookup: Lookup,
+        dead: DeadLetters,
+        pages: Pages,
+    ) -> None:
         self._store = store
+        self._dead = dead
         self._lookup = lookup
         self._past = past
         self._endpoints = endpoints
@@ -145,6 +159,8 @@ class LogApi:
         keys = await self._bearing(asked.query.q)
         if keys is None and narrowed.state == "pending":
             rows = await self._lookup.pending(narrowed, asked.query.limit)
+        elif keys is None and narrowed.state == "dead":
+            rows = await self._dead.deliveries(narrowed, asked.query.limit)
         elif keys is None:
             rows = await self._store.deliveries(narrowed, asked.query.limit)
         else:
@@ -183,6 +199,8 @@ def _filter(query: EventsQuery | DeliveriesQuery, before: tuple[int, int] | None
         type=query.type,
         state=query.state,
         endpoint=query.endpoint if isinstance(query, DeliveriesQuery) else None,
+        error=query.error if isinstance(query, DeliveriesQuery) else None,
+        status=query.status if isinstance(query, DeliveriesQuery) else None,
         since_ms=query.since,
         until_ms=query.until,
         before=before,

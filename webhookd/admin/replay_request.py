@@ -9,13 +9,15 @@ from msgspec import Meta
 
 from webhookd.admin.door.answers import Mistake, MistakesError
 from webhookd.admin.door.asked import UNKNOWN_TOLD_MAX, names
-from webhookd.admin.door.texts import TEXT_CHARS_MAX, Glob, Instant, Text
+from webhookd.admin.door.texts import STATUS_MAX, STATUS_MIN, TEXT_CHARS_MAX, Glob, Instant, Status, Text
+from webhookd.core.delivery import FAILURE_WORDS, FailureWord
 from webhookd.core.endpoint import check_pattern
 from webhookd.store.replay_protocol import SELECTED_STATES, SelectedState, Selection
 
 IDS_MAX = 1_000
 PER_S_MIN, PER_S_MAX = 0.01, 10_000
-_NARROWING = ("source", "type", "state", "since", "until")
+_REASON = ("error", "status")
+_NARROWING = ("source", "type", "state", "since", "until", *_REASON)
 
 
 class ReplayBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -27,6 +29,10 @@ class ReplayBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     source: Text | None = None
     type: Glob | None = None
     state: SelectedState | None = None
+    error: FailureWord | None = None
+    """With `state` dead: what the last attempt found, as `GET /dead` counts it."""
+    status: Status | None = None
+    """The same: what it was answered."""
     since: Instant | None = None
     until: Instant | None = None
     rate: Annotated[float, Meta(ge=PER_S_MIN, le=PER_S_MAX)] | None = None
@@ -65,6 +71,8 @@ class _Reader:
             state=self._state(),
             since_ms=self._time("since"),
             until_ms=self._time("until"),
+            error=self._error(),
+            status=self._status(),
         )
         since_ms, until_ms = selection.since_ms, selection.until_ms
         if since_ms is not None and until_ms is not None and since_ms > until_ms:
@@ -73,6 +81,9 @@ class _Reader:
         if "ids" in self._given:
             for field in (field for field in _NARROWING if field in self._given):
                 self._mistake(field, "cannot be given with ids: they name what is meant")
+        elif self._given.get("state") != "dead" and any(field in self._given for field in _REASON):
+            for field in (field for field in _REASON if field in self._given):
+                self._mistake(field, "is why a delivery was given up: it goes with state dead, and no other")
         elif not self._mistakes and selection == Selection():
             self._mistake("ids", "or one of endpoint, source, type, state, since and until must say what to replay")
         if self._mistakes:
@@ -118,6 +129,20 @@ class _Reader:
         elif state is not None:
             self._mistake("state", f"must be one of {', '.join(SELECTED_STATES)}")
         return None
+
+    def _error(self) -> str | None:
+        error = self._given.get("error")
+        if error is not None and error not in FAILURE_WORDS:
+            self._mistake("error", f"must be one of {', '.join(FAILURE_WORDS)}")
+            return None
+        return error
+
+    def _status(self) -> int | None:
+        status = self._given.get("status")
+        if status is not None and not (type(status) is int and STATUS_MIN <= status <= STATUS_MAX):
+            self._mistake("status", f"must be a whole number from {STATUS_MIN} to {STATUS_MAX}")
+            return None
+        return status
 
     def _time(self, field: str) -> int | None:
         try:

@@ -1,6 +1,6 @@
 """`/api/v1/replays`: make deliveries due again, or for the first time; and see how far that is."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import msgspec
 import structlog
@@ -35,6 +35,8 @@ class SelectionView(msgspec.Struct, omit_defaults=True):
     state: str | None = None
     since: str | None = None
     until: str | None = None
+    error: str | None = None
+    status: int | None = None
 
 
 class ReplayView(msgspec.Struct):
@@ -52,6 +54,8 @@ class ReplayView(msgspec.Struct):
     selection: SelectionView
     created_at: str | None
     ended_at: str | None
+    by_endpoint: Mapping[str, int] | msgspec.UnsetType = msgspec.UNSET
+    """Of a dry run: how many are to whom."""
 
 
 class ReplaysApi:
@@ -153,6 +157,7 @@ class ReplaysApi:
             selection=_selection_view(asked.selection),
             created_at=None,
             ended_at=None,
+            by_endpoint=found.by_endpoint,
         )
 
     async def _begin(self, asked: ReplayRequest) -> ReplayView:
@@ -192,4 +197,6 @@ def _selection_view(selection: Selection) -> SelectionView:
         state=selection.state,
         since=time_text(selection.since_ms),
         until=time_text(selection.until_ms),
+        error=selection.error,
+        status=selection.status,
     )

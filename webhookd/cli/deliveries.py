@@ -10,7 +10,7 @@ from webhookd.cli.client import Client, find_daemon, narrowing, page, segment, t
 from webhookd.cli.events import Sought, print_delivery
 from webhookd.cli.given import given
 from webhookd.cli.options import Exit, Json, cell, listing, marked, messages, output, show, write_json
-from webhookd.core.delivery import DELIVERY_STATES
+from webhookd.core.delivery import DELIVERY_STATES, FAILURE_WORDS
 
 app = typer.Typer(help="What is owed to whom.", no_args_is_help=True)
 
@@ -23,6 +23,12 @@ def list_deliveries(
     page: dict[str, Any],
     endpoint: Annotated[str | None, typer.Option("--endpoint", help="Only to this endpoint.")] = None,
     state: Annotated[str | None, typer.Option("--state", help=f"Only these: {', '.join(DELIVERY_STATES)}.")] = None,
+    error: Annotated[
+        str | None, typer.Option("--error", help=f"Only whose last attempt found: {', '.join(FAILURE_WORDS)}.")
+    ] = None,
+    status: Annotated[
+        int | None, typer.Option("--status", help="Only whose last attempt was answered this, like 500.")
+    ] = None,
     q: Sought = None,
     as_json: Json = False,
 ) -> None:
@@ -30,7 +36,8 @@ def list_deliveries(
 
     webhookd deliveries list --endpoint shop --state dead --since 2h
     """
-    raw = client.get_raw("/api/v1/deliveries", endpoint=endpoint, state=state, q=q, **narrowed, **page)
+    which = {"endpoint": endpoint, "state": state, "error": error, "status": status, "q": q}
+    raw = client.get_raw("/api/v1/deliveries", **which, **narrowed, **page)
     if as_json:
         write_json(raw)
         return

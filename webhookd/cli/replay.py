@@ -12,6 +12,7 @@ from webhookd.admin.replay_request import PER_S_MAX, PER_S_MIN
 from webhookd.cli.client import Client, find_daemon, moment, segment
 from webhookd.cli.given import given
 from webhookd.cli.options import Exit, Json, cell, fail, listing, marked, messages, output, show, write_json
+from webhookd.core.delivery import FAILURE_WORDS
 from webhookd.store.replay_protocol import SELECTED_STATES
 
 POLL_S = 0.2
@@ -36,6 +37,12 @@ def selected(
     state: Annotated[
         str | None, typer.Option("--state", help=f"Only deliveries in this state: {', '.join(SELECTED_STATES)}.")
     ] = None,
+    error: Annotated[
+        str | None, typer.Option("--error", help=f"With --state dead: given up for this: {', '.join(FAILURE_WORDS)}.")
+    ] = None,
+    status: Annotated[
+        int | None, typer.Option("--status", help="With --state dead: given up with this answer, like 500.")
+    ] = None,
     since: Annotated[
         str | None,
         typer.Option("--since", help='A day like 2026-01-31, a time like 2026-01-31T12:00:00Z, or an age like "2h".'),
@@ -43,7 +50,14 @@ def selected(
     until: Annotated[str | None, typer.Option("--until", help="The same; up to here.")] = None,
 ) -> Selected:
     """What to replay, as the API has it; empty when nothing is said."""
-    narrowed = {"endpoint": endpoint, "source": source, "type": type_glob, "state": state}
+    narrowed = {
+        "endpoint": endpoint,
+        "source": source,
+        "type": type_glob,
+        "state": state,
+        "error": error,
+        "status": status,
+    }
     stretch = {"since": moment(since, "--since"), "until": moment(until, "--until")}
     return {name: value for name, value in {"ids": ids or None, **narrowed, **stretch}.items() if value is not None}
 
@@ -70,6 +84,8 @@ def replay(
     webhookd replay evt_0d6f… dlv_0d6f…
 
     webhookd replay --endpoint shop --state dead --since 2h --rate 50
+
+    webhookd replay --endpoint shop --state dead --error status --status 401
 
     webhookd replay --state unrouted --dry-run
     """
@@ -121,8 +137,10 @@ def _list(client: Client, *, as_json: bool) -> None:
     show(table, "no replays")
 
 
-def _meant(value: str | list[str]) -> str:
-    return value if isinstance(value, str) else f"{value[0]}" + (f" and {len(value) - 1} more" if value[1:] else "")
+def _meant(value: str | int | list[str]) -> str:
+    if not isinstance(value, list):
+        return str(value)
+    return f"{value[0]}" + (f" and {len(value) - 1} more" if value[1:] else "")
 
 
 def _watched(client: Client, found: dict[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """One event owed to one endpoint, and the only table by which its state may change."""
 
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import msgspec
 
@@ -11,6 +11,23 @@ from webhookd.core.retry import RetryPolicy
 
 DeliveryState = Literal["pending", "delivered", "dead", "cancelled"]
 DELIVERY_STATES: tuple[DeliveryState, ...] = ("pending", "delivered", "dead", "cancelled")
+FailureWord = Literal[
+    "status",
+    "redirect",
+    "timeout",
+    "connect",
+    "disconnected",
+    "dns",
+    "tls",
+    "proxy",
+    "blocked",
+    "url",
+    "protocol",
+    "unsigned",
+    "internal",
+]
+"""What may be wrong with an attempt. Only of `status` and `redirect` there is a status as well."""
+FAILURE_WORDS: tuple[FailureWord, ...] = get_args(FailureWord)
 Happening = Literal["succeeded", "failed", "gone", "exhausted", "cancelled", "replayed"]
 
 TRANSITIONS: dict[tuple[DeliveryState, Happening], DeliveryState] = {
@@ -39,7 +56,7 @@ def state_diagram() -> str:
 
 
 class Outcome(msgspec.Struct, frozen=True, gc=False):
-    """What one attempt found. `error` is a short word ("timeout", "connect", "tls", …) and None on success."""
+    """What one attempt found. `error` is a FailureWord, and None on success."""
 
     started_at: int
     duration_ms: int

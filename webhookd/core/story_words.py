@@ -27,6 +27,7 @@ ERRORS = {
     "dns": "the name was not found",
     "tls": "no TLS: see its certificate",
     "proxy": "the proxy did not let it through",
+    "url": "nothing can be sent to this URL",
     "blocked": "the address is one that deliveries may not go to",
     "protocol": "the answer was not HTTP as it should be",
     "unsigned": "nobody here can sign as the provider does",

@@ -44,6 +44,7 @@ FROM (SELECT value AS found FROM json_each(:keys)) CROSS JOIN delivery AS d ON d
   CROSS JOIN event AS e ON e.key = d.event CROSS JOIN endpoint AS n ON n.number = d.endpoint
 WHERE (d.event, d.endpoint) < (:before, :before_endpoint) AND d.event >= :since
   AND (:state IS NULL OR d.state = :state) AND (:endpoint IS NULL OR n.name = :endpoint)
+  AND (:error IS NULL OR d.last_error = :error) AND (:status IS NULL OR d.last_status = :status)
   AND (:source IS NULL OR e.source = :source) AND (:provider IS NULL OR e.provider = :provider)
   AND (:type IS NULL OR e.type GLOB :type)
 ORDER BY d.event DESC, d.endpoint DESC LIMIT :limit;
@@ -63,13 +64,14 @@ WITH its(number) AS (SELECT number FROM endpoint WHERE :endpoint IS NULL OR name
 ), found AS MATERIALIZED (
   SELECT event, endpoint FROM owed WHERE (event, endpoint) < (:before, :before_endpoint) AND event >= :since
   ORDER BY event DESC, endpoint DESC
-  LIMIT iif(coalesce(:source, :provider, :type) IS NULL, :limit, -1)
+  LIMIT iif(coalesce(:source, :provider, :type, :error, :status) IS NULL, :limit, -1)
 )
 SELECT d.event, e.salt, d.endpoint, n.name, d.state, d.attempts, d.due_at, d.last_status, d.last_error, d.created_at,
        d.settled_at
 FROM found CROSS JOIN delivery AS d ON d.event = found.event AND d.endpoint = found.endpoint
   CROSS JOIN event AS e ON e.key = d.event CROSS JOIN endpoint AS n ON n.number = d.endpoint
-WHERE (:source IS NULL OR e.source = :source) AND (:provider IS NULL OR e.provider = :provider)
+WHERE (:error IS NULL OR d.last_error = :error) AND (:status IS NULL OR d.last_status = :status)
+  AND (:source IS NULL OR e.source = :source) AND (:provider IS NULL OR e.provider = :provider)
   AND (:type IS NULL OR e.type GLOB :type)
 ORDER BY d.event DESC, d.endpoint DESC LIMIT :limit;
 

@@ -122,6 +122,10 @@ class Filter(msgspec.Struct, frozen=True):
     """A glob."""
     state: str | None = None
     endpoint: str | None = None
+    error: str | None = None
+    """Of deliveries: what the last attempt found, …"""
+    status: int | None = None
+    """… and what it was answered."""
     since_ms: int | None = None
     until_ms: int | None = None
     before: tuple[int, int] | None = None

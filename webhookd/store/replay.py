@@ -2,6 +2,7 @@
 
 import sqlite3
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any, cast
@@ -70,12 +71,14 @@ class SqliteReplays:
         await self._change(lambda connection: connection.execute(REPLAY["cancel"], (now_ms, number)).rowcount)
 
     async def _count(self, scope: Scope) -> Found:
-        deliveries, enough = 0, time.monotonic() + COUNT_S_MAX
+        deliveries, enough = Counter[int](), time.monotonic() + COUNT_S_MAX
         while True:
             page = await self._search.page(scope, LOOKS)
-            deliveries += len(page.pairs)
+            deliveries.update(pair.endpoint for pair in page.pairs)
             if page.over or time.monotonic() > enough:
-                return Found(deliveries, page.over)
+                names = dict(await self._read(REPLAY["names"], (_encode([*deliveries]).decode(),)))
+                by_endpoint = {names[number]: count for number, count in sorted(deliveries.items())}
+                return Found(deliveries.total(), page.over, by_endpoint)
             scope = scope._replace(begin=page.then)
 
 
@@ -103,7 +106,8 @@ def _begin(connection: sqlite3.Connection, scope: Scope, found: Found, per_s: fl
 
 def _make_due(connection: sqlite3.Connection, number: int, scope: Scope, page: Page, now_ms: int) -> Step:
     """What was found may have changed since: it is looked at once more, where nobody else can write."""
-    found = {"found": _encode(page.pairs).decode(), "state": scope.selection.state, "now": now_ms}
+    meant = scope.selection
+    found = {"found": _encode(page.pairs).decode(), "state": meant.state, "error": meant.error, "status": meant.status}
     pairs = [Pair(*row) for row in connection.execute(REPLAY["still_match"], found).fetchall()]
     moved = {
         "number": number,

@@ -4,6 +4,9 @@ SELECT max(key) FROM event WHERE key < ?;
 -- endpoint_named: its number, and why it stands still
 SELECT number, why FROM endpoint WHERE name = ?;
 
+-- names: of endpoints, by number
+SELECT number, name FROM endpoint WHERE number IN (SELECT value FROM json_each(?));
+
 -- has_source: whether any event is of this source
 SELECT EXISTS (SELECT 1 FROM event WHERE source = ?);
 
@@ -108,7 +111,8 @@ FROM (SELECT value ->> 0 AS event, value ->> 1 AS endpoint FROM json_each(:found
 JOIN event AS e ON e.key = p.event AND e.body IS NOT NULL
 JOIN endpoint AS n ON n.number = p.endpoint AND n.why IS NOT 'removed'
 LEFT JOIN delivery AS d ON d.event = p.event AND d.endpoint = p.endpoint
-WHERE :state IS NULL OR coalesce(d.state, 'unrouted') = :state;
+WHERE (:state IS NULL OR coalesce(d.state, 'unrouted') = :state)
+  AND (:error IS NULL OR d.last_error = :error) AND (:status IS NULL OR d.last_status = :status);
 
 -- move_on: a step further, unless another has been there
 UPDATE replay SET next_event = :then_event, next_endpoint = :then_endpoint, replayed = replayed + :count,

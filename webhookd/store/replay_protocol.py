@@ -1,6 +1,6 @@
 """The seam to the store where replays are kept: which deliveries a person asked for, and how far each replay is."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Literal, Protocol
 
 import msgspec
@@ -35,6 +35,15 @@ class Selection(msgspec.Struct, frozen=True, omit_defaults=True):
     state: SelectedState | None = None
     since_ms: int | None = None
     until_ms: int | None = None
+    error: str | None = None
+    """Of dead deliveries only: what their last attempt found, …"""
+    status: int | None = None
+    """… and what it was answered."""
+
+    @property
+    def by_reason(self) -> bool:
+        """Whether it means what was given up for one reason."""
+        return self.state == "dead" and (self.error is not None or self.status is not None)
 
 
 class Replay(msgspec.Struct, frozen=True):
@@ -57,6 +66,8 @@ class Found(msgspec.Struct, frozen=True):
     deliveries: int
     is_exact: bool
     """Whether these are all."""
+    by_endpoint: Mapping[str, int] = {}
+    """So many are to each."""
 
 
 class Step(msgspec.Struct, frozen=True):

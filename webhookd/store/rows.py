@@ -40,5 +40,7 @@ def parameters(narrowed: Filter, limit: int) -> dict[str, Any]:
         "type": narrowed.type,
         "state": narrowed.state,
         "endpoint": narrowed.endpoint,
+        "error": narrowed.error,
+        "status": narrowed.status,
         "limit": limit,
     }

@@ -8,13 +8,15 @@ import msgspec
 
 from webhookd.core.identifier import UnknownIdError, key_floor, parse_delivery_id, parse_event_id
 from webhookd.store.connection import SerialConnection
-from webhookd.store.queries import REPLAY
+from webhookd.store.dead import narrowing
+from webhookd.store.queries import DEAD, REPLAY
 from webhookd.store.replay_protocol import Selection, SelectionError
 
 LOOKS = 2_000
 """Rows of the log, or of an index, that one read looks through."""
 PAST = "cannot be sent: retention has taken it out of the log"
 _KEY_MAX = 2**63 - 1
+_encode = msgspec.json.Encoder().encode
 
 
 class Pair(NamedTuple):
@@ -71,7 +73,6 @@ class Search:
             first = bisect_left(scope.chosen, scope.begin)
             pairs = scope.chosen[first : first + limit]
             return _page(pairs, limit, scope.last_event, over=True)
-        through, search = _how(scope.selection)
         given: dict[str, Any] = {
             **msgspec.structs.asdict(scope.selection),
             "next_event": scope.begin.event,
@@ -80,9 +81,23 @@ class Search:
             "looks": LOOKS,
             "limit": limit,
         }
+        if scope.selection.by_reason:
+            return await self._given_up_for(scope, given)
+        through, search = _how(scope.selection)
         [(until, looked)] = await self._read(REPLAY[through], given)
         pairs = [Pair(*row) for row in await self._read(REPLAY[search], {**given, "until": until})]
         return _page(pairs, limit, until or scope.last_event, over=looked < LOOKS)
+
+    async def _given_up_for(self, scope: Scope, given: dict[str, Any]) -> Page:
+        """Each reason is looked through in an index of its own, so that what is dead for others costs nothing."""
+        selection = scope.selection
+        meant = narrowing(endpoint=selection.endpoint, error=selection.error, status=selection.status)
+        reasons = await self._read(DEAD["reasons"], meant)
+        looks = max(1, min(LOOKS, given["limit"]) // max(1, len(reasons)))
+        given = {**given, "reasons": _encode(reasons).decode(), "looks": looks}
+        [(until, cut_short)] = await self._read(DEAD["until"], given)
+        pairs = [Pair(*row) for row in await self._read(DEAD["between"], {**given, "until": until})]
+        return _page(pairs, given["limit"], until, over=not cut_short)
 
     async def _endpoint(self, name: str) -> int:
         rows = await self._read(REPLAY["endpoint_named"], (name,))

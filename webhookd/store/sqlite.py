@@ -19,6 +19,7 @@ from webhookd.store.backup import SqliteBackups
 from webhookd.store.batch import Write, apply
 from webhookd.store.cancel import SqliteCancels
 from webhookd.store.connection import SerialConnection, open_reader, open_writer
+from webhookd.store.dead import SqliteDeadLetters
 from webhookd.store.endpoint_protocol import EndpointRow, KeptEndpoint
 from webhookd.store.feed import SqliteFeed, landed
 from webhookd.store.feed_protocol import Landed
@@ -267,6 +268,10 @@ class SqliteStore:
     @property
     def lookup(self) -> SqliteLookup:
         return SqliteLookup(self._history_reader.read)
+
+    @property
+    def dead_letters(self) -> SqliteDeadLetters:
+        return SqliteDeadLetters(self._history_reader)
 
     @property
     def cancels(self) -> SqliteCancels:

@@ -209,6 +209,7 @@ FROM delivery AS d JOIN event AS e ON e.key = d.event JOIN endpoint AS n ON n.nu
 WHERE (d.event, d.endpoint) < (:before, :before_endpoint) AND d.event >= :since
   AND (:state IS NULL OR d.state = :state)
   AND (:endpoint IS NULL OR d.endpoint = (SELECT number FROM endpoint WHERE name = :endpoint))
+  AND (:error IS NULL OR d.last_error = :error) AND (:status IS NULL OR d.last_status = :status)
   AND (:source IS NULL OR e.source = :source) AND (:provider IS NULL OR e.provider = :provider)
   AND (:type IS NULL OR e.type GLOB :type)
 ORDER BY d.event DESC, d.endpoint DESC LIMIT :limit;
@@ -219,6 +220,7 @@ SELECT d.event, e.salt, d.endpoint, n.name, d.state, d.attempts, d.due_at, d.las
 FROM delivery AS d JOIN event AS e ON e.key = d.event JOIN endpoint AS n ON n.number = d.endpoint
 WHERE d.state = :state AND d.state IN ('dead', 'cancelled') AND (d.event, d.endpoint) < (:before, :before_endpoint)
   AND d.event >= :since AND (:endpoint IS NULL OR d.endpoint = (SELECT number FROM endpoint WHERE name = :endpoint))
+  AND (:error IS NULL OR d.last_error = :error) AND (:status IS NULL OR d.last_status = :status)
   AND (:source IS NULL OR e.source = :source) AND (:provider IS NULL OR e.provider = :provider)
   AND (:type IS NULL OR e.type GLOB :type)
 ORDER BY d.event DESC, d.endpoint DESC LIMIT :limit;

@@ -13,11 +13,13 @@ from webhookd.core.units import duration_ms
 LIMIT_DEFAULT, LIMIT_MAX = 50, 500
 TEXT_CHARS_MAX = 255
 WAIT_S_MAX = 60
+STATUS_MIN, STATUS_MAX = 100, 999
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 
 Limit = Annotated[int, Meta(ge=1, le=LIMIT_MAX)]
 Text = Annotated[str, Meta(min_length=1, max_length=TEXT_CHARS_MAX)]
+Status = Annotated[int, Meta(ge=STATUS_MIN, le=STATUS_MAX)]
 ProviderName = Literal["stripe", "paypal", "flutterwave", "paystack", "razorpay", "standard"]
 SignerName = Literal[ProviderName, "webhookd"]
 """Who signs events: webhookd itself its own, and those that are published."""
