@@ -18,6 +18,7 @@ from webhookd.admin.dashboard.overview import Overview
 from webhookd.admin.dashboard.payments import Payments
 from webhookd.admin.dashboard.refused import Refusals
 from webhookd.admin.dashboard.render import Renderer
+from webhookd.admin.dashboard.revenue import RevenuePages
 from webhookd.admin.dashboard.sessions import Sessions
 from webhookd.admin.dashboard.site import Dashboard
 from webhookd.admin.dead import DeadApi
@@ -136,6 +137,7 @@ class AdminDoor:
             Endpoints(),
             DeadLetters(),
             Payments(),
+            RevenuePages(clock),
             Refusals(),
         )
         app = admin_app(self._doorkeeper, Hosts(hosts), recorder, *parts, site=site)

@@ -1,10 +1,106 @@
-"""Payments and the revenue."""
+"""Payments and all else that the ledger keeps: lists, and a payment with its history, event by event."""
 
 from collections.abc import Sequence
 
-from webhookd.admin.dashboard.visit import Page
+from aiohttp import web
+
+from webhookd.admin.dashboard.filters import filled_in, narrowed
+from webhookd.admin.dashboard.payment_words import why, words
+from webhookd.admin.dashboard.render import segment
+from webhookd.admin.dashboard.visit import Page, Visit
+from webhookd.admin.door.answers import MistakesError, NotFoundError
+from webhookd.admin.door.texts import PROVIDER_NAMES
+from webhookd.admin.ledger_views import Payment
+from webhookd.core.ledger import LISTS, RANKS
+
+TABS = {"payments": "/payments", "revenue": "/revenue", **{name: f"/ledger/{name}" for name in LISTS}}
+_OF_A_PAYMENT = ("refunds", "disputes", "orders", "invoices", "payment-links", "subscriptions", "transfers")
+_OTHERS_MAX = 5
 
 
 class Payments:
     def pages(self) -> Sequence[Page]:
-        return []
+        return [
+            Page("GET", "/payments", self.payments),
+            Page("GET", "/payments/{provider:[^/]+}/{id:[^/]+}", self.payment),
+            Page("GET", "/ledger/{list}", self.objects),
+        ]
+
+    async def payments(self, visit: Visit) -> web.StreamResponse:
+        query = narrowed(visit.query)
+        try:
+            page = await visit.ask("GET /api/v1/payments", query=query)
+        except MistakesError as error:
+            return _list(visit, "payments", error=error)
+        if "reference" in query and "cursor" not in query and len(page.data) == 1:
+            return visit.see_other(path_of(page.data[0].provider, page.data[0].id))
+        return _list(visit, "payments", page=page)
+
+    async def objects(self, visit: Visit) -> web.StreamResponse:
+        name = visit.path["list"]
+        if name not in LISTS:
+            raise NotFoundError
+        try:
+            page = await visit.ask(f"GET /api/v1/{name}", query=narrowed(visit.query))
+        except MistakesError as error:
+            return _list(visit, name, error=error)
+        return _list(visit, name, page=page)
+
+    async def payment(self, visit: Visit) -> web.StreamResponse:
+        provider, payment_id = visit.path["provider"], visit.path["id"]
+        path = {"provider": provider, "id": payment_id}
+        try:
+            payment = await visit.ask("GET /api/v1/payments/{provider:[^/]+}/{id:[^/]+}", path=path)
+            history = await visit.ask("GET /api/v1/payments/{provider:[^/]+}/{id:[^/]+}/history", path=path)
+        except NotFoundError:
+            others = await _others(visit, payment_id)
+            return visit.show(
+                "payment_unknown.html",
+                status=404,
+                provider=provider,
+                id=payment_id,
+                is_provider=provider in PROVIDER_NAMES,
+                others=others,
+            )
+        belongings = {}
+        for name in _OF_A_PAYMENT:
+            query = {"payment": payment_id, "provider": provider}
+            page = await visit.ask(f"GET /api/v1/{name}", query=query)
+            if page.data:
+                belongings[name] = page
+        return visit.show(
+            "payment.html", payment=payment, history=history, belongings=belongings, why=why, words=words, kinds=LISTS
+        )
+
+
+def path_of(provider: str, payment_id: str) -> str:
+    """The page of a payment, whatever its id is made of."""
+    return f"/payments/{provider}/{segment(payment_id)}"
+
+
+def _list(visit: Visit, name: str, *, page: object = None, error: MistakesError | None = None) -> web.Response:
+    kind = LISTS.get(name, "payment")
+    return visit.show(
+        "payments.html" if kind == "payment" else "ledger.html",
+        status=200 if error is None else 422,
+        page=page,
+        mistakes=() if error is None else error.mistakes,
+        given=filled_in(visit.query),
+        path=TABS[name],
+        name=name,
+        kind=kind,
+        tabs=TABS,
+        statuses=list(RANKS[kind]),
+        providers=PROVIDER_NAMES,
+        words=words,
+    )
+
+
+async def _others(visit: Visit, name: str) -> Sequence[Payment]:
+    """Payments that have this as a reference, or as their id at another provider."""
+    try:
+        query = {"reference": name, "limit": str(_OTHERS_MAX)}
+        found: Sequence[Payment] = (await visit.ask("GET /api/v1/payments", query=query)).data
+    except MistakesError:
+        return ()
+    return found

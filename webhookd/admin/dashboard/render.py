@@ -6,7 +6,7 @@ from datetime import datetime
 from functools import cached_property
 from importlib import resources
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from webhookd.admin.ledger_views import Money
 from webhookd.clock import Clock
@@ -61,9 +61,11 @@ class Renderer:
         )
         environment.filters |= {
             "ago": self._ago,
+            "digits": digits_text,
             "duration": duration_text,
             "money": money_text,
             "number": "{:,}".format,
+            "segment": segment,
             "short": short,
             "size": size_text,
         }
@@ -92,14 +94,23 @@ def url(path: str, *more: Mapping[str, object], **query: object) -> str:
 
 
 def money_text(money: Money) -> str:
-    """Like "42.00 USD"; as it was reported where the exponent is not known."""
+    """Like "42.00 USD"; where the amount or the exponent is not known that is said, and nothing guessed."""
+    currency = money.currency or "(currency not known)"
     if money.amount is None:
-        return f"? {money.currency or ''}".strip()
-    if money.exponent is None:
-        return f"{money.amount} {money.currency or '?'} (smallest units)"
-    whole, part = divmod(abs(money.amount), 10**money.exponent)
-    digits = f"{whole:,}" + (f".{part:0{money.exponent}d}" if money.exponent else "")
-    return f"{'-' if money.amount < 0 else ''}{digits} {money.currency or '?'}"
+        return f"not known {money.currency or ''}".strip()
+    unit = " (smallest units)" if money.exponent is None else ""
+    return f"{digits_text(money.amount, money.exponent)} {currency}{unit}"
+
+
+def digits_text(amount: int, exponent: int | None, thousands: str = ",") -> str:
+    """An amount in smallest units, exactly, with so many digits after the point; as it is where that is not known."""
+    whole, part = divmod(abs(amount), 10 ** (exponent or 0))
+    return f"{'-' if amount < 0 else ''}{whole:{thousands}}" + (f".{part:0{exponent}d}" if exponent else "")
+
+
+def segment(text: str) -> str:
+    """A text of any characters as one segment of a path."""
+    return quote(text, safe="")
 
 
 def size_text(size: int) -> str:
