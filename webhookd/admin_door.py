@@ -14,7 +14,7 @@ from webhookd.admin.dashboard.endpoints import Endpoints
 from webhookd.admin.dashboard.events import Events
 from webhookd.admin.dashboard.live import Live, News
 from webhookd.admin.dashboard.login import Login
-from webhookd.admin.dashboard.overview import Overview
+from webhookd.admin.dashboard.overview import Overview, numbers_of
 from webhookd.admin.dashboard.payments import Payments
 from webhookd.admin.dashboard.refused import Refusals
 from webhookd.admin.dashboard.render import Renderer
@@ -36,6 +36,7 @@ from webhookd.admin.log import LogApi
 from webhookd.admin.payment_history import PaymentHistoryApi
 from webhookd.admin.pruner import Pruner
 from webhookd.admin.publish import PublishApi
+from webhookd.admin.pulse import Pulse, PulseApi
 from webhookd.admin.rebuild import LedgerRebuild
 from webhookd.admin.reconcile import ReconcileApi
 from webhookd.admin.refusals import Reception, RefusalsApi, Trial
@@ -53,8 +54,10 @@ from webhookd.clock import Clock
 from webhookd.core.identifier import key_ms
 from webhookd.dispatch.dispatcher import Dispatcher
 from webhookd.observe.health import Health
+from webhookd.observe.survey import Survey
 from webhookd.providers import misread, reread
 from webhookd.service import Failed, Service
+from webhookd.store.endpoint_protocol import EndpointRow
 from webhookd.store.retention_protocol import Limits
 from webhookd.store.sqlite import SqliteStore
 
@@ -72,6 +75,8 @@ class AdminDoor:
         dispatcher: Dispatcher,
         clock: Clock,
         numbers: Numbers,
+        pulse: Pulse,
+        survey: Survey,
         health: Health,
         *,
         data_dir: Path,
@@ -101,8 +106,11 @@ class AdminDoor:
         self._backup = BackupApi(store.backups(backup_keeps_free), clock)
         self._doorkeeper = Doorkeeper(token, store.tokens, store.trail, clock)
         recorder = Recorder(store.trail, clock)
+        count, revenue = partial(_counted, survey), store.ledger.revenue
+        pulse_api = PulseApi(pulse, count, revenue, clock, health, dispatcher, registry)
         parts: Sequence[Part] = (
             StatusApi(store, clock, numbers, health, dispatcher, registry),
+            pulse_api,
             LogApi(store, store.retention, store, store.lookup, store.dead_letters, pages),
             DeadApi(store.dead_letters, store, pages),
             CancelApi(store.cancels, store, clock, dispatcher.withdraw),
@@ -124,7 +132,7 @@ class AdminDoor:
             AuditApi(store.trail, pages),
         )
         self._sessions = Sessions(store.sessions, self._doorkeeper, clock)
-        self._live = Live(partial(_news, numbers, reception), self._sessions, clock)
+        self._live = Live(partial(_news, numbers, reception, pulse_api), self._sessions, clock)
         site = Dashboard(
             self._doorkeeper,
             self._sessions,
@@ -170,6 +178,11 @@ class AdminDoor:
         await self._cleanup.stop()
 
 
-async def _news(numbers: Numbers, reception: Reception) -> News:
+async def _news(numbers: Numbers, reception: Reception, pulse: PulseApi) -> News:
     """Refused hooks are in no commit, and on a page all the same."""
-    return News(numbers.commits + reception.refusals.count)
+    return News(numbers.commits + reception.refusals.count, numbers_of(await pulse.now()))
+
+
+async def _counted(survey: Survey) -> Sequence[EndpointRow]:
+    await survey.look()
+    return survey.rows

@@ -200,6 +200,8 @@ class Daemon:
             dispatcher,
             self._clock,
             instruments.scrape,
+            instruments.pulse,
+            instruments.survey,
             self._health,
             data_dir=data_dir.path,
             hosts=(config.server.admin_listen.host, *config.server.admin_hosts),
