@@ -15,6 +15,7 @@ from webhookd.providers.provider import Credentials
 from webhookd.providers.standard import Standard
 from webhookd.providers.stripe import Stripe
 from webhookd.receive.intake import EvidenceUnavailableError, Intake, Source
+from webhookd.receive.refusals import Refusals
 from webhookd.receive.routes import Routes
 from webhookd.receive.server import HookServer
 
@@ -64,6 +65,7 @@ class Inside:
         self.clock = StoppedClock()
         self.meter = Results()
         self.log = Log()
+        self.refusals = Refusals(self.clock)
         self.unready: str | None = None
         self.port = 0
 
@@ -88,6 +90,7 @@ async def receiving(*, body_bytes_max: int = 2**20) -> AsyncIterator[Inside]:
         body_bytes_max=body_bytes_max,
         unready=lambda: inside.unready,
     )
+    inside.refusals = routes.refusals
     routes.sources = {
         "stripe": Source("stripe", Stripe(Credentials([Secret(STRIPE_SECRET)]))),
         "standard": Source("standard", Standard(Credentials([Secret(STANDARD_SECRET)]))),

@@ -1,6 +1,6 @@
 """Where each provider has the secret of a webhook, as its page of docs/sources has it; and what people trip over."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 from webhookd.admin.door.texts import ProviderName
@@ -46,9 +46,7 @@ PROVIDER_SECRETS: Mapping[ProviderName, ProviderSecret] = {
         "secret hash",
         "Flutterwave dashboard → Settings → Webhooks, in the mode you mean; it is of your own making",
         ("flutterwave-signature", "verif-hash"),
-        (
-            'Hooks of v3 have `verif-hash` and need scheme = "verif-hash"; of v4 `flutterwave-signature`, and "hmac".',
-        ),
+        ('Hooks of v3 have `verif-hash` and need scheme = "verif-hash"; of v4 `flutterwave-signature`, and "hmac".',),
     ),
     "paystack": ProviderSecret(
         "Paystack",
@@ -77,9 +75,6 @@ PROVIDER_SECRETS: Mapping[ProviderName, ProviderSecret] = {
 }
 
 
-def sender_of(headers: Sequence[str]) -> str | None:
-    """The provider whose hooks have one of these headers, by its title; None when it is nobody's."""
-    for each in PROVIDER_SECRETS.values():
-        if not set(each.headers).isdisjoint(headers):
-            return each.title
-    return None
+def sender_of(headers: Collection[str]) -> ProviderName | None:
+    """The provider whose hooks have one of these headers; None when it is nobody's."""
+    return next((name for name, each in PROVIDER_SECRETS.items() if not set(each.headers).isdisjoint(headers)), None)

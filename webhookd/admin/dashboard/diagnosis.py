@@ -38,19 +38,26 @@ class Diagnosis(NamedTuple):
     steps: Sequence[Step]
 
     @property
+    def reasons(self) -> Sequence[tuple[str, int, str]]:
+        """Each with how many since the start, and what it means; the most frequent first."""
+        found = sorted(self.source.reasons.items(), key=lambda each: (-each[1], each[0]))
+        return [(reason, count, meaning(reason).text) for reason, count in found]
+
+    @property
     def can_try(self) -> bool:
         return any(each.reason == WRONG_SIGNATURE for each in self.refusals)
 
 
-def diagnosed(source: SourceView, refusals: Sequence[RefusalView]) -> Diagnosis:
-    """`refusals` are the source's own, the newest first."""
+def diagnosed(source: SourceView, sources: Sequence[SourceView], refusals: Sequence[RefusalView]) -> Diagnosis:
+    """`sources` are all of them; of `refusals`, the newest first, the source's own count."""
+    refusals = [each for each in refusals if each.source == source.name]
     taken_at = source.last_event_at or ""
     since = [each for each in refusals if each.at > taken_at]  # both are RFC 3339 in UTC, to the millisecond
     state: State = "refusing" if since else "recovered" if refusals else "quiet"
     reasons = Counter(each.reason for each in since or refusals)
     reason = max(reasons, key=lambda each: reasons[each]) if reasons else None
     secret = PROVIDER_SECRETS[cast(ProviderName, source.provider)]
-    steps = [] if reason is None else _steps(source, secret, reason, since or refusals)
+    steps = [] if reason is None else _steps(source, secret, reason, since or refusals, sources)
     what = _what(source, secret, reason)
     return Diagnosis(source, secret, refusals, since, state, reason, what, steps)
 
@@ -67,7 +74,13 @@ def _what(source: SourceView, secret: ProviderSecret, reason: str | None) -> str
     return f"They are not signed with {configured} configured here, or their body was changed on its way."
 
 
-def _steps(source: SourceView, secret: ProviderSecret, reason: str, refusals: Sequence[RefusalView]) -> Sequence[Step]:
+def _steps(
+    source: SourceView,
+    secret: ProviderSecret,
+    reason: str,
+    refusals: Sequence[RefusalView],
+    sources: Sequence[SourceView],
+) -> Sequence[Step]:
     if reason == WRONG_SIGNATURE:
         return [
             Step(f"Copy the {secret.what}. {secret.where}."),
@@ -80,7 +93,7 @@ def _steps(source: SourceView, secret: ProviderSecret, reason: str, refusals: Se
     if reason == STALE_TIMESTAMP:
         return [Step("Set this machine's clock, if it is wrong:", "timedatectl"), *steps[1:]]
     if reason in UNSIGNED:
-        return [*_on_wrong_address(source, refusals), *steps]
+        return [*_on_wrong_address(source, refusals, sources), *steps]
     return steps
 
 
@@ -106,14 +119,16 @@ def _to_configure(source: SourceView, secret: ProviderSecret) -> Sequence[Step]:
     return [Step(f"Put it into webhookd.toml, {setting}{both}; and have it read:", "webhookd reload", does="reload")]
 
 
-def _on_wrong_address(source: SourceView, refusals: Sequence[RefusalView]) -> Sequence[Step]:
+def _on_wrong_address(
+    source: SourceView, refusals: Sequence[RefusalView], sources: Sequence[SourceView]
+) -> Sequence[Step]:
     """Where it is another provider's hook, or its own with another scheme."""
-    sender = sender_of([name for each in refusals for name in each.signature])
-    own = PROVIDER_SECRETS[cast(ProviderName, source.provider)]
+    sender = sender_of({name for each in refusals for name in each.signature})
     if sender is None:
         return []
-    if sender == own.title:
-        return [Step(text) for text in own.trips]
-    return [
-        Step(f"It has the headers of {sender}, and this is a source for {own.title}: give {sender} the URL of another.")
-    ]
+    if sender == source.provider:
+        return [Step(text) for text in PROVIDER_SECRETS[sender].trips]
+    title = PROVIDER_SECRETS[sender].title
+    theirs = [each.path for each in sources if each.provider == sender]
+    there = f"its source here, {' or '.join(theirs)}" if theirs else "a source of its own, once you have configured one"
+    return [Step(f"It has the headers of {title}: give {title} the URL of {there}.")]

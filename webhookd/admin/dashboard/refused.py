@@ -33,7 +33,7 @@ class Refusals:
     async def show(self, visit: Visit) -> web.StreamResponse:
         found: RefusalList = await visit.ask("GET /api/v1/refusals")
         sources = (await visit.ask("GET /api/v1/sources")).data
-        every = [diagnosed(each, [one for one in found.data if one.source == each.name]) for each in sources]
+        every = [diagnosed(each, sources, found.data) for each in sources]
         return visit.show(
             "refused.html",
             clock_off_s=found.clock_off_s,
@@ -80,7 +80,7 @@ class Refusals:
         return visit.show(
             "refused_source.html",
             status=status,
-            found=diagnosed(source, found.data),
+            found=diagnosed(source, sources, found.data),
             clock_off_s=found.clock_off_s,
             **given,
         )
@@ -107,8 +107,8 @@ class Refusals:
         return visit.see_other(f"{PATH}/quarantined", f"{replay.total} delivery of {event} to {endpoint} is due now.")
 
 
-def _urgency(found: Diagnosis) -> tuple[int, str]:
-    return (_ORDER.index(found.state), found.source.name)
+def _urgency(found: Diagnosis) -> tuple[int, int, str]:
+    return (_ORDER.index(found.state), -len(found.since_taken), found.source.name)
 
 
 def _strays(refusals: Sequence[RefusalView]) -> Mapping[str, Sequence[RefusalView]]:
