@@ -17,7 +17,7 @@ from aiohttp import web
 from webhookd.core.minute import KEPT, Minute
 from webhookd.sandbox.samples import sample
 
-ORDERS = 260
+ORDERS = 420
 DAYS = 14
 _DAY_S = 86_400
 
@@ -30,18 +30,18 @@ class Hook(NamedTuple):
 def orders(dice: Random, now_s: int) -> Iterator[Hook]:
     """Two weeks of them, oldest first, the last one just now: paid, failed, refunded, disputed."""
     for number in range(ORDERS):
-        age_s = round(DAYS * _DAY_S * (1 - (number + 1) / ORDERS) ** 1.4)
-        yield from order(dice, now_s - age_s, 1_000 + number)
+        age_s = round(DAYS * _DAY_S * (1 - (number + 1) / ORDERS))
+        yield from order(dice, now_s - age_s, now_s, 1_000 + number)
 
 
-def order(dice: Random, at_s: int, number: int) -> Iterator[Hook]:
-    """What providers say of one order."""
+def order(dice: Random, at_s: int, now_s: int, number: int) -> Iterator[Hook]:
+    """What providers say of one order, from `at_s` up to now."""
     cents = dice.choice((1_900, 2_450, 4_200, 4_200, 6_990, 12_900, 24_900))
     provider = dice.choices(
         ("stripe", "paypal", "razorpay", "paystack", "flutterwave", "standard"), (9, 3, 2, 2, 1, 1)
     )[0]
     if provider == "stripe":
-        yield from _stripe_order(dice, at_s, number, cents)
+        yield from _stripe_order(dice, at_s, now_s, number, cents)
         return
     said: dict[str, tuple[str, dict[str, Any]]] = {
         "paypal": (
@@ -64,7 +64,7 @@ def order(dice: Random, at_s: int, number: int) -> Iterator[Hook]:
     yield Hook(provider, sample(provider, event_type, at_s, dice, settings))
 
 
-def _stripe_order(dice: Random, at_s: int, number: int, cents: int) -> Iterator[Hook]:
+def _stripe_order(dice: Random, at_s: int, now_s: int, number: int, cents: int) -> Iterator[Hook]:
     payment, charge = (f"{prefix}_3{dice.getrandbits(88):022X}" for prefix in ("pi", "ch"))
     euro = dice.random() < 0.4
 
@@ -74,7 +74,7 @@ def _stripe_order(dice: Random, at_s: int, number: int, cents: int) -> Iterator[
             "currency": "eur" if euro else "usd",
             **settings,
         }
-        return Hook("stripe", sample("stripe", event_type, at_s + after_s, dice, _of_object(said)))
+        return Hook("stripe", sample("stripe", event_type, min(at_s + after_s, now_s), dice, _of_object(said)))
 
     intent = {
         "id": payment,
@@ -94,7 +94,7 @@ def _stripe_order(dice: Random, at_s: int, number: int, cents: int) -> Iterator[
     if luck > 0.9:
         back = {"amount_captured": cents, "amount_refunded": cents // 2 if luck > 0.94 else cents}
         yield says("charge.refunded", 3_600, **of_charge, **back)
-    elif luck > 0.86:
+    elif luck > 0.83:
         yield says("charge.dispute.created", 7_200, charge=charge, payment_intent=payment)
 
 
