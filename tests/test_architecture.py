@@ -24,8 +24,8 @@ MAY_IMPORT = {
     "admin": {
         *("core", "clock", "private_file", "store.protocol", "store.endpoint_protocol", "store.replay_protocol"),
         *("store.retention_protocol", "store.story_protocol", "store.reconcile_protocol", "store.feed_protocol"),
-        *("store.token_protocol", "store.trail_protocol", "store.backup_protocol"),
-        *("store.lookup_protocol", "store.cancel_protocol", "store.session_protocol", "store.dead_protocol", "store.chronicle_protocol"),
+        *("store.token_protocol", "store.trail_protocol", "store.backup_protocol", "store.dead_protocol"),
+        *("store.lookup_protocol", "store.cancel_protocol", "store.session_protocol", "store.chronicle_protocol"),
     },
     "observe": {"core", "store.endpoint_protocol", "store.minute_protocol"},
     "config": {"core", "providers", "deliver.tls"},

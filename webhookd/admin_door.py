@@ -18,6 +18,7 @@ from webhookd.admin.dashboard.overview import Overview, numbers_of
 from webhookd.admin.dashboard.payments import Payments
 from webhookd.admin.dashboard.refused import Refusals
 from webhookd.admin.dashboard.render import Renderer
+from webhookd.admin.dashboard.replays import Replays
 from webhookd.admin.dashboard.revenue import RevenuePages
 from webhookd.admin.dashboard.sessions import Sessions
 from webhookd.admin.dashboard.site import Dashboard
@@ -143,7 +144,8 @@ class AdminDoor:
             Overview(),
             Events(),
             Endpoints(),
-            DeadLetters(),
+            DeadLetters(clock),
+            Replays(),
             Payments(),
             RevenuePages(clock),
             Refusals(),

@@ -1,10 +1,112 @@
-"""What was given up on, by endpoint and reason; and the replays that bring it back."""
+"""What was given up on, by endpoint and reason; and one reason's deliveries, with the buttons that bring them back."""
 
+import math
 from collections.abc import Sequence
+from typing import Any
 
-from webhookd.admin.dashboard.visit import Page
+from aiohttp import web
+from multidict import MultiDict
+
+from webhookd.admin.dashboard.listing import Listed, clean, listed
+from webhookd.admin.dashboard.replay_words import asked, because, counted
+from webhookd.admin.dashboard.visit import Page, Visit
+from webhookd.admin.door.answers import Mistake, MistakesError
+from webhookd.admin.remedy import remedy
+from webhookd.clock import Clock
+from webhookd.core.story_words import failure
+
+ENDPOINTS = 20
+"""On a page."""
+FRESH_S_MIN = 2
+COST_MAX = 0.05
+"""Of a page that is kept up to date: it is read again so seldom that reading it takes no more of the time."""
+FILTERS = ("endpoint", "error", "status", "source", "type", "since", "until")
+"""What a list is narrowed by is what a replay of all of it can be asked for."""
 
 
 class DeadLetters:
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+
     def pages(self) -> Sequence[Page]:
-        return []
+        return [Page("GET", "/dead", self.show), Page("POST", "/dead", self.replay, "replay")]
+
+    async def show(self, visit: Visit) -> web.StreamResponse:
+        if (cleaned := clean(visit)) is not None:
+            return visit.see_other(cleaned)
+        if visit.query.keys() - {"endpoint", "cursor"}:
+            return await self._letters(visit)
+        began = self._clock.monotonic()
+        found = await listed(visit, "GET /api/v1/dead", limit=str(ENDPOINTS))
+        took_s = self._clock.monotonic() - began
+        fresh_s = max(FRESH_S_MIN, math.ceil(took_s / COST_MAX))
+        return visit.show("dead.html", status=found.status, found=found, fresh_s=fresh_s)
+
+    async def replay(self, visit: Visit) -> web.StreamResponse:
+        """What is ticked, or all that is like this; or only counted."""
+        body = asked(visit.form)
+        if visit.form.get("which") == "all":
+            body |= {name: value for name, value in asked(visit.query).items() if name in FILTERS} | {"state": "dead"}
+        else:
+            body |= {"ids": visit.form.getall("id", [])}
+        dry_run = visit.form.get("do") == "count"
+        try:
+            if stray := visit.query.keys() - {*FILTERS, "cursor"}:
+                raise MistakesError([Mistake(each, "is nothing that dead letters are found by") for each in stray])
+            if body.get("ids") == []:
+                raise MistakesError([Mistake("id", "tick some of them, or choose all")])
+            replay = await visit.ask("POST /api/v1/replays", body={**body, "dry_run": dry_run})
+        except MistakesError as error:
+            return await self._letters(visit, error.mistakes)
+        if dry_run:
+            return await self._letters(visit, said=counted(replay))
+        return visit.see_other(f"/replays/{replay.id}")
+
+    async def _letters(
+        self, visit: Visit, mistakes: Sequence[Mistake] = (), said: str | None = None
+    ) -> web.StreamResponse:
+        """`mistakes` are in what was filled in below the list, `said` is what a dry run found."""
+        stray = visit.query.keys() - {*FILTERS, "cursor"}
+        if stray:
+            found = Listed(
+                (), None, 422, [Mistake(each, "is nothing that dead letters are found by") for each in stray]
+            )
+        else:
+            found = await listed(visit, "GET /api/v1/deliveries", state="dead")
+        error, status = visit.query.get("error"), visit.query.get("status")
+        number = int(status) if status is not None and status.isdecimal() and found.status == 200 else None
+        return visit.show(
+            "dead_letters.html",
+            status=422 if mistakes else found.status,
+            found=found,
+            mistakes=mistakes,
+            said=said,
+            reason=because(error, number),
+            advice=remedy(error, number) if found.status == 200 else None,
+            its=await _counted(visit, error, number) if found.status == 200 else None,
+            answer=await _answer(visit, found.rows),
+            failure=failure,
+            ticked=visit.form.getall("id", []),
+            which=visit.form.get("which", "ticked"),
+            rate=visit.form.get("rate", ""),
+            filters=FILTERS,
+        )
+
+
+async def _counted(visit: Visit, error: str | None, status: int | None) -> Any:
+    """As the reasons are counted; None where something else narrows the list."""
+    if "endpoint" not in visit.query or visit.query.keys() & {"source", "type", "since", "until"}:
+        return None
+    page = await visit.ask("GET /api/v1/dead", query=MultiDict(endpoint=visit.query["endpoint"]))
+    return next(
+        (its for each in page.data for its in each.reasons if (its.error, its.status) == (error, status)),
+        None,
+    )
+
+
+async def _answer(visit: Visit, rows: Sequence[Any]) -> str | None:
+    """The first bytes of what the newest one was answered: it may say what is wrong."""
+    if not rows or rows[0].last_status is None:
+        return None
+    newest = await visit.ask("GET /api/v1/deliveries/{id}", path={"id": rows[0].id})
+    return newest.history[-1].response or None if newest.history else None

@@ -3,8 +3,10 @@ import { copying } from "./copying.js";
 import { asking } from "./asking.js";
 import { counting } from "./counting.js";
 import { live } from "./live.js";
+import { ticking } from "./ticking.js";
 
 asking(document);
 copying(document);
 counting(document);
+ticking(document);
 live(document.body.dataset.live);
