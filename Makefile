@@ -62,7 +62,7 @@ bench-prune: .venv/test.done ## what it costs to take a million finished events 
 bench-dashboard: .venv/test.done ## how long its pages take beside a million events, and what a reader costs (20 minutes)
 	@$(BIN)/python bench/dashboard.py
 
-screenshots: .venv/test.done ## the pictures of the dashboard, of a daemon with a shop's traffic (1 minute; needs chromium)
+screenshots: .venv/test.done ## the pictures of the dashboard, of a daemon with a shop's traffic (3 minutes; needs chromium)
 	@$(BIN)/python docs/screenshots.py
 
 docs: .venv/test.done ## make the tables in docs/ from those of the code

@@ -42,6 +42,8 @@ HOOKS_PER_S = 5
 LIVE_S = 2.5
 """So long a page is open before its picture is taken: the live numbers come once a second."""
 PATIENCE_S = 60.0
+WELL_S, UNWELL_S = 30.0, 20.0
+"""Trade goes on for so long before the first picture, without trouble and then with a merchant that fails."""
 _SEED = 11
 
 Ask = Callable[..., Awaitable[Any]]
@@ -135,16 +137,13 @@ async def remember_a_day(directory: Path, dice: random.Random) -> None:
         await store.close()
 
 
-async def two_weeks(shop: Shop, running: RunningDaemon, merchants: scene.Merchants, dice: random.Random) -> None:
-    """Of orders, the last of them while the mailer fails; and hooks that are not taken."""
-    hooks = list(scene.orders(dice, int(time.time())))
-    for number, hook in enumerate(hooks):
-        merchants.mailer_is_well = number < len(hooks) - 60
+async def two_weeks(shop: Shop, running: RunningDaemon, dice: random.Random) -> None:
+    """Of orders; and one event that is not understood."""
+    for number, hook in enumerate(scene.orders(dice, int(time.time()))):
         if (status := await shop.send(running, hook)) != 200:
             raise SystemExit(f"a hook of {hook.provider} was answered {status}")
         if number % 20 == 0:  # one that was sent twice
             await shop.send(running, hook)
-    await shop.send(running, next(hook for hook in hooks if hook.provider == "stripe"), Secret("whsec_another"))
     await shop.send(running, scene.not_understood(int(time.time())))
 
 
@@ -218,17 +217,19 @@ async def make(names: Sequence[str], *, keep: bool) -> list[str]:
         session = await stack.enter_async_context(aiohttp.ClientSession(skip_auto_headers=("User-Agent",)))
         shop = Shop(directory, session)
         config = shop.configuration(merchants.port)
-        async with daemon(directory, config):
-            pass
+        console.print("two weeks of orders …")
+        async with daemon(directory, config) as running:
+            await two_weeks(shop, running, dice)
+            await settled(asker(running))
         await remember_a_day(directory, dice)
         async with daemon(directory, config) as running, browser() as opened:
             ask = asker(running)
-            console.print(f"two weeks of orders for {running.admin}")
-            await two_weeks(shop, running, merchants, dice)
-            await settled(ask)
             unspeakable = [str(directory), running.token, *(each.reveal() for each in shop.secrets.values())]
             PICTURES.mkdir(exist_ok=True)
             async with trade(shop, running, dice):
+                await asyncio.sleep(WELL_S)
+                merchants.mailer_is_well = False
+                await asyncio.sleep(UNWELL_S)
                 for shot in SHOTS:
                     if names and shot.name not in names:
                         continue

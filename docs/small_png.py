@@ -8,6 +8,8 @@ from collections import Counter
 from playwright.async_api import Browser
 
 COLOURS = 256
+_SAME = 16
+"""As the sum of the squares of what red, green and blue differ by."""
 _PIXELS = """
   async (png) => {
     const image = await createImageBitmap(await (await fetch(`data:image/png;base64,${png}`)).blob());
@@ -22,7 +24,7 @@ _PIXELS = """
 
 
 async def smaller(png: bytes, opened: Browser) -> bytes:
-    """The same picture, opaque, in its most frequent colours; each of the others is the nearest of these."""
+    """The same, opaque, in its most frequent colours that differ; each of the others is the nearest of these."""
     page = await opened.new_page()
     try:
         width, height, told = await page.evaluate(_PIXELS, base64.b64encode(png).decode())
@@ -30,34 +32,43 @@ async def smaller(png: bytes, opened: Browser) -> bytes:
         await page.close()
     pixels = memoryview(base64.b64decode(told)).cast("I")
     counted = Counter(pixels)
-    palette = [colour for colour, _ in counted.most_common(COLOURS)]
-    parts = [_parts(colour) for colour in palette]
-    places = {colour: _nearest(_parts(colour), parts) for colour in counted}
-    places |= {colour: place for place, colour in enumerate(palette)}
+    palette = _palette([_parts(colour) for colour, _ in counted.most_common()])
+    places = {colour: _nearest(_parts(colour), palette)[1] for colour in counted}
     lines = bytes(map(places.__getitem__, pixels))
     rows = b"".join(b"\0" + lines[at : at + width] for at in range(0, len(lines), width))
     return b"".join(
         (
             b"\x89PNG\r\n\x1a\n",
             _chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 3, 0, 0, 0)),
-            _chunk(b"PLTE", bytes(part for each in parts for part in each)),
+            _chunk(b"PLTE", bytes(part for each in palette for part in each)),
             _chunk(b"IDAT", zlib.compress(rows, 9)),
             _chunk(b"IEND", b""),
         )
     )
 
 
-def _parts(colour: int) -> tuple[int, int, int]:
+_Colour = tuple[int, int, int]
+
+
+def _parts(colour: int) -> _Colour:
     """Red, green and blue, of four bytes as this machine has them in a number."""
     red, green, blue, _ = struct.pack("=I", colour)
     return red, green, blue
 
 
-def _nearest(colour: tuple[int, int, int], palette: list[tuple[int, int, int]]) -> int:
-    def distance(place: int) -> int:
-        return sum((one - other) ** 2 for one, other in zip(colour, palette[place], strict=True))
+def _palette(colours: list[_Colour]) -> list[_Colour]:
+    """The first so many of these that are not as good as the same as one before."""
+    palette = colours[:1]
+    for colour in colours:
+        if len(palette) < COLOURS and _nearest(colour, palette)[0] > _SAME:
+            palette.append(colour)
+    return palette
 
-    return min(range(len(palette)), key=distance)
+
+def _nearest(colour: _Colour, palette: list[_Colour]) -> tuple[int, int]:
+    """How far it is from the nearest, and the place of that one."""
+    red, green, blue = colour
+    return min(((red - r) ** 2 + (green - g) ** 2 + (blue - b) ** 2, place) for place, (r, g, b) in enumerate(palette))
 
 
 def _chunk(kind: bytes, data: bytes) -> bytes:
