@@ -133,7 +133,7 @@ class AdminDoor:
             AuditApi(store.trail, pages),
         )
         self._sessions = Sessions(store.sessions, self._doorkeeper, clock)
-        self._live = Live(partial(_news, numbers, reception, pulse_api), self._sessions, clock)
+        self._live = Live(partial(_news, numbers, reception, pulse_api, clock), self._sessions, clock)
         site = Dashboard(
             self._doorkeeper,
             self._sessions,
@@ -180,9 +180,10 @@ class AdminDoor:
         await self._cleanup.stop()
 
 
-async def _news(numbers: Numbers, reception: Reception, pulse: PulseApi) -> News:
-    """Refused hooks are in no commit, and on a page all the same."""
-    return News(numbers.commits + reception.refusals.count, numbers_of(await pulse.now()))
+async def _news(numbers: Numbers, reception: Reception, pulse: PulseApi, clock: Clock) -> News:
+    """Refused hooks are in no commit, and on a page all the same; and what is drawn over time moves on each minute."""
+    counted = numbers.commits + reception.refusals.count + clock.now_ms() // 60_000
+    return News(counted, numbers_of(await pulse.now()))
 
 
 async def _counted(survey: Survey) -> Sequence[EndpointRow]:

@@ -2,6 +2,8 @@
 // data-fresh (seconds between two looks, at least) is asked for again. The server alone makes markup; what comes is parsed
 // as a document of its own, in which nothing runs, and its parts are moved over here.
 
+const AGAIN_MS = 5000;
+const PATIENCE_MS = 30000;
 let commits = null;
 const looked = new Map();
 let under_way = false;
@@ -19,9 +21,27 @@ function ask() {
     const request = new XMLHttpRequest();
     request.open("GET", location.href);
     request.responseType = "document";
+    request.timeout = PATIENCE_MS;
     request.setRequestHeader("Webhookd-Refresh", "1");
     request.onload = () => (request.status === 200 ? resolve(request.response) : reject(request.status));
-    request.onerror = () => reject(0);
+    request.onerror = request.ontimeout = () => reject(0);
+    request.send();
+  });
+}
+
+// What /live itself says when it gives no news: its status, and the reason in words.
+function reason(path) {
+  return new Promise((resolve) => {
+    const request = new XMLHttpRequest();
+    request.open("GET", path);
+    request.responseType = "document";
+    request.onreadystatechange = () => {
+      if (request.readyState !== XMLHttpRequest.HEADERS_RECEIVED || request.status !== 200) return;
+      resolve([200, ""]);
+      request.abort();
+    };
+    request.onload = () => resolve([request.status, request.response?.querySelector(".problem p")?.textContent ?? ""]);
+    request.onerror = () => resolve([0, ""]);
     request.send();
   });
 }
@@ -36,10 +56,12 @@ function busy(part) {
 }
 
 function replace(part, fresh) {
-  const opened = new Set([...part.querySelectorAll("details[open][id]")].map((each) => each.id));
+  const opened = new Map([...part.querySelectorAll("details[id]")].map((each) => [each.id, each.open]));
   const focused = part.contains(document.activeElement) ? document.activeElement.id : "";
   const next = document.importNode(fresh, true);
-  for (const each of next.querySelectorAll("details[id]")) each.open = each.open || opened.has(each.id);
+  for (const each of next.querySelectorAll("details[id]")) each.open = opened.get(each.id) ?? each.open;
+  const ticked = new Set([...part.querySelectorAll("input[type=checkbox]:checked[id]")].map((each) => each.id));
+  for (const each of next.querySelectorAll("input[type=checkbox][id]")) each.checked = ticked.has(each.id);
   part.replaceWith(next);
   if (focused) document.getElementById(focused)?.focus();
 }
@@ -62,6 +84,7 @@ async function refresh() {
     }
   } catch (status) {
     if (status === 401) show_login();
+    for (const part of due) looked.set(part.id, [now, looked.get(part.id)?.[1] ?? null]);
   } finally {
     under_way = false;
   }
@@ -74,31 +97,48 @@ function show_login() {
 
 export function live(path) {
   if (!path) return;
-  const offline = document.getElementById("offline");
+  const note = document.getElementById("offline");
+  const unreachable = note.textContent;
   let source = null;
+  let again = 0;
+  const say = (text) => {
+    if (note.textContent !== text) note.textContent = text;
+    note.hidden = !text;
+  };
+  const end = () => {
+    clearTimeout(again);
+    source?.close();
+    source = null;
+  };
   const begin = () => {
-    source = new EventSource(path);
-    source.onmessage = (event) => {
-      offline.hidden = true;
+    end();
+    const mine = (source = new EventSource(path));
+    let is_first = true;
+    // Also when it came back by itself. The daemon may have been started anew, and counts its commits anew.
+    mine.onopen = () => (is_first = true);
+    mine.onmessage = (event) => {
+      say("");
       const news = JSON.parse(event.data);
-      if (commits === null) {
-        for (const part of document.querySelectorAll("[data-fresh][id]")) looked.set(part.id, [Date.now(), null]);
+      if (is_first) {
+        const at = commits === null ? Date.now() : 0;
+        for (const part of document.querySelectorAll("[data-fresh][id]")) looked.set(part.id, [at, null]);
+        is_first = false;
       }
       commits = news.commits;
       put(news.numbers ?? {});
       refresh();
     };
-    source.onerror = () => {
-      offline.hidden = false;
-      if (source.readyState !== EventSource.CLOSED) return;
-      ask().catch((status) => status === 401 && show_login());
-      setTimeout(() => document.hidden || (source.close(), begin()), 5000);
+    mine.onerror = async () => {
+      say(unreachable);
+      if (mine.readyState !== EventSource.CLOSED) return; // the browser tries again
+      const [status, text] = await reason(path);
+      if (mine !== source) return;
+      if (status === 401) show_login();
+      if (text) say(`Not up to date: ${text} Trying again …`);
+      again = setTimeout(begin, AGAIN_MS);
     };
   };
-  // A page that nobody looks at asks for nothing.
-  document.addEventListener("visibilitychange", () => {
-    if (document.hidden) source?.close();
-    else begin();
-  });
+  // A page that nobody looks at asks for nothing: a browser keeps few connections to one place, and we keep few watchers.
+  document.addEventListener("visibilitychange", () => (document.hidden ? end() : begin()));
   if (!document.hidden) begin();
 }
