@@ -10,8 +10,10 @@ from webhookd.admin.broom import Broom, Meter
 from webhookd.admin.cancel import CancelApi
 from webhookd.admin.cleanup import CleanupApi
 from webhookd.admin.dashboard.dead import DeadLetters
+from webhookd.admin.dashboard.deliveries import Deliveries
 from webhookd.admin.dashboard.endpoints import Endpoints
 from webhookd.admin.dashboard.events import Events
+from webhookd.admin.dashboard.find import Find
 from webhookd.admin.dashboard.live import Live, News
 from webhookd.admin.dashboard.login import Login
 from webhookd.admin.dashboard.overview import Overview, numbers_of
@@ -142,7 +144,9 @@ class AdminDoor:
             Login(self._doorkeeper, self._sessions, recorder),
             self._live,
             Overview(),
-            Events(),
+            Events(clock),
+            Deliveries(clock),
+            Find(),
             Endpoints(),
             DeadLetters(clock),
             Replays(),

@@ -3,10 +3,14 @@ import { copying } from "./copying.js";
 import { asking } from "./asking.js";
 import { counting } from "./counting.js";
 import { live } from "./live.js";
+import { searching } from "./searching.js";
+import { tail } from "./tail.js";
 import { ticking } from "./ticking.js";
 
 asking(document);
 copying(document);
 counting(document);
+searching(document);
+tail(document);
 ticking(document);
 live(document.body.dataset.live);
