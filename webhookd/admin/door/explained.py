@@ -49,6 +49,8 @@ def explained(error: Exception, request: web.Request | None = None) -> Explained
             return Explained(503, "The store did not answer in time; narrow the list by time, or try again.")
         case BusyError():
             return Explained(503, str(error), {"Retry-After": "1"})
+        case ConnectionResetError():  # who asked is gone: nobody hears it, and nothing is wrong here
+            return Explained(503, "The connection was lost.")
         case web.HTTPException():
             allow = error.headers.get("Allow")
             asks_what_may_be = allow is not None and request is not None and request.method == "OPTIONS"
