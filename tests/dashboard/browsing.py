@@ -11,12 +11,13 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Browser, Page, async_playwright, expect
 
-from tests.running import RunningDaemon
+from tests.running import PATIENCE_S, RunningDaemon
 
 PHONE = {"width": 375, "height": 740}
 DESK = {"width": 1280, "height": 900}
+expect.set_options(timeout=1_000 * PATIENCE_S)
 _WATCH = """
   window.violations = [];
   document.addEventListener("securitypolicyviolation",
@@ -34,9 +35,9 @@ def chromium() -> str:
 
 
 @asynccontextmanager
-async def browser() -> AsyncIterator[Browser]:
+async def browser(*arguments: str) -> AsyncIterator[Browser]:
     async with async_playwright() as playwright:
-        made = await playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
+        made = await playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox", *arguments])
         try:
             yield made
         finally:
