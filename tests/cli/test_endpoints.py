@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from tests.admin.desk import desk
 from tests.daemon.merchant import Merchant, merchant
-from tests.running import ENDPOINT_SECRET, configuration, daemon, endpoint
+from tests.running import ENDPOINT_SECRET, RunningDaemon, configuration, daemon, endpoint
 from tests.shell import Ended, ask
 from webhookd.cli.endpoint_settings import FIELDS, option_of
 from webhookd.config.model import EndpointSettings
@@ -23,8 +24,8 @@ CANARY = "a canary that no command may sing"
 
 
 class Operator:
-    def __init__(self, data_dir: Path, shop: Merchant) -> None:
-        self.data_dir, self.shop = data_dir, shop
+    def __init__(self, running: RunningDaemon, shop: Merchant) -> None:
+        self.running, self.data_dir, self.shop = running, running.directory / "data", shop
         self.url = f"http://127.0.0.1:{shop.port}/shop"
 
     async def __call__(self, *arguments: str | Path) -> Ended:
@@ -47,8 +48,11 @@ class Operator:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def operator(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Operator]:
     directory = tmp_path_factory.mktemp("endpoints")
-    async with merchant() as shop, daemon(directory, configuration(endpoints=endpoint("configured", shop.port))):
-        yield Operator(directory / "data", shop)
+    async with (
+        merchant() as shop,
+        daemon(directory, configuration(endpoints=endpoint("configured", shop.port))) as running,
+    ):
+        yield Operator(running, shop)
 
 
 @asynccontextmanager
@@ -65,6 +69,26 @@ def secret_in(found: Ended) -> str:
     said = re.search(r"^secret, shown only now: (whsec_\S+)$", found.out, re.MULTILINE)
     assert said is not None, found.out
     return said[1]
+
+
+async def test_a_list_is_narrowed_by_a_part_of_the_name_and_by_the_state(operator: Operator):
+    async with endpoint_of(operator):
+        await operator.done("pause", "shop")
+        assert [each["name"] for each in (await operator.json("list", "--state", "paused"))["data"]] == ["shop"]
+        assert [each["name"] for each in (await operator.json("list", "--name", "onfig"))["data"]] == ["configured"]
+        nothing = await operator.done("list", "--name", "shop", "--state", "active")
+        assert "no endpoint is like that" in nothing.out
+    wrong = await operator.refused("list", "--state", "asleep")
+    assert any("--state" in line and "active, disabled, paused" in line for line in wrong), wrong
+
+
+async def test_the_last_failure_is_told_in_words(operator: Operator):
+    given = ("--event", "failing.*", "--schedule", "0s")
+    async with endpoint_of(operator, *given, url=NOWHERE), desk(operator.running) as asking:
+        await asking.done("POST", "/events", {"type": "failing.now", "data": {}})
+        while not (await asking.get("/endpoints/shop"))["dead"]:
+            pass
+        assert re.search(r"last failure +\S+ ago, no connection", (await operator.done("show", "shop")).out)
 
 
 async def test_an_endpoint_is_added_shown_listed_and_removed(operator: Operator):

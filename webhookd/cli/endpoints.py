@@ -29,23 +29,27 @@ Target = Annotated[str, typer.Argument(metavar="URL", help="Where events are pos
 def list_endpoints(
     client: Client,
     removed: Annotated[bool, typer.Option("--removed", help="Also those that are not in service any more.")] = False,
+    name: Annotated[str | None, typer.Option("--name", help="Only those whose name contains this.")] = None,
+    state: Annotated[str | None, typer.Option("--state", help="Only those: active, paused or disabled.")] = None,
     as_json: Json = False,
 ) -> None:
     """All endpoints, how each stands, and what it is still owed.
 
-    webhookd endpoints list --removed
+    webhookd endpoints list --state paused
     """
+    narrower = {"name": name, "state": state}
     found: list[dict[str, Any]] = []
     cursor = None
     while True:
-        page = client.get(PATH, limit=PAGE, cursor=cursor, removed="true" if removed else None)
+        page = client.get(PATH, limit=PAGE, cursor=cursor, removed="true" if removed else None, **narrower)
         found += page["data"]
         if (cursor := page["next_cursor"]) is None:
             break
     if as_json:
         write_json(msgspec.json.encode({"data": found, "next_cursor": None}))
         return
-    show(listed(found), "no endpoints: events are stored as unrouted")
+    nothing = "no endpoint is like that" if any(narrower.values()) else "no endpoints: events are stored as unrouted"
+    show(listed(found), nothing)
 
 
 @app.command("show")
