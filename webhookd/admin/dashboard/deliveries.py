@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from aiohttp import web
 
-from webhookd.admin.dashboard.listing import clean, listed, ranges
+from webhookd.admin.dashboard.listing import clean, fresh_s, listed, ranges
 from webhookd.admin.dashboard.visit import Page, Visit
 from webhookd.clock import Clock
 from webhookd.core.delivery import DELIVERY_STATES
@@ -28,11 +28,13 @@ class Deliveries:
     async def list(self, visit: Visit) -> web.StreamResponse:
         if (cleaned := clean(visit)) is not None:
             return visit.see_other(cleaned)
+        began = self._clock.monotonic()
         found = await listed(visit, "GET /api/v1/deliveries")
         return visit.show(
             "event_deliveries.html",
             status=found.status,
             found=found,
+            fresh_s=fresh_s(self._clock.monotonic() - began),
             states=DELIVERY_STATES,
             failure=failure,
             ranges=ranges(visit, time_text(self._clock.now_ms())),

@@ -1,20 +1,20 @@
 """The log: what came in, what became of it, and one event with all that was made of it."""
 
-import math
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from aiohttp import web
 
+from webhookd.admin.dashboard.advised import advised
 from webhookd.admin.dashboard.attempts import ANSWER_CHARS, owed
 from webhookd.admin.dashboard.curl import curl, signed_until_ms, url_mistake
-from webhookd.admin.dashboard.listing import clean, listed, ranges
+from webhookd.admin.dashboard.listing import FRESH_S_MIN, clean, fresh_s, listed, ranges
 from webhookd.admin.dashboard.payload import shown, visible
 from webhookd.admin.dashboard.visit import Page, Visit
 from webhookd.admin.door.answers import NotFoundError
 from webhookd.admin.door.texts import PROVIDER_NAMES
-from webhookd.admin.views import Event
+from webhookd.admin.views import Delivery, Event
 from webhookd.clock import Clock
 from webhookd.core.event import EVENT_STATES, IMPORTED, OPERATIONAL, PUBLISHED
 from webhookd.core.story import Story
@@ -22,9 +22,6 @@ from webhookd.core.story_words import words
 from webhookd.core.units import time_text
 
 ROWS = 50
-FRESH_S_MIN = 1
-COST_MAX = 0.05
-"""Of a list that is kept up to date: it is read again so seldom that reading it takes no more of the time."""
 SETTLED_FRESH_S = 10
 """So often is an event looked at again of which nothing is pending."""
 LOCAL = "http://127.0.0.1:8080/webhooks/{}"
@@ -50,10 +47,8 @@ class Events:
         if (cleaned := clean(visit)) is not None:
             return visit.see_other(cleaned)
         began = self._clock.monotonic()
-        found = await listed(
-            visit, "GET /api/v1/events", "live", "delivery_states", limit=str(ROWS), delivery_states="true"
-        )
-        took_s = self._clock.monotonic() - began
+        more = {"limit": str(ROWS), "delivery_states": "true"}
+        found = await listed(visit, "GET /api/v1/events", "live", "delivery_states", **more)
         may_be_live = found.status == 200 and not visit.query.keys() & {"cursor", "until", "after"}
         return visit.show(
             "events.html",
@@ -64,18 +59,20 @@ class Events:
             states=EVENT_STATES,
             ranges=ranges(visit, time_text(self._clock.now_ms())),
             may_be_live=may_be_live,
-            fresh_s=max(FRESH_S_MIN, math.ceil(took_s / COST_MAX)),
+            fresh_s=fresh_s(self._clock.monotonic() - began),
         )
 
     async def show(self, visit: Visit) -> web.StreamResponse:
+        began = self._clock.monotonic()
         event: Event = await visit.ask("GET /api/v1/events/{id}", path=visit.path)
         story = await _story(visit, event.id)
-        deliveries = [owed(each, story) for each in event.deliveries or ()]
+        deliveries = [owed(each, story) for each in sorted(event.deliveries or (), key=_urgency)]
         replay = await _replay(visit)
         goes_on = any(each.delivery.state == "pending" for each in deliveries)
         goes_on = goes_on or (replay is not None and replay.state == "running")
         headers = {name: visible(value) for name, value in (event.headers or {}).items()}
         payload = await self._payload(visit, event)
+        least_s = FRESH_S_MIN if goes_on else SETTLED_FRESH_S
         return visit.show(
             "event.html",
             status=422 if payload.get("to_mistake") else 200,
@@ -84,8 +81,9 @@ class Events:
             deliveries=deliveries,
             answer_chars=ANSWER_CHARS,
             replay=replay,
-            fresh_s=FRESH_S_MIN if goes_on else SETTLED_FRESH_S,
+            fresh_s=fresh_s(self._clock.monotonic() - began, least_s),
             story=story,
+            advised=advised,
             words=words,
             endpoints=await _endpoints(visit) if event.state != "accepted" and visit.may("replay") else (),
             **payload,
@@ -130,6 +128,10 @@ class Events:
         replay = await visit.ask("POST /api/v1/replays", body=body)
         many = "one delivery is" if replay.total == 1 else f"{replay.total} deliveries are"
         return visit.see_other(f"/events/{named}?replay={replay.id}#deliveries", f"It is sent again: {many} due.")
+
+
+def _urgency(delivery: Delivery) -> int:
+    return ("dead", "pending", "cancelled", "delivered").index(delivery.state)
 
 
 async def _story(visit: Visit, named: str) -> Story | None:

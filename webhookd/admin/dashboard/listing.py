@@ -1,5 +1,6 @@
 """A list that is narrowed by a form whose state is the URL: what came of it, and what is wrong with it."""
 
+import math
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
@@ -10,7 +11,15 @@ from webhookd.admin.dashboard.visit import Visit
 from webhookd.admin.door.answers import Mistake, MistakesError
 from webhookd.store.protocol import StoreUnavailableError
 
+FRESH_S_MIN = 1
+COST_MAX = 0.05
+"""Of what is kept up to date: it is read again so seldom that reading it takes no more of the time."""
 RANGES = (("last hour", timedelta(hours=1)), ("last day", timedelta(days=1)), ("last week", timedelta(days=7)))
+
+
+def fresh_s(took_s: float, least_s: int = FRESH_S_MIN) -> int:
+    """After how many seconds a page may look again at what took so long to look at."""
+    return max(least_s, math.ceil(took_s / COST_MAX))
 
 
 class Listed(NamedTuple):
