@@ -35,7 +35,7 @@ class DeadLetters:
         if (cleaned := clean(visit)) is not None:
             return visit.see_other(cleaned)
         if visit.query.keys() - {"endpoint", "cursor"}:
-            return await self._letters(visit)
+            return await _letters(visit, await _found(visit))
         began = self._clock.monotonic()
         found = await listed(visit, "GET /api/v1/dead", limit=str(ENDPOINTS))
         took_s = self._clock.monotonic() - began
@@ -43,54 +43,58 @@ class DeadLetters:
         return visit.show("dead.html", status=found.status, found=found, fresh_s=fresh_s)
 
     async def replay(self, visit: Visit) -> web.StreamResponse:
-        """What is ticked, or all that is like this; or only counted."""
-        body = asked(visit.form)
+        """What is ticked, or all that the list is narrowed to; or only counted."""
+        found = await _found(visit)
+        if found.status != 200:
+            return await _letters(visit, found)
+        body = asked(visit.form, "rate")
         if visit.form.get("which") == "all":
-            body |= {name: value for name, value in asked(visit.query).items() if name in FILTERS} | {"state": "dead"}
+            body |= {**asked(visit.query, *FILTERS), "state": "dead"}
         else:
-            body |= {"ids": visit.form.getall("id", [])}
+            body["ids"] = visit.form.getall("id", [])
         dry_run = visit.form.get("do") == "count"
         try:
-            if stray := visit.query.keys() - {*FILTERS, "cursor"}:
-                raise MistakesError([Mistake(each, "is nothing that dead letters are found by") for each in stray])
             if body.get("ids") == []:
                 raise MistakesError([Mistake("id", "tick some of them, or choose all")])
             replay = await visit.ask("POST /api/v1/replays", body={**body, "dry_run": dry_run})
         except MistakesError as error:
-            return await self._letters(visit, error.mistakes)
+            return await _letters(visit, found, error.mistakes)
         if dry_run:
-            return await self._letters(visit, said=counted(replay))
+            return await _letters(visit, found, said=counted(replay))
         return visit.see_other(f"/replays/{replay.id}")
 
-    async def _letters(
-        self, visit: Visit, mistakes: Sequence[Mistake] = (), said: str | None = None
-    ) -> web.StreamResponse:
-        """`mistakes` are in what was filled in below the list, `said` is what a dry run found."""
-        stray = visit.query.keys() - {*FILTERS, "cursor"}
-        if stray:
-            found = Listed(
-                (), None, 422, [Mistake(each, "is nothing that dead letters are found by") for each in stray]
-            )
-        else:
-            found = await listed(visit, "GET /api/v1/deliveries", state="dead")
-        error, status = visit.query.get("error"), visit.query.get("status")
-        number = int(status) if status is not None and status.isdecimal() and found.status == 200 else None
-        return visit.show(
-            "dead_letters.html",
-            status=422 if mistakes else found.status,
-            found=found,
-            mistakes=mistakes,
-            said=said,
-            reason=because(error, number),
-            advice=remedy(error, number) if found.status == 200 else None,
-            its=await _counted(visit, error, number) if found.status == 200 else None,
-            answer=await _answer(visit, found.rows),
-            failure=failure,
-            ticked=visit.form.getall("id", []),
-            which=visit.form.get("which", "ticked"),
-            rate=visit.form.get("rate", ""),
-            filters=FILTERS,
-        )
+
+async def _found(visit: Visit) -> Listed:
+    """Of one reason, or as the query has it."""
+    stray = visit.query.keys() - {*FILTERS, "cursor"}
+    if stray:
+        mistakes = [Mistake(each, "is nothing that dead letters are found by") for each in sorted(stray)]
+        return Listed((), None, 422, mistakes)
+    return await listed(visit, "GET /api/v1/deliveries", state="dead")
+
+
+async def _letters(
+    visit: Visit, found: Listed, mistakes: Sequence[Mistake] = (), said: str | None = None
+) -> web.StreamResponse:
+    """`mistakes` are in what was filled in beside the list; `said` is what a dry run found."""
+    is_found = found.status == 200
+    error, status = visit.query.get("error"), visit.query.get("status")
+    number = int(status) if is_found and status is not None else None
+    return visit.show(
+        "dead_letters.html",
+        status=422 if mistakes else found.status,
+        found=found,
+        mistakes=mistakes,
+        said=said,
+        reason=because(error, number) if is_found else None,
+        advice=remedy(error, number) if is_found and (error or status) else None,
+        its=await _counted(visit, error, number) if is_found else None,
+        answer=await _answer(visit, found.rows),
+        failure=failure,
+        ticked=visit.form.getall("id", []),
+        which=visit.form.get("which", "ticked"),
+        rate=visit.form.get("rate", ""),
+    )
 
 
 async def _counted(visit: Visit, error: str | None, status: int | None) -> Any:

@@ -1,5 +1,6 @@
 """A replay in words, and what somebody typed into a form made what the API is asked for. Pure."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,17 +11,18 @@ from webhookd.admin.replays import ReplayView, SelectionView
 from webhookd.core.delivery import FAILURE_WORDS
 from webhookd.core.story_words import failure
 
+_STATUS = re.compile(r"\d{3}", re.ASCII)
 FIELDS = ("endpoint", "source", "type", "state", "error", "status", "since", "until")
 """What a selection is narrowed by."""
 ANSWERED = ("status", "redirect")
 """Failures of which there is a status."""
 
 
-def asked(fields: MultiMapping[str]) -> dict[str, Any]:
-    """The body of a replay, of those fields that are filled in; what cannot be read is left for the API to refuse."""
-    given = narrowed(MultiDict((name, fields[name]) for name in (*FIELDS, "rate") if name in fields))
+def asked(fields: MultiMapping[str], *names: str) -> dict[str, Any]:
+    """The body of a replay, of those of these fields that are filled in; what cannot be read the API is to refuse."""
+    given = narrowed(MultiDict((name, fields[name]) for name in names if name in fields))
     body: dict[str, Any] = dict(given)
-    if "status" in body and body["status"].isdecimal() and len(body["status"]) < 10:
+    if _STATUS.fullmatch(body.get("status", "")):
         body["status"] = int(body["status"])
     if "rate" in body:
         body["rate"] = _number(body["rate"])

@@ -57,7 +57,7 @@ class Replays:
 
     async def begin(self, visit: Visit) -> web.StreamResponse:
         """Counts first: it begins what was counted, and nothing else."""
-        body = asked(visit.form)
+        body = asked(visit.form, *FIELDS, "rate")
         is_counted = visit.form.get("do") == "begin" and visit.form.get("counted") == _signed(body)
         try:
             replay: ReplayView = await visit.ask("POST /api/v1/replays", body={**body, "dry_run": not is_counted})
