@@ -2,7 +2,7 @@
 
     python bench/dashboard.py [--events 1000000] [--times 20] [--rounds 3] [--seconds 20] [--rate 300] [--json]
 
-1. A log is made: signed Stripe events of 1 KiB, four weeks of them, each of a payment of its own. Of ten, eight are
+1. A log is made: signed Stripe events of 1 KiB, two weeks of them, each of a payment of its own. Of ten, eight are
    delivered, one is dead, and one waits for an endpoint that is paused.
 2. Each page is loaded `--times` times cold and as often warm. Cold: a daemon has just started, the kernel was asked to
    forget the database, and the page has not been asked for; a start's first page is another one each time. Warm: it
@@ -46,23 +46,31 @@ from webhookd.observe.whereabouts import running_at
 
 PAGES = (
     "/",
+    "/?over=day",
     "/events",
-    "/events?state=dead",
     "/events?source=hole",
+    "/events?type=charge.*",
     "/events?q={payment}",
     "/events/{event}",
+    "/deliveries?state=pending",
+    "/deliveries?state=dead",
     "/endpoints",
     "/endpoints/shop",
     "/endpoints/hole",
     "/dead",
+    "/dead?endpoint=broken",
+    "/replays",
     "/payments",
+    "/payments?status=refunded",
     "/payments/stripe/{payment}",
+    "/ledger/refunds",
     "/revenue",
     "/refused",
+    "/refused/quarantined",
 )
-"""Braces stand for one in the middle of the log."""
+"""Braces stand for one in the middle of the log; there is nothing of type charge.*, and nothing refunded."""
 PAGE_MS_ASKED = 200.0
-DAYS = 28
+DAYS = 14
 SOURCES = ("shop",) * 8 + ("hole", "broken")
 READ_EVERY_S = 0.2
 WARM_UP_S = 2.0
