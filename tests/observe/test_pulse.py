@@ -118,13 +118,14 @@ async def test_nothing_is_written_of_a_minute_in_which_nothing_happened():
 async def test_a_backlog_that_cannot_be_counted_stays_as_it_was_until_it_can():
     world = World()
     world.pending = 3
-    await world.pass_s(1)
+    world.accept()
+    await world.pass_s(60)
     world.cannot_count = True
     world.accept()
     await world.pass_s(60)
     world.cannot_count, world.pending = False, 4
     await world.pass_s(60)
-    assert [minute.backlog for minute in world.kept.values()] == [3, 4]
+    assert [minute.backlog for minute in world.kept.values()] == [3, 3, 4]
 
 
 async def test_what_was_taken_out_of_the_backlog_in_an_idle_minute_is_seen():
@@ -218,6 +219,13 @@ async def test_rates_are_those_of_the_last_seconds_and_success_that_of_five_minu
     assert (rates.accepted_per_s, rates.success_rate, rates.ack_p50_ms) == (0, 0.8, None)
     await world.pass_s(300)
     assert world.pulse.rates().success_rate is None
+
+
+async def test_nothing_is_counted_before_the_first_minute_is_over():
+    world = World([Minute(BEGAN - 1, accepted=9, backlog=4)])
+    await world.pass_s(1)
+    assert world.counted == 0
+    assert world.pulse.minutes(1)[0].backlog == 4
 
 
 async def test_in_its_first_second_nothing_is_divided_by_nothing():

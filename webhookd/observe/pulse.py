@@ -195,7 +195,7 @@ class Pulse:
         except self._lost:  # the next time
             return False
         self._minutes = {minute.number: minute for minute in kept}
-        await self._count()
+        self._pending = kept[-1].backlog if kept else 0  # to count it now would keep those waiting who come first
         self._is_loaded = True
         return True
 

@@ -32,8 +32,8 @@ class Overview:
 
     async def show(self, visit: Visit) -> web.StreamResponse:
         over = {"over": visit.query["over"]} if visit.query.get("over") else {}
+        sources = await visit.ask("GET /api/v1/sources")  # first: the other may have much to count behind it
         pulse = await visit.ask("GET /api/v1/pulse", query=over)
-        sources = await visit.ask("GET /api/v1/sources")
         shown = over.get("over", "hour")
         return visit.show(
             "overview.html",
