@@ -228,13 +228,16 @@ async def test_an_endpoint_is_added_its_secret_is_shown_once_and_it_gets_what_it
 
 async def test_a_secret_is_rotated_shown_once_and_the_one_before_signs_too(place: Place, shop: Merchant):
     await add(place, "rotated", at(shop, "rotated"))
-    async with tab(place.running, place.opened) as found:
+    async with tab(place.running, place.opened, permissions=["clipboard-read", "clipboard-write"]) as found:
         await found.go("/endpoints/rotated")
         await found.page.get_by_role("link", name="Rotate secret").click()
         await found.page.get_by_label("The one before signs too for").fill("2h")
         await button(found.page, "Rotate the secret")
         secret = await found.page.locator("#secret").inner_text()
         await expect(found.page.locator("main")).to_contain_text("It is shown this once.")
+        await button(found.page, "Copy")
+        await expect(found.page.get_by_role("button", name="Copied")).to_be_visible()
+        assert await found.page.evaluate("navigator.clipboard.readText()") == secret
         await happen(place, "rotated")
         [got] = await shop.has(1)  # which was checked with the one before
         standardwebhooks.Webhook(secret).verify(got.body, got.headers)

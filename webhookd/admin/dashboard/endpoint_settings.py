@@ -35,7 +35,7 @@ def configured(view: EndpointView) -> str | None:
     return f"The configuration manages {view.name}: change it there, and reload."
 
 
-class EndpointSettings:
+class SettingsPages:
     def pages(self) -> Sequence[Page]:
         one = "/endpoints/{name}"
         return [

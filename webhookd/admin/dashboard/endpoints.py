@@ -7,7 +7,7 @@ from msgspec import UNSET
 from multidict import MultiDict
 
 from webhookd.admin.dashboard.charts import bar_chart
-from webhookd.admin.dashboard.endpoint_settings import EndpointSettings, configured, path_of
+from webhookd.admin.dashboard.endpoint_settings import SettingsPages, configured, path_of
 from webhookd.admin.dashboard.endpoint_words import WHY, Tried, address, attempts, failed, health
 from webhookd.admin.dashboard.visit import Page, Visit
 from webhookd.admin.door.answers import Mistake, MistakesError, NotFoundError
@@ -25,7 +25,7 @@ class Endpoints:
         one = "/endpoints/{name}"
         return [
             Page("GET", "/endpoints", self.list),
-            *EndpointSettings().pages(),
+            *SettingsPages().pages(),
             Page("GET", one, self.show),
             Page("GET", f"{one}/", self.show),  # of one whose name is "new"
             Page("POST", f"{one}/pause", _standing("pause", "is paused: what it is owed waits"), "admin"),
