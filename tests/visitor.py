@@ -33,6 +33,11 @@ class Visitor:
         place = links[0].rpartition("/")[0]
         return {name: self._asked(f"{place}/{name}") for name in sorted(file.name for file in STATIC.iterdir())}
 
+    def neighbours(self, page: str) -> list[str]:
+        """The pages that it names at its top."""
+        [top] = re.findall(r'<nav aria-label="Pages">(.*?)</nav>', page, re.DOTALL)
+        return [unescape(link) for link in re.findall(r'href="([^"]+)"', top)]
+
     def _asked(self, path: str, form: bytes | None = None) -> bytes:
         request = urllib.request.Request(f"{self._admin}{path}", form, {"Origin": self._admin})
         with self._opener.open(request, timeout=self._patience_s) as response:
@@ -40,9 +45,11 @@ class Visitor:
 
 
 def see_the_dashboard(admin: str, token: str) -> None:
-    """Log in and see the overview, and that each of its files is the one in the checkout."""
+    """Log in, see the overview and every page that it names, and that each of its files is the one in the checkout."""
     visitor = Visitor(admin)
     overview = visitor.log_in(token)
     assert "<h1>Overview</h1>" in overview, overview
+    for path in visitor.neighbours(overview):
+        assert "<h1>" in visitor.page(path), path
     for name, body in visitor.files(overview).items():
         assert body == (STATIC / name).read_bytes(), name
