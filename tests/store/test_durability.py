@@ -262,7 +262,7 @@ async def test_every_named_query_fits_the_schema(store: SqliteStore, name: str):
 
 _NAMED = (
     *("before", "before_endpoint", "after", "since", "source", "provider", "type", "state", "endpoint", "limit"),
-    *("status", "reference", "payment", "providers", "kind", "removed", "name"),
+    *("status", "reference", "payment", "providers", "kind", "removed", "name", "error", "part", "unusable"),
 )
 
 
