@@ -145,28 +145,34 @@ async def test_what_is_pending_is_counted_down_and_cancelled(opened: Browser, tm
         assert (await found.stand(event, "cancelled"))["attempts"] == 0
 
 
-async def test_new_events_appear_on_top_but_not_while_a_filter_is_filled_in(opened: Browser, tmp_path: Path):
+async def test_new_events_appear_on_top_but_disturb_nobody(opened: Browser, tmp_path: Path):
     async with world(tmp_path) as found:
-        await happen(found.running, payment("first"))
-        async with tab(found.running, opened) as person:
+        for number in range(12):
+            await happen(found.running, payment(number))
+        async with tab(found.running, opened, viewport={"width": 1280, "height": 400}) as person:
             page = person.page
             await person.go("/events")
             await page.evaluate("window.stays = true")
             rows, word = page.locator("#log tbody tr"), page.locator("[data-tail-of=log]")
-            await expect(rows).to_have_count(1)
-            second = await happen(found.running, payment("second"))
-            await expect(rows).to_have_count(2, timeout=PATIENCE_MS)
-            await expect(rows.first).to_have_id(second)
+            await expect(rows).to_have_count(12)
+            newest = await happen(found.running, payment("newest"))
+            await expect(rows).to_have_count(13, timeout=PATIENCE_MS)
+            await expect(rows.first).to_have_id(newest)
             await expect(word).to_have_text("live")
-            await page.get_by_label("Type").focus()
-            await expect(word).to_have_text("paused")
-            await happen(found.running, payment("third"))
-            await page.evaluate(THREE_NEWS)
-            await expect(rows).to_have_count(2)
-            await page.locator("h1").click()
-            await page.evaluate("document.activeElement.blur()")
-            await expect(word).to_have_text("live")
-            await expect(rows).to_have_count(3, timeout=PATIENCE_MS)
+            for held, free in (
+                ('document.querySelector("#by-type").focus()', "document.activeElement.blur()"),
+                ("scrollTo(0, 1e6)", "scrollTo(0, 0)"),
+                ('getSelection().selectAllChildren(document.querySelector("#log td"))', "getSelection().empty()"),
+            ):
+                before = await rows.count()
+                await page.evaluate(held)
+                await expect(word).to_have_text("paused")
+                await happen(found.running, payment(f"held-{before}"))
+                await page.evaluate(THREE_NEWS)
+                await expect(rows).to_have_count(before)
+                await page.evaluate(free)
+                await expect(word).to_have_text("live")
+                await expect(rows).to_have_count(before + 1, timeout=PATIENCE_MS)
             assert await page.evaluate("window.stays")
 
 
@@ -211,52 +217,48 @@ async def test_no_page_holds_a_number_that_is_masked(tmp_path: Path):
         assert CARD in body
 
 
-async def test_the_bytes_are_downloaded_as_they_came_and_never_as_a_page(tmp_path: Path):
-    async with world(tmp_path) as found:
-        body = payment(1, note="<script>")
-        event = await happen(found.running, body)
-        async with found.person.session.get(f"{found.running.admin}/events/{event}/body") as response:
-            assert await response.read() == body
-            assert response.content_type == "application/octet-stream"
-            assert response.headers["Content-Disposition"].startswith("attachment")
-            assert response.headers["Content-Security-Policy"] == "sandbox"
+async def test_the_bytes_are_downloaded_as_they_came_and_never_as_a_page(shared: World):
+    body = payment("bytes", note="<script>")
+    event = await happen(shared.running, body)
+    async with shared.person.session.get(f"{shared.running.admin}/events/{event}/body") as response:
+        assert await response.read() == body
+        assert response.content_type == "application/octet-stream"
+        assert response.headers["Content-Disposition"].startswith("attachment")
+        assert response.headers["Content-Security-Policy"] == "sandbox"
 
 
-async def test_the_command_of_the_page_sends_the_event_in_again(tmp_path: Path):
-    async with world(tmp_path) as found:
-        event = await happen(found.running, payment(1, note="it's $HOME"))
-        query = f"to={found.running.hooks}/webhooks/stripe"
-        _, page = await found.open(f"/events/{event}?{query}")
-        shown = re.search(r'<pre id="command"[^>]*>(.*?)</pre>', page, re.DOTALL)
-        assert shown is not None
-        shell = await asyncio.create_subprocess_exec(
-            *("sh", "-euc", html.unescape(shown[1])), stdout=asyncio.subprocess.PIPE
-        )
-        output, _ = await shell.communicate()
-        assert json.loads(output) == {"event_id": event, "status": "duplicate"}
-        assert "verifies until" in page
+async def test_the_command_of_the_page_sends_the_event_in_again(shared: World):
+    event = await happen(shared.running, payment("command", note="it's $HOME"))
+    query = f"to={shared.running.hooks}/webhooks/stripe"
+    _, page = await shared.open(f"/events/{event}?{query}")
+    shown = re.search(r'<pre id="command"[^>]*>(.*?)</pre>', page, re.DOTALL)
+    assert shown is not None
+    shell = await asyncio.create_subprocess_exec(
+        *("sh", "-euc", html.unescape(shown[1])), stdout=asyncio.subprocess.PIPE
+    )
+    output, _ = await shell.communicate()
+    assert json.loads(output) == {"event_id": event, "status": "duplicate"}
+    assert "verifies until" in page
 
 
 @pytest.mark.parametrize("to", ["file:///etc/passwd", "-o/tmp/x", "x" * 3_000])
-async def test_a_command_to_what_is_no_url_is_refused_and_the_page_stays(tmp_path: Path, to: str):
-    async with world(tmp_path) as found:
-        event = await happen(found.running, payment(1))
-        status, page = await found.open(f"/events/{event}?to={to}")
-        assert status == 422
-        assert "must " in page
-        assert "Facts" in page
-        assert 'id="command"' not in page
+async def test_a_command_to_what_is_no_url_is_refused_and_the_page_stays(shared: World, to: str):
+    event = await happen(shared.running, payment(f"to_{len(to)}"))
+    status, page = await shared.open(f"/events/{event}?to={to}")
+    assert status == 422
+    assert "must " in page
+    assert "Facts" in page
+    assert 'id="command"' not in page
 
 
-async def test_a_body_of_a_mebibyte_is_shown_as_far_as_a_person_reads(tmp_path: Path):
-    async with world(tmp_path) as found:
-        nested = "[" * 200_000 + "]" * 200_000
-        body = payment(1)[:-1] + b',"deep":' + nested.encode() + b',"long":"' + b"y" * 500_000 + b'"}'
-        event = await happen(found.running, body)
-        status, page = await found.open(f"/events/{event}")
-        assert status == 200
-        assert "That was the beginning of" in page
-        assert len(page) < 200_000
+async def test_a_body_of_a_mebibyte_is_shown_as_far_as_a_person_reads(shared: World):
+    nested = "[" * 200_000 + "]" * 200_000
+    body = payment("large")[:-1] + b',"deep":' + nested.encode() + b',"long":"' + b"y" * 500_000 + b'"}'
+    event = await happen(shared.running, body)
+    status, page = await shared.open(f"/events/{event}")
+    assert status == 200
+    assert "That was the beginning of" in page
+    assert len(page) < 200_000
 
 
 async def test_a_body_that_is_no_longer_kept_is_said_to_be_so(tmp_path: Path):
@@ -306,9 +308,9 @@ async def test_an_event_that_is_past_says_when_it_was_taken(tmp_path: Path):
     ids=lambda each: each[:12],
 )
 async def test_filters_that_mean_nothing_leave_the_form_filled_in_and_say_why(
-    absurd: World, path: str, query: str, named: str
+    shared: World, path: str, query: str, named: str
 ):
-    status, page = await absurd.open(f"{path}?{query}")
+    status, page = await shared.open(f"{path}?{query}")
     assert status == 422
     assert f"<code>{named}</code>" in page
     if "charge" in query:
@@ -337,19 +339,19 @@ async def test_filters_that_mean_nothing_leave_the_form_filled_in_and_say_why(
         ("/events?source=&type=", 303),
     ],
 )
-async def test_what_is_not_there_is_answered_as_what_it_is(absurd: World, path: str, status: int):
-    assert (await absurd.open(path))[0] == status
+async def test_what_is_not_there_is_answered_as_what_it_is(shared: World, path: str, status: int):
+    assert (await shared.open(path))[0] == status
 
 
 @pytest.mark.parametrize("path", [f"/events/{NO_EVENT}/replay", f"/deliveries/{NO_DELIVERY}/cancel"])
-async def test_nothing_is_done_to_what_is_not_there(absurd: World, path: str):
-    assert (await absurd.send(path))[0] in (404, 422)
+async def test_nothing_is_done_to_what_is_not_there(shared: World, path: str):
+    assert (await shared.send(path))[0] in (404, 422)
 
 
-async def test_any_id_at_hand_leads_to_its_page(absurd: World):
-    event = await happen(absurd.running, payment("mine", metadata={"order_id": "order-9"}))
-    delivery = await absurd.stand(event, "delivered")
-    replay = (await absurd.operator.ask("POST", "/replays", {"ids": [event]})).json
+async def test_any_id_at_hand_leads_to_its_page(shared: World):
+    event = await happen(shared.running, payment("mine", metadata={"order_id": "order-9"}))
+    delivery = await shared.stand(event, "delivered")
+    replay = (await shared.operator.ask("POST", "/replays", {"ids": [event]})).json
     for text, place in (
         (event, f"/events/{event}"),
         (f"  {event} ", f"/events/{event}"),
@@ -359,17 +361,17 @@ async def test_any_id_at_hand_leads_to_its_page(absurd: World):
         (delivery["id"], f"/deliveries/{delivery['id']}"),
         (replay["id"], f"/replays/{replay['id']}"),
     ):
-        assert await absurd.open(str(yarl.URL("/find").with_query(q=text))) == (303, place), text
-    assert await absurd.open(f"/deliveries/{delivery['id']}") == (303, f"/events/{event}#{delivery['id']}")
+        assert await shared.open(str(yarl.URL("/find").with_query(q=text))) == (303, place), text
+    assert await shared.open(f"/deliveries/{delivery['id']}") == (303, f"/events/{event}#{delivery['id']}")
 
 
-async def test_pages_of_a_list_follow_each_other_with_their_filters(absurd: World):
+async def test_pages_of_a_list_follow_each_other_with_their_filters(shared: World):
     for number in range(3):
-        await happen(absurd.running, payment(f"p{number}", "paged.type"))
+        await happen(shared.running, payment(f"p{number}", "paged.type"))
     seen: list[str] = []
     path = "/events?type=paged.*&limit=2"
     while True:
-        status, page = await absurd.open(path)
+        status, page = await shared.open(path)
         assert status == 200
         seen += re.findall(r'<tr id="(evt_\w+)"', page)
         more = re.search(r'rel="next" href="([^"]+)"', page)
@@ -381,8 +383,8 @@ async def test_pages_of_a_list_follow_each_other_with_their_filters(absurd: Worl
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def absurd(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
-    async with world(tmp_path_factory.mktemp("absurd")) as found:
+async def shared(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
+    async with world(tmp_path_factory.mktemp("shared")) as found:
         yield found
 
 
@@ -406,13 +408,12 @@ async def test_who_may_only_read_sees_no_button_and_can_do_nothing(tmp_path: Pat
         assert (await found.stand(event, "pending"))["attempts"] == 0
 
 
-async def test_what_is_over_already_cannot_be_cancelled(tmp_path: Path):
-    async with world(tmp_path) as found:
-        event = await happen(found.running, payment(1))
-        delivery = await found.stand(event, "delivered")
-        status, page = await found.send(f"/deliveries/{delivery['id']}/cancel")
-        assert status == 409
-        assert "It is delivered already" in page
+async def test_what_is_over_already_cannot_be_cancelled(shared: World):
+    event = await happen(shared.running, payment("over"))
+    delivery = await shared.stand(event, "delivered")
+    status, page = await shared.send(f"/deliveries/{delivery['id']}/cancel")
+    assert status == 409
+    assert "It is delivered already" in page
 
 
 async def test_what_nobody_asked_for_is_handed_to_an_endpoint(tmp_path: Path):

@@ -70,7 +70,7 @@ def test_numbers_are_masked_in_what_is_not_json():
 
 
 NOT_SENSITIVE = [
-    {"timestamp": 1739456704200, "amount": 4200, "id": 302961},
+    {"timestamp": 1739456704206, "amount": 4200, "id": 302961},
     {"card": {"first6": "553188", "last4": "2950", "cvc_check": "pass", "expiry_month": 9}},
     {"phone": {"country_code": "1", "number": "6313958745"}, "time_span": 16, "shipping": "s"},
     {"account_name": "PARISH/MEMBER", "bank_code": "058", "bin": "539999", "ssn_last_4_provided": True},

@@ -1,0 +1,23 @@
+"""What is a card number, and what only looks like one."""
+
+import pytest
+
+from webhookd.core.card_number import is_card_number, without_card_numbers
+
+
+@pytest.mark.parametrize(
+    "digits", ["4242424242424242", "378282246310005", "4222222222222", "6304000000000000000", "36227206271667"]
+)
+def test_the_numbers_of_cards_are_known_by_their_check_digit(digits: str):
+    assert is_card_number(digits)
+    assert not is_card_number(digits[:-1] + str((int(digits[-1]) + 1) % 10))
+
+
+@pytest.mark.parametrize("digits", ["1739456704206", "1763683200002", "0000000000000", "42424242", "4242" * 5, ""])
+def test_the_milliseconds_of_a_time_and_what_is_too_long_or_short_are_none(digits: str):
+    assert not is_card_number(digits)
+
+
+def test_what_is_put_instead_is_told_the_digits():
+    text = "paid by 4242-4242-4242-4242, order 1234567890123"
+    assert without_card_numbers(text, lambda digits: digits[-4:]) == "paid by 4242, order 1234567890123"
