@@ -52,7 +52,7 @@ async def show_sample(daemon: Daemon, kept: dict[str, Secret], visits: "asyncio.
     output.print(
         Panel(
             f"dashboard  {admin}/\n"
-            f"token      {daemon.data_dir}/admin.token   (what is in it opens the dashboard, and the API)\n"
+            f"token      {daemon.data_dir}/admin.token   (opens the dashboard and the API)\n"
             f"hooks      POST {hooks}/webhooks/{{{','.join(PROVIDERS)}}}\n"
             f"merchant   http://127.0.0.1:{port}/   (prints what it gets)\n"
             f"metrics    {admin}/metrics\n"
