@@ -32,7 +32,7 @@ import msgspec
 import uvloop
 from rich.console import Console
 from rich.progress import Progress
-from rich.table import Table
+from rich.table import Column, Table
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from bench import hooks
@@ -276,7 +276,8 @@ def _acks(phases: list[Phase]) -> Acks:
 
 def show(figures: Figures) -> None:
     console = Console()
-    table = Table("page", "kB", "cold p50 ms", "p95", "max", "warm p50 ms", "p95", "max")
+    console.width = max(console.width, 110)
+    table = Table(Column("page", no_wrap=True), "kB", "cold p50 ms", "p95", "max", "warm p50 ms", "p95", "max")
     for page in figures.pages:
         times = [f"{ms:.1f}" for kind in (page.cold, page.warm) for ms in (kind.p50_ms, kind.p95_ms, kind.max_ms)]
         table.add_row(page.path, f"{page.bytes / 1e3:.0f}", *times)
