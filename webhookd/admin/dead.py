@@ -30,7 +30,7 @@ class DeadReason(msgspec.Struct):
     """What to do, so that it can arrive."""
     deliveries: int
     is_exact: bool
-    """False: there are more. A million are counted at least, all reasons together."""
+    """False: there are more. Half a million are counted, all reasons together, and 10,000 of each."""
     oldest_at: str
     """When the first of their events was received, …"""
     newest_at: str

@@ -7,9 +7,9 @@ import msgspec
 
 from webhookd.store.protocol import DeliveryRow, Filter
 
-COUNTED_MAX = 1_000_000
-"""Deliveries that one read counts, all reasons together; they are rows of an index, 17 million a second."""
-COUNTED_MIN = 1_000
+COUNTED_MAX = 500_000
+"""Deliveries that one read counts, all reasons together: rows of an index, ten million a second."""
+COUNTED_MIN = 10_000
 """Of each reason so many are counted at least, whatever the others took."""
 
 
