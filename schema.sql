@@ -348,6 +348,8 @@ CREATE INDEX ledger_recent ON ledger (kind, first_event);
 CREATE INDEX ledger_of_payment ON ledger (provider, payment_id) WHERE payment_id IS NOT NULL;
 CREATE INDEX ledger_by_reference ON ledger (reference, kind) WHERE reference IS NOT NULL AND kind <> 'payment';
 CREATE INDEX ledger_counted ON ledger (counted_at, kind, currency, exponent, amount) WHERE counted_at IS NOT NULL;
+CREATE INDEX ledger_given_back ON ledger (counted_at, status, payment_id, currency, exponent, amount)
+  WHERE kind = 'refund' AND status = 'succeeded' AND counted_at IS NOT NULL;
 CREATE INDEX ledger_refunded ON ledger (refunded_at) WHERE refunded_at IS NOT NULL;
 
 -- What a payment can be found by.

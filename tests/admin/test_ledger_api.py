@@ -321,7 +321,7 @@ async def test_the_revenue_is_summed_by_currency_day_month_and_provider(tmp_path
 
         async def revenue(**query: str) -> list[dict[str, Any]]:
             answer = await dev.get(REVENUE, **query)
-            assert answer.keys() == {"data"}
+            assert answer.keys() == {"data", "as_of"}
             return list(answer["data"])
 
         whole = [row("JPY", 1050), row("USD", 3150, 250, 1050), row("XTQ", 1050)]

@@ -106,6 +106,14 @@ async def test_each_currency_has_its_own_sums_and_its_own_picture(dev: DevDaemon
         await expect(page.locator(".tiles strong")).to_have_text(["16.50"], timeout=1_000 * PATIENCE_S)
 
 
+async def test_what_is_shown_and_not_the_newest_is_looked_at_again_though_nothing_was_committed(dev: DevDaemon):
+    async with browser() as opened, tab(dev.running, opened) as found:
+        await found.go("/revenue")
+        for mark in ("old", "again"):  # once a page is looked at again in any case
+            await found.page.locator("#revenue").evaluate("(part, mark) => { part.dataset[mark] = ''; }", mark)
+            await expect(found.page.locator(f"#revenue[data-{mark}]")).to_have_count(0, timeout=1_000 * PATIENCE_S)
+
+
 async def test_a_time_in_which_nothing_was_earned_is_said(dev: DevDaemon):
     async with plain(dev.running) as found:
         seen = await found.get("/revenue?since=2021-01-01&until=2021-02-01")

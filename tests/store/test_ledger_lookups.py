@@ -54,7 +54,7 @@ def test_a_page_is_read_in_its_order_and_no_further_than_its_end(query: str):
     ("query", "step"),
     [
         ("gross", "USING COVERING INDEX ledger_counted (counted_at>? AND counted_at<?)"),
-        ("refunded", "USING INDEX ledger_counted (counted_at>? AND counted_at<?)"),
+        ("refunded", "USING COVERING INDEX ledger_given_back (counted_at>? AND counted_at<?)"),
         ("disputed", "USING COVERING INDEX ledger_counted (counted_at>? AND counted_at<?)"),
         ("unitemised", "USING COVERING INDEX ledger_refunded (refunded_at>? AND refunded_at<?)"),
     ],

@@ -11,11 +11,13 @@ from webhookd.admin.door.operation import Asked, Nothing, Operation
 from webhookd.admin.door.pages import Page, Paged, Pages
 from webhookd.admin.door.texts import Currency, Instant, ProviderName, Text, Wait
 from webhookd.admin.ledger_views import By, LedgerObject, Payment, Revenue, object_view, payment_view, revenue_view
+from webhookd.admin.takings import Takings
 from webhookd.admin.waiting import WAITING_MAX, Lookout
 from webhookd.clock import Clock
 from webhookd.core.event import is_name
 from webhookd.core.ledger import LISTS, RANKS, Kind
 from webhookd.core.money import EXPONENTS
+from webhookd.core.units import time_text
 from webhookd.store.protocol import Ledger, LedgerFilter, Payments
 
 Handler = Callable[[Asked[Any, Nothing]], Awaitable[Page[LedgerObject]]]
@@ -51,10 +53,14 @@ class RevenueQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A row for each; days and months are those of UTC."""
     currency: Currency | None = None
     provider: ProviderName | None = None
+    max_age: Wait | None = None
+    """What was counted so long ago will do, where there is much to count; without it, it is counted now."""
 
 
 class RevenueRows(msgspec.Struct):
     data: Sequence[Revenue]
+    as_of: str
+    """When it was counted."""
 
 
 class LedgerApi:
@@ -62,6 +68,7 @@ class LedgerApi:
         self._ledger = ledger
         self._pages = pages
         self._clock = clock
+        self._takings = Takings(ledger, clock)
         # A connection each; the rest of the descriptors is for hooks and deliveries.
         files_max, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         self._lookout = Lookout(ledger, payments, clock, min(WAITING_MAX, files_max // 3))
@@ -131,16 +138,16 @@ class LedgerApi:
 
     async def revenue(self, asked: Asked[RevenueQuery, Nothing]) -> RevenueRows:
         query = asked.query
-        until_ms = self._clock.now_ms() + 1 if query.until is None else query.until
         since_ms = query.since or 0
-        if since_ms > until_ms:
+        if since_ms > (self._clock.now_ms() + 1 if query.until is None else query.until):
             raise MistakesError([Mistake("since", "must not be after until, which is now where it is not given")])
+        counted = await self._takings.counted(since_ms, query.until, (query.max_age or 0) / 1_000)
         rows = [
             row
-            for row in await self._ledger.revenue(since_ms, until_ms)
+            for row in counted.rows
             if query.provider in (None, row.provider) and query.currency in (None, row.currency)
         ]
-        return RevenueRows(revenue_view(rows, query.by))
+        return RevenueRows(revenue_view(rows, query.by), time_text(counted.at_ms))
 
 
 def _with_status(name: str, query: type[LedgerQuery], kind: Kind) -> type[msgspec.Struct]:

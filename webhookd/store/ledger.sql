@@ -90,7 +90,7 @@ GROUP BY 1, 2, 3, 4;
 -- refunded: refunds that stand, of payments that were captured, by the day they succeeded
 SELECT r.counted_at / 86400000, r.provider, r.currency, r.exponent, sum(r.amount / 1000000000),
        sum(r.amount % 1000000000), sum(r.amount IS NULL)
-FROM ledger AS r INDEXED BY ledger_counted
+FROM ledger AS r INDEXED BY ledger_given_back
   CROSS JOIN ledger AS p ON p.provider = r.provider AND p.kind = 'payment' AND p.id = r.payment_id
 WHERE r.counted_at >= ? AND r.counted_at < ? AND r.kind = 'refund' AND r.status = 'succeeded'
   AND p.counted_at IS NOT NULL

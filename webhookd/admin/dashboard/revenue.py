@@ -17,6 +17,7 @@ from webhookd.admin.dashboard.render import digits_text
 from webhookd.admin.dashboard.visit import Page, Visit
 from webhookd.admin.door.answers import Mistake, MistakesError
 from webhookd.admin.door.texts import PROVIDER_NAMES
+from webhookd.admin.ledger import RevenueRows
 from webhookd.admin.ledger_views import BY, Revenue
 from webhookd.clock import Clock
 
@@ -27,6 +28,8 @@ CHARTS_MAX = 12
 BARS_MAX = 400
 SUMS = ("gross", "refunded", "net", "disputed")
 _DEFAULT = "30d"
+_AGE, _NEW_MS = "60s", 2_000
+"""How old what is shown may be; that it is older than new is said, and it is soon looked at again."""
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -43,16 +46,17 @@ class RevenuePages:
         if not any(given.get(name) for name in TIMES):
             given["range"] = given.get("range") or _DEFAULT
         try:
-            rows = await self._rows(visit)
+            found = await self._ask(visit, max_age=_AGE)
         except MistakesError as error:
             return _page(visit, given, [], status=422, mistakes=error.mistakes)
-        return _page(visit, given, rows)
+        age_ms = self._clock.now_ms() - datetime.fromisoformat(found.as_of).timestamp() * 1_000
+        return _page(visit, given, found.data, counted_at=found.as_of if age_ms > _NEW_MS else None)
 
     async def download(self, visit: Visit) -> web.StreamResponse:
         """Raises MistakesError."""
         by = narrowed(visit.query).get("by", "day")
         return web.Response(
-            text=csv_text(by, await self._rows(visit)),
+            text=csv_text(by, (await self._ask(visit)).data),
             content_type="text/csv",
             charset="utf-8",
             headers={
@@ -61,7 +65,7 @@ class RevenuePages:
             },
         )
 
-    async def _rows(self, visit: Visit) -> Sequence[Revenue]:
+    async def _ask(self, visit: Visit, **more: str) -> RevenueRows:
         query: MultiDict[str] = narrowed(visit.query, "range")
         query.setdefault("by", "day")
         name = narrowed(visit.query).get("range", _DEFAULT)
@@ -69,7 +73,8 @@ class RevenuePages:
             raise MistakesError([Mistake("range", f"must be one of {', '.join(RANGES)}")])
         if not any(each in query for each in TIMES):
             query["since"] = f"{self._first_day(name)}T00:00:00Z"
-        found: Sequence[Revenue] = (await visit.ask("GET /api/v1/revenue", query=query)).data
+        query.extend(more)
+        found: RevenueRows = await visit.ask("GET /api/v1/revenue", query=query)
         return found
 
     def _first_day(self, name: str) -> str:
@@ -158,6 +163,7 @@ def _page(
     *,
     status: int = 200,
     mistakes: Sequence[Mistake] = (),
+    counted_at: str | None = None,
 ) -> web.Response:
     by, all_totals = given["by"], totals(rows)
     pictures = charts(by, rows, all_totals) if rows else []
@@ -166,6 +172,7 @@ def _page(
         status=status,
         given=given,
         mistakes=mistakes,
+        counted_at=counted_at,
         by=by,
         totals=all_totals,
         charts=pictures,

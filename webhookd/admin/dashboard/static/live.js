@@ -1,6 +1,7 @@
 // Keeps the page up to date. Numbers are put in their places; when something was committed, every part of the page with
-// data-fresh (seconds between two looks, at least) is asked for again. The server alone makes markup; what comes is parsed
-// as a document of its own, in which nothing runs, and its parts are moved over here.
+// data-fresh (seconds between two looks, at least) is asked for again; so is one with data-again, which shows what is not
+// the newest. The server alone makes markup; what comes is parsed as a document of its own, in which nothing runs, and its
+// parts are moved over here.
 
 const AGAIN_MS = 5000;
 const PATIENCE_MS = 30000;
@@ -70,7 +71,7 @@ async function refresh() {
   const now = Date.now();
   const due = [...document.querySelectorAll("[data-fresh][id]")].filter((part) => {
     const [at, as_of] = looked.get(part.id) ?? [0, null];
-    return as_of !== commits && now - at >= 1000 * Number(part.dataset.fresh) && !busy(part);
+    return (as_of !== commits || "again" in part.dataset) && now - at >= 1000 * Number(part.dataset.fresh) && !busy(part);
   });
   if (!due.length || under_way) return;
   under_way = true;
