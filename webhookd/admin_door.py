@@ -20,7 +20,6 @@ from webhookd.admin.dashboard.overview import Overview, numbers_of
 from webhookd.admin.dashboard.payments import Payments
 from webhookd.admin.dashboard.refused import Refusals
 from webhookd.admin.dashboard.render import Renderer
-from webhookd.admin.dashboard.revenue import RevenuePages
 from webhookd.admin.dashboard.replays import Replays
 from webhookd.admin.dashboard.revenue import RevenuePages
 from webhookd.admin.dashboard.sessions import Sessions
