@@ -150,7 +150,7 @@ class AdminDoor:
             Endpoints(),
             DeadLetters(clock),
             Replays(),
-            Payments(),
+            Payments(clock),
             RevenuePages(clock),
             Refusals(),
         )

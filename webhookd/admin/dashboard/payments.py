@@ -4,21 +4,27 @@ from collections.abc import Sequence
 
 from aiohttp import web
 
-from webhookd.admin.dashboard.filters import filled_in, narrowed
+from webhookd.admin.dashboard.filters import filled_in
+from webhookd.admin.dashboard.listing import clean, fresh_s, listed
 from webhookd.admin.dashboard.payment_words import why, words
 from webhookd.admin.dashboard.render import segment
 from webhookd.admin.dashboard.visit import Page, Visit
 from webhookd.admin.door.answers import MistakesError, NotFoundError
 from webhookd.admin.door.texts import PROVIDER_NAMES
 from webhookd.admin.ledger_views import Payment
+from webhookd.clock import Clock
 from webhookd.core.ledger import LISTS, RANKS
 
 TABS = {"payments": "/payments", "revenue": "/revenue", **{name: f"/ledger/{name}" for name in LISTS}}
 _OF_A_PAYMENT = ("refunds", "disputes", "orders", "invoices", "payment-links", "subscriptions", "transfers")
 _OTHERS_MAX = 5
+FRESH_S_MIN = 2
 
 
 class Payments:
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+
     def pages(self) -> Sequence[Page]:
         return [
             Page("GET", "/payments", self.payments),
@@ -27,24 +33,35 @@ class Payments:
         ]
 
     async def payments(self, visit: Visit) -> web.StreamResponse:
-        query = narrowed(visit.query)
-        try:
-            page = await visit.ask("GET /api/v1/payments", query=query)
-        except MistakesError as error:
-            return _list(visit, "payments", error=error)
-        if "reference" in query and "cursor" not in query and len(page.data) == 1:
-            return visit.see_other(path_of(page.data[0].provider, page.data[0].id))
-        return _list(visit, "payments", page=page)
+        return await self._list(visit, "payments")
 
     async def objects(self, visit: Visit) -> web.StreamResponse:
-        name = visit.path["list"]
-        if name not in LISTS:
+        if visit.path["list"] not in LISTS:
             raise NotFoundError
-        try:
-            page = await visit.ask(f"GET /api/v1/{name}", query=narrowed(visit.query))
-        except MistakesError as error:
-            return _list(visit, name, error=error)
-        return _list(visit, name, page=page)
+        return await self._list(visit, visit.path["list"])
+
+    async def _list(self, visit: Visit, name: str) -> web.StreamResponse:
+        if (cleaned := clean(visit)) is not None:
+            return visit.see_other(cleaned)
+        began, kind = self._clock.monotonic(), LISTS.get(name, "payment")
+        found = await listed(visit, f"GET /api/v1/{name}")
+        is_search = kind == "payment" and "reference" in visit.query and "cursor" not in visit.query
+        if is_search and len(found.rows) == 1:
+            return visit.see_other(path_of(found.rows[0].provider, found.rows[0].id))
+        return visit.show(
+            "payments.html" if kind == "payment" else "ledger.html",
+            status=found.status,
+            found=found,
+            fresh_s=fresh_s(self._clock.monotonic() - began, FRESH_S_MIN),
+            given=filled_in(visit.query),
+            path=TABS[name],
+            name=name,
+            kind=kind,
+            tabs=TABS,
+            statuses=list(RANKS[kind]),
+            providers=PROVIDER_NAMES,
+            words=words,
+        )
 
     async def payment(self, visit: Visit) -> web.StreamResponse:
         provider, payment_id = visit.path["provider"], visit.path["id"]
@@ -76,24 +93,6 @@ class Payments:
 def path_of(provider: str, payment_id: str) -> str:
     """The page of a payment, whatever its id is made of."""
     return f"/payments/{provider}/{segment(payment_id)}"
-
-
-def _list(visit: Visit, name: str, *, page: object = None, error: MistakesError | None = None) -> web.Response:
-    kind = LISTS.get(name, "payment")
-    return visit.show(
-        "payments.html" if kind == "payment" else "ledger.html",
-        status=200 if error is None else 422,
-        page=page,
-        mistakes=() if error is None else error.mistakes,
-        given=filled_in(visit.query),
-        path=TABS[name],
-        name=name,
-        kind=kind,
-        tabs=TABS,
-        statuses=list(RANKS[kind]),
-        providers=PROVIDER_NAMES,
-        words=words,
-    )
 
 
 async def _others(visit: Visit, name: str) -> Sequence[Payment]:
