@@ -6,8 +6,9 @@ import pytest
 
 from tests.fake_clock import FakeClock
 from webhookd.core.minute import KEPT, Minute
+from webhookd.observe.hour import ENDPOINT_MINUTES, Hour
 from webhookd.observe.metrics import Metrics
-from webhookd.observe.pulse import ENDPOINT_MINUTES, MINUTE_MS, Pulse
+from webhookd.observe.pulse import MINUTE_MS, Pulse
 from webhookd.observe.tallies import quantile
 
 BEGAN = 1_800_000_000_000 // MINUTE_MS
@@ -272,3 +273,24 @@ async def test_an_endpoint_that_was_removed_is_forgotten_and_begins_anew():
 )
 def test_a_share_of_the_values_is_found_within_the_bounds(counts: tuple[int, ...], share: float, value: float | None):
     assert quantile((1, 2), counts, share) == value
+
+
+@pytest.mark.parametrize("gap", [1, 2, 59, 60, 61, 500])
+def test_an_hour_holds_sixty_minutes_whatever_lies_between(gap: int):
+    hour = Hour(BEGAN)
+    hour.put(BEGAN, 1, 2)
+    hour.put(BEGAN + gap, 3, 4)
+    found = hour.until(BEGAN + gap)
+    assert len(found) == ENDPOINT_MINUTES
+    assert found[-1] == (3, 4)
+    assert [each for each in found[:-1] if any(each)] == ([(1, 2)] if gap < ENDPOINT_MINUTES else [])
+    assert hour.until(BEGAN + gap + 1)[-2:] == [(3, 4), (0, 0)]
+    assert not any(map(any, hour.until(BEGAN + gap + ENDPOINT_MINUTES)))
+
+
+def test_an_hour_begins_anew_where_the_clock_was_set_back():
+    hour = Hour(BEGAN)
+    hour.put(BEGAN, 1, 2)
+    hour.put(BEGAN - 30, 3, 4)
+    assert [each for each in hour.until(BEGAN) if any(each)] == [(3, 4)]
+    assert hour.until(BEGAN - 30)[-1] == (3, 4)

@@ -13,13 +13,13 @@ import msgspec
 import structlog
 
 from webhookd.core.minute import KEPT, Minute
+from webhookd.observe.hour import ENDPOINT_MINUTES, Hour
 from webhookd.observe.tallies import Counts, quantile
 from webhookd.store.minute_protocol import Minutes
 
 LOOK_S = 1.0
 LOOKS_MAX = 301
 """Five minutes of looks, and the one before."""
-ENDPOINT_MINUTES = 60
 MINUTE_MS = 60_000
 _UNKEPT_MAX = 60
 _log = structlog.get_logger("webhookd.pulse")
@@ -120,8 +120,7 @@ class Pulse:
         self._commits = -1
         self._pending = 0
         self._tried: dict[str, tuple[int, int]] = {}
-        self._of_endpoints: dict[str, deque[tuple[int, int, int]]] = {}
-        """Minutes in which something was tried: number, succeeded, failed."""
+        self._of_endpoints: dict[str, Hour] = {}
 
     # --- What there is to see
 
@@ -156,12 +155,13 @@ class Pulse:
 
         The last is the minute that is running. Kept in memory only: a restart begins with nothing.
         """
-        known = {number: (good, bad) for number, good, bad in self._of_endpoints.get(name, ())}
+        now = self._number
+        hour = self._of_endpoints.get(name)
+        known = [(0, 0)] * ENDPOINT_MINUTES if hour is None else hour.until(now)
         if name in self._counted.tried:
             (good, bad), (good_then, bad_then) = self._counted.tried[name], self._tried.get(name, (0, 0))
-            known[self._number] = (good - good_then, bad - bad_then)
-        first = self._number - ENDPOINT_MINUTES + 1
-        return [known.get(number, (0, 0)) for number in range(first, self._number + 1)]
+            known[-1] = (good - good_then, bad - bad_then)
+        return known
 
     # --- The duties
 
@@ -224,11 +224,12 @@ class Pulse:
         for name, (good, bad) in tried.items():
             good_then, bad_then = self._tried.get(name, (0, 0))
             if (good, bad) != (good_then, bad_then):
-                its = self._of_endpoints.setdefault(name, deque(maxlen=ENDPOINT_MINUTES))
-                its.append((self._number, good - good_then, bad - bad_then))
+                if (hour := self._of_endpoints.get(name)) is None:
+                    hour = self._of_endpoints[name] = Hour(self._number)
+                hour.put(self._number, good - good_then, bad - bad_then)
                 self._tried[name] = (good, bad)
         first = self._number - ENDPOINT_MINUTES
-        for name in [name for name, its in self._of_endpoints.items() if its[-1][0] < first]:
+        for name in [name for name, hour in self._of_endpoints.items() if hour.last < first]:
             del self._of_endpoints[name]
 
     # --- Counting
