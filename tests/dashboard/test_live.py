@@ -131,9 +131,12 @@ async def test_what_was_opened_and_closed_stays_so_when_its_part_is_drawn_anew(o
         figures = found.page.locator("#flow-figures")
         await figures.locator("summary").click()
         await expect(figures).to_have_attribute("open", "")
+        await figures.get_by_role("region").evaluate("(table) => table.scrollTo(0, table.scrollHeight)")
         await happen(running, "evt_1")
         await expect(figures.locator("tbody tr").last.locator("td").first).to_have_text("1", timeout=PATIENCE_MS)
         await expect(figures).to_have_attribute("open", "")
+        assert await figures.get_by_role("region").evaluate("(table) => table.scrollTop") > 0
+        assert await found.page.evaluate("document.activeElement.id") == "flow-summary"
 
 
 async def test_whoever_watches_is_told_numbers_each_second_and_is_told_no_more_when_the_daemon_stops(

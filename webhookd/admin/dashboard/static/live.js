@@ -63,7 +63,9 @@ function replace(part, fresh) {
   for (const each of next.querySelectorAll("details[id]")) each.open = opened.get(each.id) ?? each.open;
   const ticked = new Set([...part.querySelectorAll("input[type=checkbox]:checked[id]")].map((each) => each.id));
   for (const each of next.querySelectorAll("input[type=checkbox][id]")) each.checked = ticked.has(each.id);
+  const scrolled = [...part.querySelectorAll("[id]")].map((each) => [each.id, each.scrollLeft, each.scrollTop]);
   part.replaceWith(next);
+  for (const [id, left, top] of scrolled) if (left || top) document.getElementById(id)?.scrollTo(left, top);
   if (focused) document.getElementById(focused)?.focus();
 }
 
