@@ -120,6 +120,16 @@ async def test_a_refund_that_came_without_its_payment_is_in_the_history_once_the
     assert [each[0] for each in stood(rows)] == ["captured", "captured", "partially_refunded"]
 
 
+async def test_a_refund_that_was_said_to_be_of_two_payments_counts_where_the_ledger_has_it(store: SqliteStore):
+    first, own = paid(), refund(1, 400)
+    second = event(fact=Fact("refund", "re_1", "succeeded", money=usd(400)), occurred_at=NOW_MS + 1, payment_id="pay_2")
+    rows = await told(store, first, own, second)
+    assert [each[0] for each in stood(rows)] == ["captured", "partially_refunded", "captured"]
+    payment = await store.ledger.payment("stripe", "pay_1")
+    assert payment is not None
+    assert payment.status == "captured"
+
+
 async def test_what_another_provider_or_another_payment_is_about_is_not_told(store: SqliteStore):
     theirs = says(Fact("payment", "pay_1", "failed"), provider="paypal", source="paypal")
     other = says(Fact("payment", "pay_2", "failed"))
