@@ -99,7 +99,6 @@ async def test_hooks_are_not_taken_on_the_admin_listener_nor_the_api_on_the_publ
 @pytest.mark.parametrize(
     "path",
     [
-        "/",
         "/api",
         "/api/v1/",
         "/api/v1/nothing",
