@@ -1,5 +1,6 @@
 """What a second, a minute and a day were like, by what was counted in them."""
 
+import asyncio
 from collections.abc import Sequence
 
 import pytest
@@ -27,6 +28,8 @@ class World:
         self.kept = {minute.number: minute for minute in kept}
         self.pending, self.counted = 0, 0
         self.is_broken, self.cannot_count = False, False
+        self.hangs = asyncio.Event()
+        self.hangs.set()
         self.served = {"shop", "stock"}
         self.pulse = Pulse(
             *(self.metrics, self, self._backlog, lambda name: name in self.served),
@@ -45,6 +48,7 @@ class World:
 
     async def _backlog(self) -> int:
         self.counted += 1
+        await self.hangs.wait()
         if self.cannot_count:
             raise LostError
         return self.pending
@@ -258,6 +262,49 @@ async def test_an_endpoint_that_was_removed_is_forgotten_and_begins_anew():
     world.deliver(1)
     await world.pass_s(60)
     assert [each for each in world.pulse.of_endpoint("shop") if any(each)] == [(1, 0)]
+
+
+async def test_an_endpoint_that_is_removed_and_added_again_within_a_minute_is_counted_on():
+    world = World()
+    world.deliver(100)
+    await world.pass_s(60)
+    world.metrics.keep_endpoints({"stock"})  # as somebody scrapes while there is no such endpoint
+    world.deliver(1)
+    assert world.pulse.of_endpoint("shop")[-1] == (1, 0)
+    await world.pass_s(60)
+    assert [each for each in world.pulse.of_endpoint("shop") if any(each)] == [(100, 0), (1, 0)]
+
+
+async def test_while_the_store_hangs_the_minutes_that_are_over_are_seen_all_the_same():
+    world = World()
+    await world.pass_s(1)
+    world.accept(5)
+    world.hangs.clear()
+    world.clock.step_wall_clock(MINUTE_MS)
+    await world.pulse.look()
+    keeping = asyncio.create_task(world.pulse.keep())
+    await asyncio.sleep(0)
+    assert [minute.accepted for minute in world.pulse.minutes(2)] == [5, 0]
+    world.accept(6)
+    world.clock.step_wall_clock(MINUTE_MS)
+    await world.pulse.look()
+    assert [minute.accepted for minute in world.pulse.minutes(3)] == [5, 6, 0]
+    world.hangs.set()
+    await keeping
+    assert [minute.accepted for minute in world.kept.values()] == [5, 6]
+
+
+async def test_a_minute_that_comes_again_as_the_clock_is_set_back_is_both_together():
+    world = World()
+    await world.pass_s(1)
+    world.accept(5)
+    await world.pass_s(60)
+    world.clock.step_wall_clock(-MINUTE_MS)
+    await world.pass_s(1)
+    world.accept(2)
+    await world.pass_s(60)
+    assert [(minute.number - BEGAN, minute.accepted) for minute in world.kept.values()] == [(0, 7)]
+    assert world.pulse.minutes(2)[0].accepted == 7
 
 
 @pytest.mark.parametrize(

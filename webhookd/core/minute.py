@@ -43,10 +43,11 @@ def folded(minutes: Sequence[Minute], size: int) -> Sequence[Minute]:
     groups: dict[int, list[Minute]] = {}
     for minute in minutes:
         groups.setdefault(minute.number // size, []).append(minute)
-    return [_folded(number * size, each) for number, each in groups.items()]
+    return [together(number * size, each) for number, each in groups.items()]
 
 
-def _folded(number: int, minutes: Sequence[Minute]) -> Minute:
+def together(number: int, minutes: Sequence[Minute]) -> Minute:
+    """One, called this, for all of them."""
     return Minute(
         number,
         accepted=sum(each.accepted for each in minutes),

@@ -49,7 +49,7 @@ class Metrics:
         self.commits = 0
         """Since the start: as long as it is the same, nothing in the store has changed."""
         self.tried: defaultdict[str, list[int]] = defaultdict(lambda: [0, 0])
-        """Of each endpoint: attempts that succeeded, and that failed."""
+        """Of each endpoint: attempts that succeeded, and that failed. Who reads them forgets those out of service."""
 
     def hook(self, source: str, result: str, seconds: float) -> None:
         self._hooks.counts[source, result] += 1
@@ -125,8 +125,6 @@ class Metrics:
         for tally in (self._attempts, self._retries, self._deliveries, self._trips, self._stood_down):
             for values in [values for values in tally.counts if values[0] not in names]:
                 del tally.counts[values]
-        for name in self.tried.keys() - set(names):
-            del self.tried[name]
 
     def families(self) -> Iterator[Family]:
         for tally in (

@@ -1,7 +1,8 @@
 """How fast it goes: what was counted, looked at once a second, and made into the minutes that charts are drawn of.
 
 A look takes some numbers that are there, however many endpoints there are; what became of each is looked at once a
-minute. The minutes of the last day are on disk as well: a crash loses what was counted of the minute that was running.
+minute. The minutes of the last day are on disk as well: a restart loses what was counted of the minute that was
+running.
 """
 
 from collections import deque
@@ -12,7 +13,7 @@ from typing import NamedTuple, Protocol
 import msgspec
 import structlog
 
-from webhookd.core.minute import KEPT, Minute
+from webhookd.core.minute import KEPT, Minute, together
 from webhookd.observe.hour import ENDPOINT_MINUTES, Hour
 from webhookd.observe.tallies import Counts, quantile
 from webhookd.store.minute_protocol import Minutes
@@ -141,11 +142,12 @@ class Pulse:
         One in which nothing happened has the backlog of the one before.
         """
         first, made, pending = self._number - count + 1, [], 0
-        for number in sorted(self._minutes):
+        known = self._minutes | {minute.number: minute for minute in self._unkept}
+        for number in sorted(known):
             if number < first:
-                pending = self._minutes[number].backlog
+                pending = known[number].backlog
         for number in range(first, self._number):
-            minute = self._minutes.get(number) or Minute(number, backlog=pending)
+            minute = known.get(number) or Minute(number, backlog=pending)
             pending = minute.backlog
             made.append(minute)
         return [*made, self._minute(self._pending)]
@@ -178,10 +180,11 @@ class Pulse:
         if not self._is_loaded and not await self._load():
             return
         while self._unkept:
-            minute = self._unkept.popleft()
             if self._counted.commits != self._commits:  # otherwise what is pending is what it was
                 await self._count()
-            minute = msgspec.structs.replace(minute, backlog=self._pending)
+            minute = msgspec.structs.replace(self._unkept.popleft(), backlog=self._pending)
+            if (before := self._minutes.get(minute.number)) is not None:  # the clock was set back
+                minute = together(minute.number, [before, minute])
             if self._has_something(minute):
                 self._remember(minute)
                 try:
