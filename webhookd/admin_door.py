@@ -39,7 +39,7 @@ from webhookd.admin.log import LogApi
 from webhookd.admin.payment_history import PaymentHistoryApi
 from webhookd.admin.pruner import Pruner
 from webhookd.admin.publish import PublishApi
-from webhookd.admin.pulse import Pulse, PulseApi
+from webhookd.admin.pulse import Counted, Pulse, PulseApi
 from webhookd.admin.rebuild import LedgerRebuild
 from webhookd.admin.reconcile import ReconcileApi
 from webhookd.admin.refusals import Reception, RefusalsApi, Trial
@@ -60,7 +60,6 @@ from webhookd.observe.health import Health
 from webhookd.observe.survey import Survey
 from webhookd.providers import misread, reread
 from webhookd.service import Failed, Service
-from webhookd.store.endpoint_protocol import EndpointRow
 from webhookd.store.retention_protocol import Limits
 from webhookd.store.sqlite import SqliteStore
 
@@ -109,7 +108,7 @@ class AdminDoor:
         self._backup = BackupApi(store.backups(backup_keeps_free), clock)
         self._doorkeeper = Doorkeeper(token, store.tokens, store.trail, clock)
         recorder = Recorder(store.trail, clock)
-        count, revenue = partial(_counted, survey), store.ledger.revenue
+        count, revenue = partial(counted, survey), store.ledger.revenue
         pulse_api = PulseApi(pulse, count, revenue, clock, health, dispatcher, registry)
         parts: Sequence[Part] = (
             StatusApi(store, clock, numbers, health, dispatcher, registry),
@@ -186,10 +185,11 @@ class AdminDoor:
 
 async def _news(numbers: Numbers, reception: Reception, pulse: PulseApi, clock: Clock) -> News:
     """Refused hooks are in no commit, and on a page all the same; and what is drawn over time moves on each minute."""
-    counted = numbers.commits + reception.refusals.count + clock.now_ms() // 60_000
-    return News(counted, numbers_of(await pulse.now()))
+    changes = numbers.commits + reception.refusals.count + clock.now_ms() // 60_000
+    return News(changes, numbers_of(await pulse.now()))
 
 
-async def _counted(survey: Survey) -> Sequence[EndpointRow]:
+async def counted(survey: Survey) -> Counted | None:
+    """None: not yet, for the store has not answered since the start."""
     await survey.look()
-    return survey.rows
+    return None if survey.counted_at is None else Counted(survey.rows, survey.counted_at)

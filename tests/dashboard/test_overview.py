@@ -188,6 +188,8 @@ def now(**fields: Any) -> Now:
         ({}, "why_not_ready", ""),
         ({"ready": False, "why_not_ready": "The disk is full."}, "why_not_ready", "Not ready: The disk is full."),
         ({}, "captured", "nothing yet"),
+        ({"captured_today": None}, "captured", "…"),
+        ({"counted_s": 59.0}, "is_old", ""),
         (
             {"captured_today": [Revenue(*("EUR", 2, 990, 0, 990, 0, 0)), Revenue(*("JPY", 0, 500, 0, 500, 0, 0))]},
             *("captured", "9.90 EUR · 500 JPY"),
@@ -196,3 +198,7 @@ def now(**fields: Any) -> Now:
 )
 def test_numbers_are_told_in_words_that_hold(fields: dict[str, Any], place: str, text: str):
     assert numbers_of(now(**fields))[place] == text
+
+
+def test_a_count_that_is_old_is_said_to_be():
+    assert numbers_of(now(counted_s=190.0))["is_old"].startswith("What is waiting and dead was counted 3m 10s ago: ")

@@ -23,17 +23,11 @@ class Kept(Generic[T]):
         """`rest_s`: it is kept for so long at least."""
         self._read, self._seconds, self._rest_s = read, seconds, rest_s
         self.last = first
-        self._read_at: float | None = None
         self._again_at = 0.0
         self._reading: asyncio.Task[None] | None = None
 
-    @property
-    def age_s(self) -> float | None:
-        """Of `last`; None where there is none yet."""
-        return None if self._read_at is None else self._seconds() - self._read_at
-
     async def value(self) -> T:
-        """As new as is to be had. A store that cannot be read leaves the last one standing, which gets older."""
+        """As new as is to be had. A store that cannot be read leaves the last one standing."""
         if self._reading is None and self._seconds() >= self._again_at:
             self._reading = asyncio.create_task(self._renew(), name="reading")
         if self._reading is not None:
@@ -47,7 +41,6 @@ class Kept(Generic[T]):
         try:
             with suppress(StoreError):
                 self.last = await self._read()
-                self._read_at = began
         finally:
             now = self._seconds()
             self._again_at = now + max(self._rest_s, REST * (now - began))

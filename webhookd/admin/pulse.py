@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from heapq import nsmallest
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 import msgspec
 
@@ -54,8 +54,9 @@ class Now(msgspec.Struct, kw_only=True):
     oldest_pending_at: str | None
     counted_s: float | None
     """How many seconds ago backlog, dead and the oldest were counted; null: not yet since the start."""
-    captured_today: Sequence[Revenue]
-    """Since midnight UTC, by currency; at most REVENUE_EVERY_S old, or older where there is very much of it."""
+    captured_today: Sequence[Revenue] | None
+    """Since midnight UTC, by currency; at most REVENUE_EVERY_S old, or older where there is very much of it, or where
+    the store does not answer. Null: not counted yet today."""
 
 
 class Point(msgspec.Struct, kw_only=True):
@@ -144,13 +145,25 @@ class Readiness(Protocol):
     def unready(self) -> str | None: ...
 
 
+class Counted(NamedTuple):
+    rows: Sequence[EndpointRow]
+    at_s: float
+    """When they were counted, by the clock that never steps back: to ask for a count may bring an older one."""
+
+
+class Day(NamedTuple):
+    began_at: int
+    """Midnight UTC, Unix milliseconds."""
+    captured: Sequence[Revenue]
+
+
 class PulseApi:
     """`count` counts what the endpoints are owed, `revenue` what was captured between two times, Unix milliseconds."""
 
     def __init__(
         self,
         pulse: Pulse,
-        count: Callable[[], Awaitable[Sequence[EndpointRow]]],
+        count: Callable[[], Awaitable[Counted | None]],
         revenue: Callable[[int, int], Awaitable[Sequence[RevenueRow]]],
         clock: Clock,
         readiness: Readiness,
@@ -159,8 +172,8 @@ class PulseApi:
     ) -> None:
         self._pulse, self._revenue, self._clock = pulse, revenue, clock
         self._readiness, self._traffic, self._registry = readiness, traffic, registry
-        self._rows: Kept[Sequence[EndpointRow]] = Kept(count, clock.monotonic, [])
-        self._captured: Kept[Sequence[Revenue]] = Kept(self._since_midnight, clock.monotonic, [], REVENUE_EVERY_S)
+        self._counted: Kept[Counted | None] = Kept(count, clock.monotonic, None)
+        self._today: Kept[Day | None] = Kept(self._since_midnight, clock.monotonic, None, REVENUE_EVERY_S)
 
     def operations(self) -> Sequence[Operation]:
         return [
@@ -186,7 +199,7 @@ class PulseApi:
     async def show(self, asked: Asked[PulseQuery, Nothing]) -> PulseView:
         count, size = STEPS[asked.query.over]
         now = await self.now()
-        needy = self._needy(self._rows.last)
+        needy = [] if self._counted.last is None else self._needy(self._counted.last.rows)
         worst = nsmallest(
             NEEDY_MAX, needy, key=lambda each: (_WORST_FIRST.index(each[0]), -each[1].dead, each[1].number)
         )
@@ -199,10 +212,11 @@ class PulseApi:
         )
 
     async def now(self) -> Now:
-        rows, captured = await asyncio.gather(self._rows.value(), self._captured.value())
-        rates, why = self._pulse.rates(), self._readiness.unready()
+        counted, today = await asyncio.gather(self._counted.value(), self._today.value())
+        rows = [] if counted is None else counted.rows
+        rates, why, now_ms = self._pulse.rates(), self._readiness.unready(), self._clock.now_ms()
         return Now(
-            at=time_text(self._clock.now_ms()),
+            at=time_text(now_ms),
             ready=why is None,
             why_not_ready=why,
             accepted_per_s=rates.accepted_per_s,
@@ -218,8 +232,8 @@ class PulseApi:
             oldest_pending_at=time_text(
                 min((row.oldest_pending_at for row in rows if row.oldest_pending_at is not None), default=None)
             ),
-            counted_s=self._rows.age_s,
-            captured_today=captured,
+            counted_s=None if counted is None else self._clock.monotonic() - counted.at_s,
+            captured_today=None if today is None or today.began_at != _midnight(now_ms) else today.captured,
         )
 
     async def of_endpoint(self, asked: Asked[Nothing, Nothing]) -> EndpointPulse:
@@ -230,9 +244,10 @@ class PulseApi:
         first = self._clock.now_ms() // 60_000 - len(found) + 1
         return EndpointPulse([Tried(time_text((first + place) * 60_000), *each) for place, each in enumerate(found)])
 
-    async def _since_midnight(self) -> Sequence[Revenue]:
+    async def _since_midnight(self) -> Day:
         now_ms = self._clock.now_ms()
-        return revenue_view(await self._revenue(now_ms - now_ms % DAY_MS, now_ms + 1), None)
+        began_at = _midnight(now_ms)
+        return Day(began_at, revenue_view(await self._revenue(began_at, now_ms + 1), None))
 
     def _needy(self, rows: Sequence[EndpointRow]) -> list[tuple[Need, EndpointRow]]:
         late = self._clock.now_ms() - LATE_MS
@@ -251,6 +266,10 @@ class PulseApi:
 
     def _view(self, row: EndpointRow) -> EndpointView:
         return endpoint_view(row, self._traffic.view(row.name), self._registry.mistakes.get(row.name))
+
+
+def _midnight(now_ms: int) -> int:
+    return now_ms - now_ms % DAY_MS
 
 
 def _point(minute: Minute) -> Point:

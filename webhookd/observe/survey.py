@@ -70,13 +70,15 @@ class Survey:
         self.odd: Mapping[str, int] = {}
         self.stuck: Mapping[tuple[int, str], int] = {}
         """By endpoint's number and state."""
-        self._looked_at = self._stuck_at = seconds()
+        self.counted_at: float | None = None
+        """When the rows were counted, by `seconds`; None: not yet."""
+        self._began_at = self._stuck_at = seconds()
         self._look_again_at = self._stuck_again_at = 0.0
         self._turn = asyncio.Lock()
 
     @property
     def age_s(self) -> float:
-        return self._seconds() - self._looked_at
+        return self._seconds() - (self._began_at if self.counted_at is None else self.counted_at)
 
     @property
     def stuck_age_s(self) -> float:
@@ -93,7 +95,7 @@ class Survey:
             except self._unavailable:
                 pass
             else:
-                self.rows, self.odd, self._looked_at = rows, odd, began
+                self.rows, self.odd, self.counted_at = rows, odd, began
             self._look_again_at = self._rested(began)
 
     async def look_for_stuck(self) -> None:

@@ -8,11 +8,13 @@ from aiohttp import web
 from webhookd.admin.dashboard.charts import Chart, Series, line_chart, ms_text, number_text
 from webhookd.admin.dashboard.render import money_text
 from webhookd.admin.dashboard.visit import Page, Visit
-from webhookd.admin.ledger_views import Money
+from webhookd.admin.ledger_views import Money, Revenue
 from webhookd.admin.pulse import Now, Point
 from webhookd.core.units import duration_text
 
 NOTHING = "–"
+OLD_S = 60
+_OLD = "What is waiting and dead was counted {} ago: the store does not answer, or there is very much to count."
 EXAMPLE_OF = {
     "stripe": "payment_intent.succeeded",
     "paypal": "PAYMENT.CAPTURE.COMPLETED",
@@ -40,7 +42,7 @@ class Overview:
             over=shown,
             fresh_s=FRESH_S[shown],
             numbers=numbers_of(pulse.now),
-            now_is=pulse.now,
+            is_known=pulse.now.counted_s is not None and not is_old(pulse.now),
             charts=charts_of(pulse.points, "minute" if shown == "hour" else "10 minutes"),
             needy=pulse.needy,
             more_needy=pulse.more_needy,
@@ -71,11 +73,18 @@ def numbers_of(now: Now) -> Mapping[str, str]:
         "backlog": f"{now.backlog:,}" if is_counted else "…",
         "oldest": _age(now) or NOTHING,
         "dead": f"{now.dead:,}" if is_counted else "…",
-        "captured": " · ".join(
-            money_text(Money(each.gross, each.currency, each.exponent)) for each in now.captured_today if each.gross
-        )
-        or "nothing yet",
+        "captured": "…" if now.captured_today is None else _captured(now.captured_today) or "nothing yet",
+        "is_old": _OLD.format(duration_text(1_000 * (now.counted_s or 0))) if is_old(now) else "",
     }
+
+
+def is_old(now: Now) -> bool:
+    """Whether what was counted on disk may no longer be so."""
+    return now.counted_s is not None and now.counted_s >= OLD_S
+
+
+def _captured(today: Sequence[Revenue]) -> str:
+    return " · ".join(money_text(Money(each.gross, each.currency, each.exponent)) for each in today if each.gross)
 
 
 def charts_of(points: Sequence[Point], step: str) -> Mapping[str, Chart]:
