@@ -94,7 +94,7 @@ async def test_each_currency_has_its_own_sums_and_its_own_picture(dev: DevDaemon
         await page.get_by_role("link", name="90 days").click()
         await expect(page.locator(".tiles strong").nth(2)).to_have_text("6.00")
         assert "range=90d" in page.url
-        await page.get_by_label("By").select_option("provider")
+        await page.get_by_label("By", exact=True).select_option("provider")
         await page.get_by_label("Currency").fill("usd")
         await page.get_by_role("button", name="Look").click()
         await expect(page.locator("#revenue table").last.locator("tbody tr")).to_have_count(1)
