@@ -111,7 +111,7 @@ class AdminDoor:
         count, revenue = partial(counted, survey), store.ledger.revenue
         pulse_api = PulseApi(pulse, count, revenue, clock, health, dispatcher, registry)
         parts: Sequence[Part] = (
-            StatusApi(store, clock, numbers, health, dispatcher, registry),
+            StatusApi(store, clock, numbers, pulse, health, dispatcher, registry),
             pulse_api,
             LogApi(store, store.retention, store, store.lookup, store.dead_letters, pages),
             DeadApi(store.dead_letters, store, pages),

@@ -226,6 +226,18 @@ async def test_rates_are_those_of_the_last_seconds_and_success_that_of_five_minu
     assert world.pulse.rates().success_rate is None
 
 
+async def test_throughput_is_that_of_the_last_minute_however_seldom_it_is_asked_for():
+    world = World()
+    world.accept(1_000)
+    await world.pass_s(600)
+    world.accept(30)
+    world.deliver(60)
+    await world.pass_s(30)
+    assert world.pulse.throughput() == (0.5, 1)
+    await world.pass_s(60)
+    assert world.pulse.throughput() == (0, 0)
+
+
 async def test_nothing_is_counted_before_the_first_minute_is_over():
     world = World([Minute(BEGAN - 1, accepted=9, backlog=4)])
     await world.pass_s(1)

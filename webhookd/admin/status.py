@@ -1,6 +1,5 @@
 """`/api/v1/status` and `/metrics`: is it well, how fast does it go, and what is waiting for whom."""
 
-from collections import deque
 from collections.abc import Sequence
 from heapq import nlargest
 from typing import Protocol
@@ -17,7 +16,6 @@ from webhookd.core.units import time_text
 from webhookd.store.endpoint_protocol import EndpointRow, Endpoints
 from webhookd.store.protocol import History
 
-RATE_WINDOW_S = 60.0
 ENDPOINTS_MAX = 100
 """In a status: those that are owed most. The list of endpoints has them all."""
 
@@ -41,6 +39,12 @@ class Numbers(Protocol):
 
 class Readiness(Protocol):
     def unready(self) -> str | None: ...
+
+
+class Throughput(Protocol):
+    def throughput(self) -> tuple[float, float]:
+        """Events accepted and deliveries made a second, over the last minute."""
+        ...
 
 
 class HistoryAndEndpoints(History, Endpoints, Protocol):
@@ -79,6 +83,7 @@ class StatusApi:
         store: HistoryAndEndpoints,
         clock: Clock,
         numbers: Numbers,
+        pulse: Throughput,
         readiness: Readiness,
         traffic: Traffic,
         registry: Registry,
@@ -86,11 +91,11 @@ class StatusApi:
         self._store = store
         self._clock = clock
         self._numbers = numbers
+        self._pulse = pulse
         self._readiness = readiness
         self._traffic = traffic
         self._registry = registry
         self._began = clock.monotonic()
-        self._samples: deque[tuple[float, int, int]] = deque([(self._began, 0, 0)])
 
     def operations(self) -> Sequence[Operation]:
         return [
@@ -98,20 +103,11 @@ class StatusApi:
             Operation("GET", "/metrics", self.metrics, "For Prometheus", scope="nobody", media="text/plain"),
         ]
 
-    def sample(self) -> None:
-        """Note the counts, so that `status` can say a rate. Called now and then; keeps a minute."""
-        now = self._clock.monotonic()
-        self._samples.append((now, self._numbers.accepted, self._numbers.delivered_count))
-        while len(self._samples) > 2 and now - self._samples[1][0] > RATE_WINDOW_S:
-            self._samples.popleft()
-
     async def status(self, _asked: Asked[Nothing, Nothing]) -> Status:
-        self.sample()
         every = await self._store.endpoints(removed=True)
         rows = [row for row in every if row.why != "removed"]
         odd = await self._store.odd_events()
-        (first_at, accepted, delivered), (last_at, accepted_now, delivered_now) = self._samples[0], self._samples[-1]
-        seconds = max(last_at - first_at, 1.0)
+        accepted_per_s, delivered_per_s = self._pulse.throughput()
         why = self._readiness.unready()
         most_owed = nlargest(ENDPOINTS_MAX, rows, key=lambda row: (row.pending, row.dead, -row.number))
         return Status(
@@ -119,10 +115,10 @@ class StatusApi:
             ready=why is None,
             why_not_ready=why,
             uptime_s=round(self._clock.monotonic() - self._began, 3),
-            accepted=accepted_now,
-            delivered=delivered_now,
-            accepted_per_s=round((accepted_now - accepted) / seconds, 2),
-            delivered_per_s=round((delivered_now - delivered) / seconds, 2),
+            accepted=self._numbers.accepted,
+            delivered=self._numbers.delivered_count,
+            accepted_per_s=round(accepted_per_s, 2),
+            delivered_per_s=round(delivered_per_s, 2),
             in_flight=self._traffic.in_flight,
             backlog=sum(row.pending for row in rows),
             dead=sum(row.dead for row in rows),

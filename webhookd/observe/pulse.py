@@ -136,6 +136,11 @@ class Pulse:
             *self._percentiles(minute[1]),
         )
 
+    def throughput(self) -> tuple[float, float]:
+        """Events that came in and deliveries that were made, a second, over the last minute as far as it counted."""
+        seconds, counts = self._last(60)
+        return counts.accepted / seconds, counts.delivered / seconds
+
     def minutes(self, count: int) -> Sequence[Minute]:
         """The last so many, oldest first; the last is the one that is running, as far as it has come.
 
