@@ -284,7 +284,7 @@ class Simulation:
         standing = {name: await self.store.endpoint(name) for name in self.specs}
         found = []
         before = None
-        while rows := await self.store.deliveries(Filter(before=before), 500):
+        while rows := (await self.store.deliveries(Filter(before=before), 500)).rows:
             before = rows[-1].event, rows[-1].endpoint
             for row in rows:
                 endpoint = standing[row.endpoint_name]

@@ -204,7 +204,7 @@ async def test_a_listener_that_is_disabled_and_resumed_has_missed_nothing(world:
     await world.quiet()
     await resume(world, "ops")
     await world.quiet()
-    [told] = await world.store.deliveries(Filter(source=OPERATIONAL), 10)
+    [told] = (await world.store.deliveries(Filter(source=OPERATIONAL), 10)).rows
     assert (told.endpoint_name, told.state) == ("ops", "delivered")
 
 
@@ -220,7 +220,7 @@ async def test_whoever_is_resumed_while_failing_is_told_to_have_recovered_with_t
     await resume(world)
     await world.append()
     await world.quiet()
-    types = [row.type for row in await world.store.events(Filter(source=OPERATIONAL), 10)]
+    types = [row.type for row in (await world.store.events(Filter(source=OPERATIONAL), 10)).rows]
     assert types == ["webhookd.endpoint.recovered", "webhookd.endpoint.failing"]
 
 
@@ -239,7 +239,7 @@ async def test_a_410_is_told_once_also_when_a_resume_comes_in_between(world: Wor
             await asyncio.sleep(0)
     await resuming
     await world.run_dry()
-    assert len(await world.store.events(Filter(source=OPERATIONAL), 10)) == 1
+    assert len((await world.store.events(Filter(source=OPERATIONAL), 10)).rows) == 1
     assert world.dispatcher._by_name["shop"].notices == []
 
 

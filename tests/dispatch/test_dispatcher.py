@@ -16,7 +16,7 @@ from webhookd.store.protocol import DueBatch, Filter, StoreBrokenError, StoreUna
 
 
 async def states(world: World) -> Counter[str]:
-    return Counter(row.state for row in await world.store.deliveries(Filter(), 500))
+    return Counter(row.state for row in (await world.store.deliveries(Filter(), 500)).rows)
 
 
 def held_by(world: World) -> list[Due]:
@@ -52,7 +52,7 @@ async def test_jitter_stretches_a_wait_by_at_most_its_share_and_is_drawn_once(wo
     await world.serve(spec("shop", retry=RetryPolicy((0, 10_000, 10_000), jitter=0.2)))
     await world.append()
     await world.quiet()
-    [row] = await world.store.deliveries(Filter(), 1)
+    [row] = (await world.store.deliveries(Filter(), 1)).rows
     assert row.due_at == began + round(10_000 * (1 + 0.2 * jitter))
     world.new_dispatcher(dice=lambda: -jitter)  # a restart must not draw again
     await world.serve(spec("shop", retry=RetryPolicy((0, 10_000, 10_000), jitter=0.2)))

@@ -15,12 +15,14 @@ DAY = 86_400_000
 
 
 async def states(world: World) -> Counter[str]:
-    return Counter(row.state for row in await world.store.deliveries(Filter(endpoint="shop"), 500))
+    return Counter(row.state for row in (await world.store.deliveries(Filter(endpoint="shop"), 500)).rows)
 
 
 async def told(world: World) -> list[dict[str, Any]]:
     """The operational events that were delivered, in log order: their type and what they say."""
-    rows = [row for row in await world.store.deliveries(Filter(source=OPERATIONAL), 100) if row.state == "delivered"]
+    rows = [
+        row for row in (await world.store.deliveries(Filter(source=OPERATIONAL), 100)).rows if row.state == "delivered"
+    ]
     bodies = [await world.store.body(row.event) for row in reversed(rows)]
     return [msgspec.json.decode(body) for body in bodies if body is not None]
 
@@ -111,7 +113,7 @@ async def test_410_and_a_dead_delivery_are_told_too_and_nobody_hears_of_it_who_d
     mine = [each for each in news if each["data"]["endpoint"] == "shop"]
     assert [each["type"] for each in mine] == ["webhookd.delivery.dead", "webhookd.endpoint.paused"]
     assert mine[0]["data"]["attempts"] == 2
-    heard = {row.endpoint_name for row in await world.store.deliveries(Filter(source=OPERATIONAL), 100)}
+    heard = {row.endpoint_name for row in (await world.store.deliveries(Filter(source=OPERATIONAL), 100)).rows}
     assert heard == {"ops"}
 
 
@@ -120,7 +122,7 @@ async def test_a_listener_that_is_down_is_not_told_so_for_ever(world: World):
     await world.serve(shop(waits_ms=(0, 1)), spec("ops", events=("webhookd.*",), waits_ms=(0, 1)))
     await world.append(1)
     await world.run_dry()
-    types = Counter(row.type for row in await world.store.events(Filter(source=OPERATIONAL), 100))
+    types = Counter(row.type for row in (await world.store.events(Filter(source=OPERATIONAL), 100)).rows)
     assert types == {"webhookd.delivery.dead": 1}
 
 
@@ -129,7 +131,7 @@ async def test_without_anybody_who_asks_no_operational_event_is_made(world: Worl
     await world.serve(shop(waits_ms=(0, 1), disable_after_ms=DAY))
     await world.append(20)
     await world.run_dry()
-    assert await world.store.events(Filter(source=OPERATIONAL), 100) == []
+    assert (await world.store.events(Filter(source=OPERATIONAL), 100)).rows == []
 
 
 async def test_what_is_told_is_in_the_log_with_the_settlement_or_not_at_all(world: World):
@@ -138,7 +140,7 @@ async def test_what_is_told_is_in_the_log_with_the_settlement_or_not_at_all(worl
     settling, go_on = world.hold_settlements()
     await world.append(1)
     await settling.wait()
-    assert await world.store.events(Filter(source=OPERATIONAL), 100) == []
+    assert (await world.store.events(Filter(source=OPERATIONAL), 100)).rows == []
     assert await states(world) == {"pending": 1}
     go_on.set()
     await world.run_dry()

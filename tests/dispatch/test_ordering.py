@@ -16,7 +16,7 @@ def in_order(name: str = "shop", **fields: Any) -> Any:
 
 
 async def states(world: World) -> Counter[str]:
-    return Counter(row.state for row in await world.store.deliveries(Filter(), 500))
+    return Counter(row.state for row in (await world.store.deliveries(Filter(), 500)).rows)
 
 
 async def test_a_payments_events_go_one_at_a_time_in_log_order_and_those_of_others_beside_it(world: World):
@@ -46,7 +46,7 @@ async def test_a_payments_events_go_one_at_a_time_in_log_order_and_those_of_othe
     assert most == {"pi_1": 1, "pi_2": 1, "pi_3": 1}
     assert await states(world) == {"delivered": 18}
     for payment in most:
-        keys = [row.event for row in await world.store.deliveries(Filter(type=payment), 100)][::-1]
+        keys = [row.event for row in (await world.store.deliveries(Filter(type=payment), 100)).rows][::-1]
         assert [key.event for _, _, key, _ in world.attempts if key.event in keys] == keys
 
 
@@ -101,7 +101,7 @@ async def test_the_order_holds_over_a_restart_and_a_backlog_far_beyond_the_windo
     await world.serve(in_order(max_in_flight=4))
     await world.run_dry()
     assert await states(world) == {"delivered": 300}
-    rows = {row.key: row.payment_id for row in await world.store.events(Filter(), 500)}
+    rows = {row.key: row.payment_id for row in (await world.store.events(Filter(), 500)).rows}
     made: defaultdict[str | None, list[int]] = defaultdict(list)
     for _, _, key, _ in world.attempts:
         made[rows[key.event]].append(key.event)

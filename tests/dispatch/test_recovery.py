@@ -13,7 +13,7 @@ WAITS = (0, 1_000, 1_000, 1_000)
 
 
 async def states(world: World) -> Counter[str]:
-    return Counter(row.state for row in await world.store.deliveries(Filter(), 500))
+    return Counter(row.state for row in (await world.store.deliveries(Filter(), 500)).rows)
 
 
 async def test_after_so_many_failures_in_a_row_nothing_more_is_tried_until_the_wait_is_over(world: World):

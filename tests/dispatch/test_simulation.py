@@ -15,7 +15,7 @@ async def test_whatever_the_merchants_do_the_promises_hold(tmp_path: Path, seed:
     try:
         await simulation.run(events, crashes=5)
         assert await simulation.violations() == []
-        states = Counter(row.state for row in await simulation.store.deliveries(Filter(), 500))
+        states = Counter(row.state for row in (await simulation.store.deliveries(Filter(), 500)).rows)
         assert states["delivered"] > 100, "or nothing was shown"
         assert Counter(made.status == 200 for made in simulation.made)[False] > 100
     finally:

@@ -48,7 +48,7 @@ async def after(path: Path, source: Source, events: Sequence[dict[str, Any]]) ->
         said: dict[str, Any] = {"payment": found and (found.status, found.amount, found.currency, found.refunded)}
         kinds: tuple[Any, ...] = ("refund", "dispute", "subscription", "transfer")
         for kind in kinds:
-            for row in await store.ledger.objects(kind, LedgerFilter(), 100):
+            for row in (await store.ledger.objects(kind, LedgerFilter(), 100)).rows:
                 said[f"{kind} {row.id}"] = row.status
         return said
     finally:

@@ -46,7 +46,7 @@ class Desk:
         return found.status, found.amount, found.refunded
 
     async def objects(self, kind: Any) -> dict[str, str]:
-        return {row.id: row.status for row in await self.store.ledger.objects(kind, LedgerFilter(), 100)}
+        return {row.id: row.status for row in (await self.store.ledger.objects(kind, LedgerFilter(), 100)).rows}
 
 
 @pytest.fixture
@@ -143,7 +143,9 @@ async def test_a_payment_is_found_by_its_orders_receipt(desk: Desk) -> None:
     await desk.take("razorpay", razorpay("order.paid", 1, order=order, payment=payment("captured")))
     await desk.take("razorpay", razorpay("payment.captured", 2, payment=payment("captured", order_id="order_1")))
     for name in ("1042", "order_1"):
-        assert [row.id for row in await desk.store.ledger.payments(LedgerFilter(reference=name), 10)] == ["pay_1"]
+        assert [row.id for row in (await desk.store.ledger.payments(LedgerFilter(reference=name), 10)).rows] == [
+            "pay_1"
+        ]
 
 
 # --- Paystack

@@ -221,7 +221,7 @@ async def test_a_rebuild_reads_old_events_as_they_are_read_now(shop: SqliteStore
     BODIES[body] = Reading("x", "payment.teleported", NOW_MS, "pay_2", Fact("payment", "pay_2", "captured", money=USD))
     assert any(finding.detail == "is missing in the ledger" for finding in audit(path_of(shop), reread))
     await shop.rebuild_ledger(reread, lambda _done, _total: None)
-    [found] = await shop.ledger.payments(LedgerFilter(), 1)
+    [found] = (await shop.ledger.payments(LedgerFilter(), 1)).rows
     assert (found.id, found.status) == ("pay_2", "captured")
     assert len(found.events) == 1
 

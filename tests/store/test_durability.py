@@ -254,7 +254,7 @@ def test_a_programming_error_is_not_taken_for_a_disk_error(tmp_path: Path):
 @pytest.mark.parametrize("name", sorted(SQL))
 async def test_every_named_query_fits_the_schema(store: SqliteStore, name: str):
     def explain(connection: object) -> None:
-        parameters: object = dict.fromkeys(_NAMED) if ":limit" in SQL[name] else (None,) * SQL[name].count("?")
+        parameters: object = (None,) * SQL[name].count("?") if "?" in SQL[name] else dict.fromkeys(_NAMED)
         connection.execute("EXPLAIN " + SQL[name], parameters)  # type: ignore[attr-defined]
 
     await store._writer.run(explain)
@@ -262,7 +262,7 @@ async def test_every_named_query_fits_the_schema(store: SqliteStore, name: str):
 
 _NAMED = (
     *("before", "before_endpoint", "after", "since", "source", "provider", "type", "state", "endpoint", "limit"),
-    *("status", "reference", "payment", "providers", "kind", "removed", "name", "error", "part", "unusable"),
+    *("status", "reference", "payment", "providers", "kind", "removed", "name", "error", "part", "unusable", "looks"),
 )
 
 

@@ -195,10 +195,10 @@ async def test_a_payment_is_found_by_what_any_of_its_events_called_it(store: Sql
     await store.append(paid(reference="order 7", references=("ch_1",)))
     await store.append(says(Fact("order", "cs_1", "paid", money=USD, reference="cart 9", references=("cs_1",))))
     for name in ("order 7", "ch_1", "cart 9", "cs_1", "pay_1"):
-        [found] = await store.ledger.payments(LedgerFilter(reference=name), 10)
+        [found] = (await store.ledger.payments(LedgerFilter(reference=name), 10)).rows
         assert found.id == "pay_1", name
-    assert await store.ledger.payments(LedgerFilter(reference="order 8"), 10) == []
-    assert await store.ledger.payments(LedgerFilter(reference="order 7", provider="paypal"), 10) == []
+    assert (await store.ledger.payments(LedgerFilter(reference="order 8"), 10)).rows == []
+    assert (await store.ledger.payments(LedgerFilter(reference="order 7", provider="paypal"), 10)).rows == []
 
 
 async def test_each_object_names_the_events_that_spoke_of_it_in_log_order(store: SqliteStore):
@@ -208,7 +208,7 @@ async def test_each_object_names_the_events_that_spoke_of_it_in_log_order(store:
     found = await store.ledger.payment("stripe", "pay_1")
     assert found is not None
     assert list(found.events) == [each.id for each in events]
-    [refunded] = await store.ledger.objects("refund", LedgerFilter(), 10)
+    [refunded] = (await store.ledger.objects("refund", LedgerFilter(), 10)).rows
     assert list(refunded.events) == [events[2].id]
 
 
@@ -282,11 +282,11 @@ async def test_lists_go_back_page_by_page_from_what_was_heard_of_last(store: Sql
         await store.append(says(Fact("refund", f"re_{number}", "succeeded", money=usd(1)), payment=f"pay_{number % 2}"))
     seen: list[str] = []
     before = None
-    while page := await store.ledger.objects("refund", LedgerFilter(before=before), 3):
+    while page := (await store.ledger.objects("refund", LedgerFilter(before=before), 3)).rows:
         seen += [row.id for row in page]
         before = page[-1].first_event
     assert seen == [f"re_{number}" for number in reversed(range(7))]
-    of_one = await store.ledger.objects("refund", LedgerFilter(payment="pay_1"), 10)
+    of_one = (await store.ledger.objects("refund", LedgerFilter(payment="pay_1"), 10)).rows
     assert [row.id for row in of_one] == ["re_5", "re_3", "re_1"]
 
 

@@ -76,11 +76,11 @@ async def test_a_row_names_the_events_that_spoke_of_it_in_log_order(store: Sqlit
     for each in sent:
         await store.append(each)
     ids = [each.id for each in sent]
-    rows = await store.ledger.payments(LedgerFilter(), 10)
+    rows = (await store.ledger.payments(LedgerFilter(), 10)).rows
     assert {row.id: row.events for row in rows} == {"pay_1": [*ids[:2], *ids[3:]], "pay_2": [ids[2]]}
-    assert [row.events for row in await store.ledger.payments(LedgerFilter(reference="pay_2"), 10)] == [[ids[2]]]
+    assert [row.events for row in (await store.ledger.payments(LedgerFilter(reference="pay_2"), 10)).rows] == [[ids[2]]]
     for narrowed in (LedgerFilter(), LedgerFilter(payment="pay_1")):
-        assert [row.events for row in await store.ledger.objects("refund", narrowed, 10)] == [[ids[1], ids[4]]]
+        assert [row.events for row in (await store.ledger.objects("refund", narrowed, 10)).rows] == [[ids[1], ids[4]]]
     one = await store.ledger.payment("stripe", "pay_1")
     assert one is not None
     assert one.events == [*ids[:2], *ids[3:]]
@@ -90,7 +90,7 @@ async def test_a_row_names_no_more_than_the_first_hundred_events(store: SqliteSt
     sent = [told("payment", "pay_1", "pay_1") for _ in range(103)]
     for each in sent:
         await store.append(each)
-    [row] = await store.ledger.payments(LedgerFilter(), 10)
+    [row] = (await store.ledger.payments(LedgerFilter(), 10)).rows
     assert row.events == [each.id for each in sent[:100]]
 
 
@@ -99,7 +99,7 @@ async def test_a_row_names_no_event_of_another_providers_object_with_the_same_id
     ours = told("payment", "pay_1", "pay_1")
     for each in (theirs, ours):
         await store.append(each)
-    rows = await store.ledger.payments(LedgerFilter(), 10)
+    rows = (await store.ledger.payments(LedgerFilter(), 10)).rows
     assert {row.provider: row.events for row in rows} == {"paypal": [theirs.id], "stripe": [ours.id]}
 
 
@@ -112,7 +112,7 @@ async def test_objects_are_found_by_their_own_reference_and_by_their_payment(sto
         await store.append(each)
 
     async def ids(kind: Kind, **narrowed: str) -> list[str]:
-        return [row.id for row in await store.ledger.objects(kind, LedgerFilter(**narrowed), 10)]
+        return [row.id for row in (await store.ledger.objects(kind, LedgerFilter(**narrowed), 10)).rows]
 
     assert await ids("order", reference="order 7") == ["cs_1"]
     assert await ids("order", payment="pay_1") == ["cs_2", "cs_1"]
@@ -134,7 +134,7 @@ async def test_a_name_that_very_many_payments_bear_is_paged_like_one_that_few_be
     for looked_up_max in (1000, 6):
         monkeypatch.setattr("webhookd.store.ledger.LOOKED_UP_MAX", looked_up_max)
         seen, before = [], None
-        while page := await store.ledger.payments(LedgerFilter(reference="gold", before=before), 3):
+        while page := (await store.ledger.payments(LedgerFilter(reference="gold", before=before), 3)).rows:
             seen.append([row.id for row in page])
             before = page[-1].first_event
         pages.append(seen)

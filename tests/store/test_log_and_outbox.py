@@ -101,7 +101,7 @@ async def test_an_event_that_nobody_wants_is_kept_as_unrouted(store: SqliteStore
     row = await store.event(sent.key, sent.salt)
     assert row is not None
     assert row.state == "unrouted"
-    assert [each.key for each in await store.events(Filter(state="unrouted"), 10)] == [sent.key]
+    assert [each.key for each in (await store.events(Filter(state="unrouted"), 10)).rows] == [sent.key]
 
 
 async def test_a_quarantined_event_is_kept_and_owed_to_nobody(store: SqliteStore):
@@ -212,7 +212,7 @@ async def test_paging_back_through_the_log_meets_every_event_once(store: SqliteS
     await asyncio.gather(*map(store.append, sent))
     met: list[int] = []
     before = None
-    while page := await store.events(Filter(before=before), 7):
+    while page := (await store.events(Filter(before=before), 7)).rows:
         met += [row.key for row in page]
         before = (page[-1].key, 0)
     assert met == sorted((each.key for each in sent), reverse=True)

@@ -62,7 +62,7 @@ async def test_deliveries_are_found_by_their_own_id(store: SqliteStore):
     made = event()
     await store.append(made)
     keys = await store.lookup.bearing(delivery_id(made.key, 2))
-    found = await store.lookup.deliveries(keys, Filter(), 10)
+    found = (await store.lookup.deliveries(keys, Filter(), 10)).rows
     assert [(each.event, each.endpoint) for each in found] == [(made.key, 2), (made.key, 1)]
     assert await store.lookup.bearing(delivery_id(made.key, 3)) == []
 
@@ -97,7 +97,7 @@ async def test_what_is_owed_is_listed_whether_it_is_held_or_not(store: SqliteSto
     await store.cancels.cancel(DeliveryKey(first.key, 2), NOW_MS)
 
     async def listed(limit: int = 10, **narrowed: Any) -> list[tuple[int, int]]:
-        return [(each.event, each.endpoint) for each in await store.lookup.pending(Filter(**narrowed), limit)]
+        return [(each.event, each.endpoint) for each in (await store.lookup.pending(Filter(**narrowed), limit)).rows]
 
     assert await listed() == [(second.key, 2), (second.key, 1), (first.key, 1)]
     assert await listed(endpoint="shop") == [(second.key, 1), (first.key, 1)]

@@ -124,7 +124,7 @@ class _World:
         pending = await self._pending()
         await take(self._shortened)
         assert await self._pending() == pending
-        assert len(await self._shortened.events(Filter(), 100)) == len(pending), "all that is finished is gone"
+        assert len((await self._shortened.events(Filter(), 100)).rows) == len(pending), "all that is finished is gone"
 
     async def empty(self, _which: int) -> None:
         await take(self._shortened, BODIES)
@@ -143,4 +143,4 @@ class _World:
         assert await self._shortened.rebuild_ledger(reread, lambda _done, _total: None) == 0
 
     async def _pending(self) -> list[int]:
-        return [row.event for row in await self._shortened.deliveries(Filter(state="pending"), 100)]
+        return [row.event for row in (await self._shortened.deliveries(Filter(state="pending"), 100)).rows]

@@ -114,8 +114,8 @@ class LedgerApi:
         self._lookout.close()
 
     async def payments(self, asked: Asked[Any, Nothing]) -> Page[Payment]:
-        rows = await self._ledger.payments(_filter(asked.query, self._pages.after(asked)), asked.query.limit)
-        return self._pages.page(asked, [payment_view(row) for row in rows], *(row.first_event for row in rows[-1:]))
+        found = await self._ledger.payments(_filter(asked.query, self._pages.after(asked)), asked.query.limit)
+        return self._pages.looked(asked, [payment_view(row) for row in found.rows], found.then)
 
     async def payment(self, asked: Asked[PaymentQuery, Nothing]) -> Payment:
         provider, payment_id = asked.path["provider"], asked.path["id"]
@@ -131,8 +131,8 @@ class LedgerApi:
 
     def _objects(self, kind: Kind) -> Handler:
         async def objects(asked: Asked[Any, Nothing]) -> Page[LedgerObject]:
-            rows = await self._ledger.objects(kind, _filter(asked.query, self._pages.after(asked)), asked.query.limit)
-            return self._pages.page(asked, [object_view(row) for row in rows], *(row.first_event for row in rows[-1:]))
+            found = await self._ledger.objects(kind, _filter(asked.query, self._pages.after(asked)), asked.query.limit)
+            return self._pages.looked(asked, [object_view(row) for row in found.rows], found.then)
 
         return objects
 

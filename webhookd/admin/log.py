@@ -110,20 +110,18 @@ class LogApi:
         ]
 
     async def events(self, asked: Asked[EventsQuery, Nothing]) -> Page[Event]:
-        before = self._pages.after(asked)
-        narrowed = _filter(asked.query, (before[0], 0) if before else None)
+        narrowed = _filter(asked.query, self._pages.after(asked))
         keys = await self._bearing(asked.query.q)
         if keys is None:
-            rows = await self._store.events(narrowed, asked.query.limit)
+            found = await self._store.events(narrowed, asked.query.limit)
         else:
-            rows = await self._lookup.events(keys, narrowed, asked.query.limit)
-        last = [rows[-1].key] if rows and narrowed.after is None else []
-        views = [event_view(row) for row in rows]
+            found = await self._lookup.events(keys, narrowed, asked.query.limit)
+        views = [event_view(row) for row in found.rows]
         if asked.query.delivery_states:
-            states = await self._lookup.delivery_states([row.key for row in rows])
-            for row, view in zip(rows, views, strict=True):
+            states = await self._lookup.delivery_states([row.key for row in found.rows])
+            for row, view in zip(found.rows, views, strict=True):
                 view.delivery_states = states.get(row.key, {})
-        return self._pages.page(asked, views, *last)
+        return self._pages.looked(asked, views, found.then)
 
     async def event(self, asked: Asked[Nothing, Nothing]) -> Event:
         key, salt = parse_event_id(asked.path["id"])
@@ -154,21 +152,19 @@ class LogApi:
         )
 
     async def deliveries(self, asked: Asked[DeliveriesQuery, Nothing]) -> Page[Delivery]:
-        before = self._pages.after(asked, 2)
-        narrowed = _filter(asked.query, (before[0], before[1]) if before else None)
+        narrowed = _filter(asked.query, self._pages.after(asked, 2))
         keys = await self._bearing(asked.query.q)
         if keys is None and narrowed.state == "pending":
-            rows = await self._lookup.pending(narrowed, asked.query.limit)
+            found = await self._lookup.pending(narrowed, asked.query.limit)
         elif keys is None and narrowed.state == "dead":
-            rows = await self._dead.deliveries(narrowed, asked.query.limit)
+            found = await self._dead.deliveries(narrowed, asked.query.limit)
         elif keys is None:
-            rows = await self._store.deliveries(narrowed, asked.query.limit)
+            found = await self._store.deliveries(narrowed, asked.query.limit)
         else:
-            rows = await self._lookup.deliveries(keys, narrowed, asked.query.limit)
-        if not rows and (name := narrowed.endpoint) is not None and await self._endpoints.endpoint(name) is None:
+            found = await self._lookup.deliveries(keys, narrowed, asked.query.limit)
+        if not found.rows and (name := narrowed.endpoint) is not None and await self._endpoints.endpoint(name) is None:
             raise MistakesError([Mistake("endpoint", f'there is no endpoint "{name[:64]}"')])
-        last = [rows[-1].event, rows[-1].endpoint] if rows else []
-        return self._pages.page(asked, [delivery_view(row) for row in rows], *last)
+        return self._pages.looked(asked, [delivery_view(row) for row in found.rows], found.then)
 
     async def delivery(self, asked: Asked[Nothing, Nothing]) -> Delivery:
         event, endpoint = parse_delivery_id(asked.path["id"])
@@ -192,7 +188,14 @@ class LogApi:
             raise MistakesError([Mistake("q", "is borne by very many events: look for something rarer")]) from None
 
 
-def _filter(query: EventsQuery | DeliveriesQuery, before: tuple[int, int] | None) -> Filter:
+def _filter(query: EventsQuery | DeliveriesQuery, place: tuple[int, ...] | None) -> Filter:
+    """`place` is where the page before ended, whichever way the list goes."""
+    before: tuple[int, int] | None = None
+    after: int | None = query.after if isinstance(query, EventsQuery) else None
+    if place is not None and after is not None:
+        after = place[0]
+    elif place is not None:
+        before = place[0], place[1] if isinstance(query, DeliveriesQuery) else 0
     return Filter(
         source=query.source,
         provider=query.provider,
@@ -204,5 +207,5 @@ def _filter(query: EventsQuery | DeliveriesQuery, before: tuple[int, int] | None
         since_ms=query.since,
         until_ms=query.until,
         before=before,
-        after=query.after if isinstance(query, EventsQuery) else None,
+        after=after,
     )

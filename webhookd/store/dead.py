@@ -4,12 +4,15 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any
 
+from webhookd.store import looks
 from webhookd.store.connection import SerialConnection
 from webhookd.store.dead_protocol import COUNTED_MAX, COUNTED_MIN, DeadOfEndpoint, Reason
-from webhookd.store.protocol import DeliveryRow, Filter
+from webhookd.store.protocol import DeliveryRow, Filter, Looked
 from webhookd.store.queries import DEAD
 from webhookd.store.rows import parameters
 
+REASONS_MAX = 100
+"""More of them are not looked through one by one, but all that is dead."""
 Found = tuple[int, str | None, int | None]
 """Endpoint's number, error, status."""
 
@@ -36,17 +39,21 @@ class SqliteDeadLetters:
 
         return await self._look(count)
 
-    async def deliveries(self, narrowed: Filter, limit: int) -> Sequence[DeliveryRow]:
-        given = parameters(narrowed, limit)
-
-        def find(connection: sqlite3.Connection) -> Sequence[DeliveryRow]:
-            reasons = narrowing(endpoint=narrowed.endpoint, error=narrowed.error, status=narrowed.status)
+    async def deliveries(self, narrowed: Filter, limit: int) -> Looked[DeliveryRow]:
+        def find(connection: sqlite3.Connection) -> Looked[DeliveryRow]:
+            given = narrowing(endpoint=narrowed.endpoint, error=narrowed.error, status=narrowed.status)
+            reasons = connection.execute(DEAD["reasons"], given).fetchall()
+            is_bounded = looks.is_of_some_events(narrowed)
+            if is_bounded and len(reasons) > REASONS_MAX:
+                return looks.deliveries(connection, narrowed, limit)
+            given = parameters(narrowed, limit)
+            each_of = [{**given, "of": of, "its_error": error, "its_status": status} for of, error, status in reasons]
+            end = _end(connection, each_of) if is_bounded else None
             rows: list[Any] = []
-            for of, error, status in connection.execute(DEAD["reasons"], reasons).fetchall():
-                its = {**given, "of": of, "its_error": error, "its_status": status}
-                rows += connection.execute(DEAD["deliveries"], its).fetchall()
+            for its in each_of:
+                rows += connection.execute(DEAD["deliveries"], its if end is None else {**its, "since": end}).fetchall()
             rows.sort(key=lambda row: (row[0], row[2]), reverse=True)
-            return [DeliveryRow(*row) for row in rows[:limit]]
+            return looks.looked_at([DeliveryRow(*row) for row in rows[:limit]], limit, end)
 
         return await self._look(find)
 
@@ -54,6 +61,13 @@ class SqliteDeadLetters:
 def narrowing(**given: object) -> dict[str, object]:
     """What `reasons` is asked with: of an endpoint by number or name, of an error, of a status; None means any."""
     return {"of": None, "endpoint": None, "error": None, "status": None, **given}
+
+
+def _end(connection: sqlite3.Connection, each_of: Sequence[looks.Given]) -> int | None:
+    """The event that a look ends with which looks at as many of each reason; None where it reaches all their ends."""
+    shares = looks.LOOKS // max(1, len(each_of))
+    ends = [looks.end_of(connection, DEAD["back_to"], its, shares) for its in each_of]
+    return max((end for end in ends if end is not None), default=None)
 
 
 def _reason(connection: sqlite3.Connection, found: Found, most: int) -> Reason:

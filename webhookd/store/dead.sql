@@ -50,6 +50,12 @@ WHERE d.state = 'dead' AND d.endpoint = :of AND d.last_error IS :its_error AND d
   AND (:type IS NULL OR e.type GLOB :type)
 ORDER BY d.event DESC LIMIT :limit;
 
+-- back_to: where a look at so many of those given up for a reason ends, newest event first; no row where that is all
+SELECT event FROM delivery INDEXED BY delivery_dead
+WHERE state = 'dead' AND endpoint = :of AND last_error IS :its_error AND last_status IS :its_status
+  AND event <= :before AND (event, endpoint) < (:before, :before_endpoint) AND event >= :since
+ORDER BY event DESC LIMIT 1 OFFSET :looks - 1;
+
 -- until: where a look through so many events of each of these reasons ends, and whether any has more of them
 SELECT coalesce(min(last), :last_event), count(last) FROM (
   SELECT (SELECT event FROM delivery INDEXED BY delivery_dead

@@ -5,7 +5,7 @@ from typing import Protocol
 
 import msgspec
 
-from webhookd.store.protocol import DeliveryRow, Filter
+from webhookd.store.protocol import DeliveryRow, Filter, Looked
 
 COUNTED_MAX = 500_000
 """Deliveries that one read counts, all reasons together: rows of an index, ten million a second."""
@@ -44,6 +44,6 @@ class DeadLetters(Protocol):
         """Endpoints by number, from the one after this number on, that have any; or the one of this name."""
         ...
 
-    async def deliveries(self, narrowed: Filter, limit: int) -> Sequence[DeliveryRow]:
+    async def deliveries(self, narrowed: Filter, limit: int) -> Looked[DeliveryRow]:
         """Those that match, newest event first. What is dead for a rare reason is found as fast as for another."""
         ...

@@ -1,7 +1,8 @@
 """Reading the ledger. What writes it is the triggers of `schema.sql`."""
 
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+import sqlite3
+from collections.abc import Sequence
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -10,24 +11,28 @@ from webhookd.core.ledger import Kind
 from webhookd.core.money import EXPONENTS
 from webhookd.store.chronicle import chronicle
 from webhookd.store.chronicle_protocol import ChronicleRow
-from webhookd.store.protocol import LedgerFilter, ObjectRow, PaymentRow, RevenueRow
+from webhookd.store.connection import SerialConnection
+from webhookd.store.looks import end_of, looked
+from webhookd.store.protocol import LedgerFilter, Looked, ObjectRow, PaymentRow, RevenueRow
 from webhookd.store.queries import SQL
 
 SCANNED_MAX = 50_000
 """Rows of one read for the revenue, so that other reads get their turn in between."""
 LOOKED_UP_MAX = 1_000
 """Payments that may bear a name for them to be looked up one by one."""
+LOOKS = 2_000
+"""Objects that one look along a list goes through: what a payment's status is, is counted for each."""
 _KEY_MAX = 2**63 - 1
 _keys = msgspec.json.Decoder(list[tuple[int, int]])
+Row = TypeVar("Row", PaymentRow, ObjectRow)
 _PROVIDERS = msgspec.json.encode(sorted(EXPONENTS)).decode()
-Read = Callable[[str, Any], Awaitable[list[Any]]]
 
 
 class LedgerReader:
-    """`read` runs one statement as one snapshot and raises StoreUnavailableError when it takes too long."""
+    """Raises StoreUnavailableError when a read takes too long."""
 
-    def __init__(self, read: Read) -> None:
-        self._read = read
+    def __init__(self, reader: SerialConnection) -> None:
+        self._read, self._look = reader.read, reader.look
 
     async def payment(self, provider: str, payment_id: str) -> PaymentRow | None:
         rows = await self._read(SQL["payment"], (provider, payment_id))
@@ -36,17 +41,29 @@ class LedgerReader:
     async def chronicle(self, provider: str, payment_id: str) -> ChronicleRow:
         return await chronicle(self._read, provider, payment_id)
 
-    async def payments(self, narrowed: LedgerFilter, limit: int) -> Sequence[PaymentRow]:
-        query = "payments"
-        if narrowed.reference is not None:
-            [(bearers,)] = await self._read(SQL["bearers"], (narrowed.reference, LOOKED_UP_MAX + 1))
-            query = "payments_by_reference" if bearers <= LOOKED_UP_MAX else "payments_by_shared_reference"
-        return [PaymentRow(*_with_ids(row)) for row in await self._read(SQL[query], _parameters(narrowed, limit))]
+    async def payments(self, narrowed: LedgerFilter, limit: int) -> Looked[PaymentRow]:
+        def look(connection: sqlite3.Connection) -> Looked[PaymentRow]:
+            query, is_bounded = "payments", narrowed.provider is not None or narrowed.status is not None
+            if narrowed.reference is not None:
+                bearers = (narrowed.reference, LOOKED_UP_MAX + 1)
+                is_bounded = connection.execute(SQL["bearers"], bearers).fetchone()[0] > LOOKED_UP_MAX
+                query = "payments_by_shared_reference" if is_bounded else "payments_by_reference"
+            return _looked(connection, query, "payment", narrowed, limit, PaymentRow, is_bounded=is_bounded)
 
-    async def objects(self, kind: Kind, narrowed: LedgerFilter, limit: int) -> Sequence[ObjectRow]:
-        query = "objects" if narrowed.payment is None and narrowed.reference is None else "objects_looked_up"
-        rows = await self._read(SQL[query], {**_parameters(narrowed, limit), "kind": kind})
-        return [ObjectRow(*_with_ids(row)) for row in rows]
+        return await self._look(look)
+
+    async def objects(self, kind: Kind, narrowed: LedgerFilter, limit: int) -> Looked[ObjectRow]:
+        def look(connection: sqlite3.Connection) -> Looked[ObjectRow]:
+            query, is_bounded = "objects", narrowed.provider is not None or narrowed.status is not None
+            if narrowed.payment is not None:
+                query, is_bounded = "objects_looked_up", False
+            elif narrowed.reference is not None:
+                bearers = (narrowed.reference, kind, LOOKED_UP_MAX + 1)
+                is_bounded = connection.execute(SQL["object_bearers"], bearers).fetchone()[0] > LOOKED_UP_MAX
+                query = "objects" if is_bounded else "objects_looked_up"
+            return _looked(connection, query, kind, narrowed, limit, ObjectRow, is_bounded=is_bounded)
+
+        return await self._look(look)
 
     async def revenue(self, since_ms: int, until_ms: int) -> Sequence[RevenueRow]:
         sums = _Sums()
@@ -82,6 +99,24 @@ class _Sums:
 
     def rows(self) -> list[RevenueRow]:
         return [RevenueRow(*key, **sums) for key, sums in self._sums.items()]
+
+
+def _looked(
+    connection: sqlite3.Connection,
+    query: str,
+    kind: Kind,
+    narrowed: LedgerFilter,
+    limit: int,
+    row_type: type[Row],
+    *,
+    is_bounded: bool,
+) -> Looked[Row]:
+    given = {**_parameters(narrowed, limit), "kind": kind}
+    end = end_of(connection, SQL["first_heard_back_to"], given, LOOKS) if is_bounded else None
+    if end is not None:
+        given["since"] = end
+    rows = [row_type(*_with_ids(row)) for row in connection.execute(SQL[query], given)]
+    return looked(rows, limit, lambda row: (row.first_event,), None if end is None else (end,))
 
 
 def _with_ids(row: Sequence[Any]) -> list[Any]:

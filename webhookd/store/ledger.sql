@@ -15,6 +15,11 @@ WHERE first_event < :before AND first_event >= :since AND (:provider IS NULL OR 
   AND (:status IS NULL OR status = :status)
 ORDER BY first_event DESC LIMIT :limit;
 
+-- first_heard_back_to: where a look at so many of a kind ends, those heard of last first; no row where that is all
+SELECT first_event FROM ledger INDEXED BY ledger_recent
+WHERE kind = :kind AND first_event < :before AND first_event >= :since
+ORDER BY first_event DESC LIMIT 1 OFFSET :looks - 1;
+
 -- bearers: how many payments bear the reference, counted no further than the limit
 SELECT count(*) FROM (SELECT 1 FROM reference WHERE name = ? LIMIT ?);
 
@@ -42,6 +47,10 @@ WHERE EXISTS (SELECT 1 FROM reference WHERE name = :reference AND provider = +pa
   AND (:status IS NULL OR status = :status)
 ORDER BY first_event DESC LIMIT :limit;
 
+-- object_bearers: the same of objects of one kind
+SELECT count(*) FROM (
+  SELECT 1 FROM ledger INDEXED BY ledger_by_reference WHERE reference = ? AND kind = ? AND kind <> 'payment' LIMIT ?);
+
 -- objects: a page of one kind, those heard of last first
 SELECT provider, kind, id, status, detail, amount, currency, exponent, payment_id, reference, occurred_at, first_event,
        (SELECT json_group_array(json_array(key, salt)) FROM (
@@ -50,7 +59,7 @@ SELECT provider, kind, id, status, detail, amount, currency, exponent, payment_i
           ORDER BY key LIMIT 100))
 FROM ledger
 WHERE kind = :kind AND first_event < :before AND first_event >= :since AND (:provider IS NULL OR provider = :provider)
-  AND (:status IS NULL OR status = :status)
+  AND (:status IS NULL OR status = :status) AND (:reference IS NULL OR :reference IN (reference, id))
 ORDER BY first_event DESC LIMIT :limit;
 
 -- objects_looked_up: the same for one payment or one reference, from their indexes

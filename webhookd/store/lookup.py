@@ -1,28 +1,32 @@
 """Looks into the log by what people have at hand: first the keys, from indexes; then those that match."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+import sqlite3
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from webhookd.core.identifier import UnknownIdError, parse_delivery_id, parse_event_id
+from webhookd.store.connection import SerialConnection
+from webhookd.store.looks import deliveries, end_of, is_of_some_events, looked, looked_at
 from webhookd.store.lookup_protocol import TooManyError
-from webhookd.store.protocol import DeliveryRow, EventRow, Filter
+from webhookd.store.protocol import DeliveryRow, EventRow, Filter, Looked
 from webhookd.store.queries import LOOKUP
 from webhookd.store.rows import event_row, parameters
 
 FOUND_MAX = 2_000
 """Events that one text may name."""
+PENDING_MAX = 20_000
+"""So much is put in order for one page of what is owed; where there is more, it is looked for along the outbox."""
 LOOKS = 2_000
 """Events at the log's end that are looked through for the last of each source."""
-Read = Callable[[str, Any], Awaitable[list[Any]]]
 
 
 class SqliteLookup:
-    """Fits `lookup_protocol.Lookup`. `read` runs one statement as one snapshot."""
+    """Fits `lookup_protocol.Lookup`."""
 
-    def __init__(self, read: Read) -> None:
-        self._read = read
+    def __init__(self, reader: SerialConnection) -> None:
+        self._read, self._look = reader.read, reader.look
 
     async def bearing(self, text: str) -> Sequence[int]:
         rows = await self._read(LOOKUP["bearing"], {"text": text, "limit": FOUND_MAX + 1})
@@ -30,14 +34,28 @@ class SqliteLookup:
             raise TooManyError
         return sorted({*(key for (key,) in rows), *await self._of_our_own(text)})
 
-    async def events(self, keys: Sequence[int], narrowed: Filter, limit: int) -> Sequence[EventRow]:
-        return [event_row(row) for row in await self._read(LOOKUP["events"], _given(keys, narrowed, limit))]
+    async def events(self, keys: Sequence[int], narrowed: Filter, limit: int) -> Looked[EventRow]:
+        rows = [event_row(row) for row in await self._read(LOOKUP["events"], _given(keys, narrowed, limit))]
+        return looked(rows, limit, lambda row: (row.key,), None)
 
-    async def deliveries(self, keys: Sequence[int], narrowed: Filter, limit: int) -> Sequence[DeliveryRow]:
-        return [DeliveryRow(*row) for row in await self._read(LOOKUP["deliveries"], _given(keys, narrowed, limit))]
+    async def deliveries(self, keys: Sequence[int], narrowed: Filter, limit: int) -> Looked[DeliveryRow]:
+        rows = await self._read(LOOKUP["deliveries"], _given(keys, narrowed, limit))
+        return looked_at([DeliveryRow(*row) for row in rows], limit, None)
 
-    async def pending(self, narrowed: Filter, limit: int) -> Sequence[DeliveryRow]:
-        return [DeliveryRow(*row) for row in await self._read(LOOKUP["pending"], parameters(narrowed, limit))]
+    async def pending(self, narrowed: Filter, limit: int) -> Looked[DeliveryRow]:
+        def look(connection: sqlite3.Connection) -> Looked[DeliveryRow]:
+            counted = {"endpoint": narrowed.endpoint, "limit": PENDING_MAX + 1}
+            if connection.execute(LOOKUP["count_pending"], counted).fetchone()[0] > PENDING_MAX:
+                return deliveries(connection, msgspec.structs.replace(narrowed, state="pending"), limit)
+            given, end = parameters(narrowed, limit), None
+            if is_of_some_events(narrowed) or narrowed.error is not None or narrowed.status is not None:
+                end = end_of(connection, LOOKUP["pending_back_to"], given)
+            if end is not None:
+                given["since"] = end
+            rows = [DeliveryRow(*row) for row in connection.execute(LOOKUP["pending"], given)]
+            return looked_at(rows, limit, end)
+
+        return await self._look(look)
 
     async def delivery_states(self, keys: Sequence[int]) -> Mapping[int, Mapping[str, int]]:
         found: dict[int, dict[str, int]] = {}

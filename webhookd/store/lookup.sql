@@ -75,5 +75,26 @@ WHERE (:error IS NULL OR d.last_error = :error) AND (:status IS NULL OR d.last_s
   AND (:type IS NULL OR e.type GLOB :type)
 ORDER BY d.event DESC, d.endpoint DESC LIMIT :limit;
 
+-- count_pending: how much is owed, counted no further than the limit
+WITH its(number) AS (SELECT number FROM endpoint WHERE :endpoint IS NULL OR name = :endpoint)
+SELECT count(*) FROM (
+  SELECT 1 FROM its CROSS JOIN delivery INDEXED BY delivery_due ON endpoint = number
+  WHERE state = 'pending' AND held = 0
+  UNION ALL
+  SELECT 1 FROM its CROSS JOIN delivery INDEXED BY delivery_chain ON endpoint = number
+  WHERE state = 'pending' AND chain IS NOT NULL AND held = 1
+  LIMIT :limit);
+
+-- pending_back_to: where a look at so many of what is owed ends, newest event first; no row where that is all there is
+WITH its(number) AS (SELECT number FROM endpoint WHERE :endpoint IS NULL OR name = :endpoint)
+SELECT event FROM (
+  SELECT event, endpoint FROM its CROSS JOIN delivery INDEXED BY delivery_due ON endpoint = number
+  WHERE state = 'pending' AND held = 0
+  UNION ALL
+  SELECT event, endpoint FROM its CROSS JOIN delivery INDEXED BY delivery_chain ON endpoint = number
+  WHERE state = 'pending' AND chain IS NOT NULL AND held = 1)
+WHERE (event, endpoint) < (:before, :before_endpoint) AND event >= :since
+ORDER BY event DESC, endpoint DESC LIMIT 1 OFFSET :looks - 1;
+
 -- last_events: of the newest so many, the last of each source
 SELECT source, max(received_at) FROM (SELECT source, received_at FROM event ORDER BY key DESC LIMIT ?) GROUP BY source;

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from webhookd.store.protocol import DeliveryRow, EventRow, Filter
+from webhookd.store.protocol import DeliveryRow, EventRow, Filter, Looked
 
 
 class TooManyError(Exception):
@@ -19,13 +19,13 @@ class Lookup(Protocol):
         """
         ...
 
-    async def events(self, keys: Sequence[int], narrowed: Filter, limit: int) -> Sequence[EventRow]:
+    async def events(self, keys: Sequence[int], narrowed: Filter, limit: int) -> Looked[EventRow]:
         """Of these, newest first; or, with `after`, oldest first."""
         ...
 
-    async def deliveries(self, keys: Sequence[int], narrowed: Filter, limit: int) -> Sequence[DeliveryRow]: ...
+    async def deliveries(self, keys: Sequence[int], narrowed: Filter, limit: int) -> Looked[DeliveryRow]: ...
 
-    async def pending(self, narrowed: Filter, limit: int) -> Sequence[DeliveryRow]:
+    async def pending(self, narrowed: Filter, limit: int) -> Looked[DeliveryRow]:
         """What is owed and not settled, whatever state the filter says; newest event first."""
         ...
 

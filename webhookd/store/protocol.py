@@ -1,7 +1,7 @@
 """The seam to the store, cut by who asks. A method is one transaction; its docstring says what a crash leaves."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 import msgspec
 
@@ -134,16 +134,28 @@ class Filter(msgspec.Struct, frozen=True):
     """An event key: only newer ones, oldest first."""
 
 
+Row = TypeVar("Row")
+
+
+class Looked(msgspec.Struct, Generic[Row], frozen=True):
+    """What one look along a list found: it looks at a bounded number of rows, however few of them are wanted."""
+
+    rows: Sequence[Row]
+    """Perhaps none: that is no sign that there are none further on."""
+    then: Sequence[int] | None
+    """Where the look ended, as the next one's `before` or `after` has it; None at the true end of the list."""
+
+
 class History(Protocol):
     """For `admin`. Every read is one short snapshot."""
 
-    async def events(self, narrowed: Filter, limit: int) -> Sequence[EventRow]: ...
+    async def events(self, narrowed: Filter, limit: int) -> Looked[EventRow]: ...
 
     async def event(self, key: int, salt: int) -> EventRow | None: ...
 
     async def body(self, key: int) -> bytes | None: ...
 
-    async def deliveries(self, narrowed: Filter, limit: int) -> Sequence[DeliveryRow]: ...
+    async def deliveries(self, narrowed: Filter, limit: int) -> Looked[DeliveryRow]: ...
 
     async def deliveries_of(self, event: int) -> Sequence[DeliveryRow]: ...
 
@@ -225,9 +237,9 @@ class Ledger(Protocol):
 
     async def payment(self, provider: str, payment_id: str) -> PaymentRow | None: ...
 
-    async def payments(self, narrowed: LedgerFilter, limit: int) -> Sequence[PaymentRow]: ...
+    async def payments(self, narrowed: LedgerFilter, limit: int) -> Looked[PaymentRow]: ...
 
-    async def objects(self, kind: Kind, narrowed: LedgerFilter, limit: int) -> Sequence[ObjectRow]: ...
+    async def objects(self, kind: Kind, narrowed: LedgerFilter, limit: int) -> Looked[ObjectRow]: ...
 
     async def revenue(self, since_ms: int, until_ms: int) -> Sequence[RevenueRow]:
         """What counted in that time, by day, provider and currency; unsorted."""

@@ -14,7 +14,7 @@ from webhookd.core.delivery import Due, Priority, Settlement
 from webhookd.core.endpoint import Endpoint, EndpointSpec, EndpointState
 from webhookd.core.event import Appended, Event
 from webhookd.core.signature import new_secret
-from webhookd.store import endpoints
+from webhookd.store import endpoints, looks
 from webhookd.store.backup import SqliteBackups
 from webhookd.store.batch import Write, apply
 from webhookd.store.cancel import SqliteCancels
@@ -33,6 +33,7 @@ from webhookd.store.protocol import (
     DueBatch,
     EventRow,
     Filter,
+    Looked,
     StoreBrokenError,
     StoreError,
 )
@@ -42,7 +43,7 @@ from webhookd.store.reconcile import SqliteBooks
 from webhookd.store.recount import Object, Reread
 from webhookd.store.replay import SqliteReplays
 from webhookd.store.retention import SqliteRetention
-from webhookd.store.rows import due_row, event_row, parameters
+from webhookd.store.rows import due_row, event_row
 from webhookd.store.seal import Seal, holds_secrets, seal_anew
 from webhookd.store.sessions import SqliteSessions
 from webhookd.store.story import SqliteStories
@@ -216,13 +217,8 @@ class SqliteStore:
 
     # --- History
 
-    async def events(self, narrowed: Filter, limit: int) -> Sequence[EventRow]:
-        if narrowed.after is not None:
-            query = "newer_events"
-        else:
-            query = "odd_events_page" if narrowed.state in ("unrouted", "quarantined") else "events"
-        rows = await self._history_reader.read(SQL[query], parameters(narrowed, limit))
-        return [event_row(row) for row in rows]
+    async def events(self, narrowed: Filter, limit: int) -> Looked[EventRow]:
+        return await self._history_reader.look(lambda connection: looks.events(connection, narrowed, limit))
 
     async def event(self, key: int, salt: int) -> EventRow | None:
         rows = await self._history_reader.read(SQL["event"], (key, salt))
@@ -232,10 +228,8 @@ class SqliteStore:
         rows = await self._history_reader.read(SQL["body"], (key,))
         return rows[0][0] if rows else None
 
-    async def deliveries(self, narrowed: Filter, limit: int) -> Sequence[DeliveryRow]:
-        query = "deliveries_given_up" if narrowed.state in ("dead", "cancelled") else "deliveries"
-        rows = await self._history_reader.read(SQL[query], parameters(narrowed, limit))
-        return [DeliveryRow(*row) for row in rows]
+    async def deliveries(self, narrowed: Filter, limit: int) -> Looked[DeliveryRow]:
+        return await self._history_reader.look(lambda connection: looks.deliveries(connection, narrowed, limit))
 
     async def deliveries_of(self, event: int) -> Sequence[DeliveryRow]:
         return [DeliveryRow(*row) for row in await self._history_reader.read(SQL["deliveries_of"], (event,))]
@@ -256,7 +250,7 @@ class SqliteStore:
     @property
     def ledger(self) -> LedgerReader:
         """Reads what the triggers write."""
-        return LedgerReader(self._history_reader.read)
+        return LedgerReader(self._history_reader)
 
     @property
     def feed(self) -> SqliteFeed:
@@ -267,7 +261,7 @@ class SqliteStore:
 
     @property
     def lookup(self) -> SqliteLookup:
-        return SqliteLookup(self._history_reader.read)
+        return SqliteLookup(self._history_reader)
 
     @property
     def dead_letters(self) -> SqliteDeadLetters:

@@ -186,13 +186,25 @@ WHERE state = :state AND state <> 'accepted' AND key < :before AND key >= :since
   AND (:type IS NULL OR type GLOB :type)
 ORDER BY key DESC LIMIT :limit;
 
+-- events_back_to: where a look at so many of the log ends, newest first; no row where that is all there is
+SELECT key FROM event WHERE key < :before AND key >= :since ORDER BY key DESC LIMIT 1 OFFSET :looks - 1;
+
+-- odd_events_back_to: the same of the states that are rare
+SELECT key FROM event INDEXED BY event_odd
+WHERE state = :state AND state <> 'accepted' AND key < :before AND key >= :since
+ORDER BY key DESC LIMIT 1 OFFSET :looks - 1;
+
 -- newer_events: what has come after an event, oldest first
 SELECT key, salt, source, provider, provider_event_id, type, state, received_at, occurred_at, payment_id, size, sha256,
        headers
 FROM event
-WHERE key > :after AND (:source IS NULL OR source = :source) AND (:provider IS NULL OR provider = :provider)
-  AND (:type IS NULL OR type GLOB :type) AND (:state IS NULL OR state = :state)
+WHERE key > :after AND key < :before AND key >= :since AND (:source IS NULL OR source = :source)
+  AND (:provider IS NULL OR provider = :provider) AND (:type IS NULL OR type GLOB :type)
+  AND (:state IS NULL OR state = :state)
 ORDER BY key LIMIT :limit;
+
+-- newer_events_up_to: where a look at so many of them ends
+SELECT key FROM event WHERE key > :after AND key < :before AND key >= :since ORDER BY key LIMIT 1 OFFSET :looks - 1;
 
 -- event: one, by both halves of its id
 SELECT key, salt, source, provider, provider_event_id, type, state, received_at, occurred_at, payment_id, size, sha256,
@@ -224,6 +236,16 @@ WHERE d.state = :state AND d.state IN ('dead', 'cancelled') AND (d.event, d.endp
   AND (:source IS NULL OR e.source = :source) AND (:provider IS NULL OR e.provider = :provider)
   AND (:type IS NULL OR e.type GLOB :type)
 ORDER BY d.event DESC, d.endpoint DESC LIMIT :limit;
+
+-- deliveries_back_to: where a look at so many ends, newest event first; no row where that is all there is
+SELECT event FROM delivery WHERE (event, endpoint) < (:before, :before_endpoint) AND event >= :since
+ORDER BY event DESC, endpoint DESC LIMIT 1 OFFSET :looks - 1;
+
+-- deliveries_given_up_back_to: the same of dead and cancelled ones
+SELECT event FROM delivery INDEXED BY delivery_given_up
+WHERE state = :state AND state IN ('dead', 'cancelled') AND (event, endpoint) < (:before, :before_endpoint)
+  AND event >= :since
+ORDER BY event DESC, endpoint DESC LIMIT 1 OFFSET :looks - 1;
 
 -- deliveries_of: all of one event
 SELECT d.event, e.salt, d.endpoint, n.name, d.state, d.attempts, d.due_at, d.last_status, d.last_error, d.created_at,

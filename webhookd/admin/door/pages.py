@@ -12,10 +12,13 @@ from collections.abc import Sequence
 from typing import Any, Generic, TypeVar
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from webhookd.admin.door.answers import Mistake, MistakesError
 from webhookd.admin.door.operation import Asked
 from webhookd.admin.door.texts import LIMIT_DEFAULT, Limit, Text
+from webhookd.core.identifier import key_ms
+from webhookd.core.units import time_text
 
 T = TypeVar("T")
 _MAC_BYTES = 16
@@ -33,8 +36,12 @@ class Paged(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 class Page(msgspec.Struct, Generic[T]):
     data: Sequence[T]
+    """It may be fewer than `limit`, or none, without this being the last page."""
     next_cursor: str | None
-    """Null: this is the last page."""
+    """Null, and nothing else: this is the last page."""
+    looked_to: str | UnsetType = UNSET
+    """Where a page is not full and not the last one: the time that was looked up to. So much is looked through for
+    one page; what is rare is further on."""
 
 
 class Pages:
@@ -60,10 +67,19 @@ class Pages:
 
     def page(self, asked: Asked[Any, Any], data: Sequence[T], *last: int) -> Page[T]:
         """`last` are the numbers that the page ends with; there may be another one if it is full."""
-        if len(data) < asked.query.limit or not last:
-            return Page(data, None)
-        packed = struct.pack(f">{len(last)}Q", *last)
-        return Page(data, _text(packed + self._mac(asked, packed)))
+        return Page(data, self._cursor(asked, last if len(data) == asked.query.limit else None))
+
+    def looked(self, asked: Asked[Any, Any], data: Sequence[T], then: Sequence[int] | None) -> Page[T]:
+        """`then` is where the look ended, first of all a key of the log; None at the end of the list."""
+        is_cut_short = then is not None and len(data) < asked.query.limit
+        looked_to = time_text(key_ms(then[0])) if then is not None and is_cut_short else UNSET
+        return Page(data, self._cursor(asked, then), looked_to)
+
+    def _cursor(self, asked: Asked[Any, Any], numbers: Sequence[int] | None) -> str | None:
+        if not numbers:
+            return None
+        packed = struct.pack(f">{len(numbers)}Q", *numbers)
+        return _text(packed + self._mac(asked, packed))
 
     def _mac(self, asked: Asked[Any, Any], packed: bytes) -> bytes:
         # A form of filters sends those that are empty too; a link of the next page need not.

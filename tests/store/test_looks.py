@@ -1,0 +1,266 @@
+"""A page of a list looks at a bounded number of rows, however rare what is wanted; page by page all of it is found."""
+
+import shutil
+import sqlite3
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+import pytest
+import pytest_asyncio
+
+from tests.making import NOW_MS, event
+from webhookd.store import dead, lookup
+from webhookd.store.connection import driver
+from webhookd.store.ledger import LOOKS as LEDGER_LOOKS
+from webhookd.store.looks import LOOKS
+from webhookd.store.protocol import DeliveryRow, EventRow, Filter, LedgerFilter, Looked, ObjectRow, PaymentRow
+from webhookd.store.queries import schema
+from webhookd.store.sqlite import SqliteStore
+
+T = TypeVar("T")
+MANY = 50_000
+LIMIT = 50
+INSTRUCTIONS_MAX = 800_000
+"""Of SQLite's machine, for one page: some 40 ms."""
+AT = [(NOW_MS - MANY + place) << 21 for place in range(MANY)]
+DEAD, CANCELLED, PENDING, DELIVERED = range(4)
+"""The oldest delivery of each state; the events of these four are unlike all others."""
+Page = Callable[[SqliteStore, Any, int], Awaitable[Looked[Any]]]
+
+
+@pytest.fixture(scope="module")
+def heap(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """So many events with a delivery each, in every state, and as many payments and refunds."""
+    path = tmp_path_factory.mktemp("heap") / "webhookd.db"
+    with closing(driver.connect(path)) as connection:
+        connection.executescript(schema())
+        connection.executemany(
+            "INSERT INTO endpoint (name, url, managed_by, created_at) VALUES (?, '', 'api', 0)", [("shop",), ("audit",)]
+        )
+        connection.executemany(
+            "INSERT INTO event (key, salt, source, provider, provider_event_id, type, state, received_at, headers, "
+            "sha256, size, body) VALUES (?, ?, ?, 'stripe', ?, ?, 'unrouted', 0, '[]', zeroblob(32), 1, x'00')",
+            (
+                (key, place, "other" if place < 4 else "stripe", f"evt_{place}", _TYPES.get(place, "usual"))
+                for place, key in enumerate(AT)
+            ),
+        )
+        connection.execute("UPDATE event SET state = 'accepted' WHERE salt % 2 = 0")
+        connection.executemany(
+            "INSERT INTO delivery (event, endpoint, state, due_at, last_error, last_status, created_at) "
+            "VALUES (?, ?, ?, ?, ?, ?, 0)",
+            (_delivery(place, key) for place, key in enumerate(AT)),
+        )
+        connection.executemany(
+            "INSERT INTO ledger (provider, kind, id, status, major, minor, tie, amount, currency, exponent, reference, "
+            "refunded, first_event) VALUES (?, ?, ?, ?, 5, 0, '', 1000, 'USD', 2, 'gold', ?, ?)",
+            (row for place, key in enumerate(AT) for row in _objects(place, key)),
+        )
+        connection.execute("INSERT INTO reference SELECT 'gold', provider, id FROM ledger WHERE kind = 'payment'")
+        connection.commit()
+    return path
+
+
+_TYPES = {0: "rare", 1: "rare", 2: "rare", 3: "rare", MANY - 1: "last"}
+
+
+def _delivery(place: int, key: int) -> tuple[Any, ...]:
+    state = ("dead", "cancelled", "pending", "delivered")[place % 4]
+    error, status = ("tls", None) if place % 8 else ("status", 500)
+    return key, 2 if place == DELIVERED else 1, state, 1 if state == "pending" else None, error, status
+
+
+def _objects(place: int, key: int) -> Sequence[tuple[Any, ...]]:
+    provider = "paypal" if place == 1 else "stripe"
+    return [
+        (provider, "payment", f"pay_{place}", "captured", 0 if place else 1000, key),
+        (provider, "refund", f"re_{place}", "succeeded" if place else "failed", None, key),
+    ]
+
+
+@pytest_asyncio.fixture
+async def store(heap: Path) -> AsyncIterator[SqliteStore]:
+    store = SqliteStore(heap)
+    await store.open()
+    yield store
+    await store.close()
+
+
+class Counted:
+    """A reader that counts what SQLite does."""
+
+    def __init__(self, reader: Any) -> None:
+        self._reader, self.instructions = reader, 0
+
+    async def look(self, function: Callable[[sqlite3.Connection], T]) -> T:
+        def within(connection: sqlite3.Connection) -> T:
+            connection.set_progress_handler(self._count, 100)
+            try:
+                return function(connection)
+            finally:
+                connection.set_progress_handler(None, 0)
+
+        self.instructions = 0
+        found: T = await self._reader.run(within)
+        return found
+
+    def _count(self) -> int:
+        self.instructions += 100
+        return 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._reader, name)
+
+
+def events(store: SqliteStore, narrowed: Any, limit: int) -> Awaitable[Looked[Any]]:
+    return store.events(narrowed, limit)
+
+
+def deliveries(store: SqliteStore, narrowed: Any, limit: int) -> Awaitable[Looked[Any]]:
+    return store.deliveries(narrowed, limit)
+
+
+def pending(store: SqliteStore, narrowed: Any, limit: int) -> Awaitable[Looked[Any]]:
+    return store.lookup.pending(narrowed, limit)
+
+
+def dead_letters(store: SqliteStore, narrowed: Any, limit: int) -> Awaitable[Looked[Any]]:
+    return store.dead_letters.deliveries(narrowed, limit)
+
+
+def payments(store: SqliteStore, narrowed: Any, limit: int) -> Awaitable[Looked[Any]]:
+    return store.ledger.payments(narrowed, limit)
+
+
+def refunds(store: SqliteStore, narrowed: Any, limit: int) -> Awaitable[Looked[Any]]:
+    return store.ledger.objects("refund", narrowed, limit)
+
+
+LISTS: dict[str, tuple[Page, Any, Sequence[int], int]] = {
+    "events by type": (events, Filter(type="rare"), (3, 2, 1, 0), MANY // LOOKS),
+    "events by source": (events, Filter(source="other"), (3, 2, 1, 0), MANY // LOOKS),
+    "accepted events": (events, Filter(state="accepted", type="rare"), (2, 0), MANY // LOOKS),
+    "unrouted events": (events, Filter(state="unrouted", type="rare"), (3, 1), MANY // 2 // LOOKS),
+    "newer events": (events, Filter(type="last", after=0), (MANY - 1,), MANY // LOOKS),
+    "deliveries by type": (deliveries, Filter(type="rare"), (3, 2, 1, 0), MANY // LOOKS),
+    "deliveries to one": (deliveries, Filter(endpoint="audit"), (DELIVERED,), MANY // LOOKS),
+    "cancelled": (deliveries, Filter(state="cancelled", type="rare"), (CANCELLED,), MANY // 4 // LOOKS),
+    "dead": (dead_letters, Filter(state="dead", type="rare"), (DEAD,), MANY // 4 // LOOKS),
+    "dead by error": (dead_letters, Filter(state="dead", type="rare", error="status"), (DEAD,), MANY // 8 // LOOKS),
+    "pending": (pending, Filter(state="pending", type="rare"), (PENDING,), MANY // 4 // LOOKS),
+    "payments by status": (payments, LedgerFilter(status="refunded"), (0,), MANY // LEDGER_LOOKS),
+    "payments by provider": (payments, LedgerFilter(provider="paypal"), (1,), MANY // LEDGER_LOOKS),
+    "payments by name": (payments, LedgerFilter(reference="gold", status="refunded"), (0,), MANY // LEDGER_LOOKS),
+    "refunds by status": (refunds, LedgerFilter(status="failed"), (0,), MANY // LEDGER_LOOKS),
+    "refunds by name": (refunds, LedgerFilter(reference="gold", status="failed"), (0,), MANY // LEDGER_LOOKS),
+}
+"""How a list is asked for, the rows at its far end that are wanted, in order, and after how many looks it is there."""
+
+
+def further(narrowed: Any, then: Sequence[int]) -> Any:
+    if isinstance(narrowed, LedgerFilter):
+        return msgspec.structs.replace(narrowed, before=then[0])
+    if narrowed.after is not None:
+        return msgspec.structs.replace(narrowed, after=then[0])
+    return msgspec.structs.replace(narrowed, before=(then[0], then[1] if len(then) > 1 else 0))
+
+
+def _key(row: EventRow | DeliveryRow | PaymentRow | ObjectRow) -> int:
+    match row:
+        case EventRow():
+            return row.key
+        case DeliveryRow():
+            return row.event
+        case _:
+            return row.first_event
+
+
+async def walked(store: SqliteStore, ask: Page, narrowed: Any, limit: int = LIMIT) -> list[list[int]]:
+    """The keys on each page, to the end; none of which took long."""
+    reader = Counted(store._history_reader)
+    store._history_reader = reader  # type: ignore[assignment]
+    pages: list[list[int]] = []
+    while True:
+        found = await ask(store, narrowed, limit)
+        assert reader.instructions < INSTRUCTIONS_MAX
+        pages.append([_key(row) for row in found.rows])
+        if found.then is None:
+            return pages
+        narrowed = further(narrowed, found.then)
+
+
+@pytest.mark.parametrize("name", LISTS)
+async def test_what_is_rare_is_found_once_by_going_on_and_no_page_looks_far(store: SqliteStore, name: str):
+    ask, narrowed, places, looks = LISTS[name]
+    pages = await walked(store, ask, narrowed)
+    assert [key for page in pages for key in page] == [AT[place] for place in places]
+    assert len(pages) in (looks, looks + 1), "each page looks as far as it may"
+    assert pages[0] == [], "and ends there, though nothing was found"
+
+
+@pytest.mark.parametrize("name", LISTS)
+async def test_a_page_of_one_row_goes_on_right_behind_it(store: SqliteStore, name: str):
+    ask, narrowed, places, _looks = LISTS[name]
+    pages = await walked(store, ask, narrowed, 1)
+    assert [key for page in pages for key in page] == [AT[place] for place in places]
+
+
+async def test_a_list_of_everything_is_read_in_full_pages(store: SqliteStore):
+    for ask in (events, deliveries, payments, refunds):
+        narrowed = Filter() if ask in (events, deliveries) else LedgerFilter()
+        pages = await walked(store, ask, narrowed, 2_500)
+        assert [len(page) for page in pages] == [2_500] * (MANY // 2_500) + [0]
+        assert len({key for page in pages for key in page}) == MANY
+
+
+async def test_a_time_is_the_end_of_the_list_wherever_a_look_would_end(store: SqliteStore):
+    since_ms = AT[MANY - LOOKS - 10] >> 21
+    assert await walked(store, events, Filter(type="rare", since_ms=since_ms)) == [[], []]
+    assert await walked(store, deliveries, Filter(type="rare", since_ms=since_ms + 20)) == [[]]
+    assert await walked(store, payments, LedgerFilter(status="failed", since_ms=AT[-10] >> 21)) == [[]]
+    until_ms = AT[3] >> 21
+    assert await walked(store, events, Filter(type="rare", until_ms=until_ms)) == [[AT[2], AT[1], AT[0]]]
+    assert await walked(store, events, Filter(type="rare", until_ms=until_ms, after=AT[0])) == [[AT[1], AT[2]]]
+
+
+async def test_very_much_that_is_owed_is_looked_for_along_the_outbox(
+    store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(lookup, "PENDING_MAX", 1_000)
+    ask, narrowed, places, _looks = LISTS["pending"]
+    pages = await walked(store, ask, narrowed)
+    assert len(pages) in (MANY // LOOKS, MANY // LOOKS + 1)
+    assert [key for page in pages for key in page] == [AT[place] for place in places]
+    everything = await walked(store, ask, Filter(), 500)
+    assert [key for page in everything for key in page] == AT[PENDING::4][::-1]
+
+
+async def test_what_is_dead_for_very_many_reasons_is_looked_for_among_all_that_is_dead(
+    store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(dead, "REASONS_MAX", 1)
+    ask, narrowed, places, looks = LISTS["dead"]
+    pages = await walked(store, ask, narrowed)
+    assert [key for page in pages for key in page] == [AT[place] for place in places]
+    assert len(pages) == looks + 1
+
+
+async def test_what_comes_meanwhile_shifts_nothing(heap: Path, tmp_path: Path):
+    store = SqliteStore(Path(shutil.copy(heap, tmp_path)))
+    await store.open()
+    found: list[int] = []
+    narrowed = Filter(type="rare")
+    while True:
+        await store.append(event(type="rare"))
+        page = await store.events(narrowed, 3)
+        found += [row.key for row in page.rows]
+        if page.then is None:
+            break
+        narrowed = further(narrowed, page.then)
+    newer = found[: len(found) - 4]
+    assert len(newer) == 1, "what was there when the first page was read"
+    assert found[-4:] == [AT[place] for place in (3, 2, 1, 0)]
+    await store.close()
