@@ -1,9 +1,16 @@
 """Card numbers in a text, so that no log and no page shows one. Pure."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import accumulate
 
-_DIGITS = re.compile(r"(?<!\w)\d(?:[ -]?\d){12,18}(?!\w)")
+DIGITS_MIN, DIGITS_MAX = 13, 19
+_BETWEEN = "[- +\u00a0\u2007\u2009\u202f\u2010-\u2015]{1,3}"
+"""What parts the groups of a number: blanks and dashes of all kinds, and the blank of a form."""
+_RUN = re.compile(rf"(?<!\w)\d++(?:{_BETWEEN}\d++)*(?!\w)")
+_DIGITS = re.compile(r"\d+")
+_DOUBLED = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)
+"""The digits of twice a digit, summed up."""
 
 
 def is_card_number(digits: str) -> bool:
@@ -11,25 +18,38 @@ def is_card_number(digits: str) -> bool:
 
     So the milliseconds of a time, which have 13 too, are none.
     """
-    if not 13 <= len(digits) <= 19 or (len(digits) == 13 and int(digits[0]) != 4):
-        return False
-    plain, doubled = [*map(int, digits[-1::-2])], [int(digit) * 2 for digit in digits[-2::-2]]
-    return (sum(plain) + sum(number - 9 * (number > 9) for number in doubled)) % 10 == 0
+    return _first([digits]) is not None
 
 
 def without_card_numbers(text: str, instead: Callable[[str], str]) -> str:
     """The text with something else instead of each card number; `instead` is told its digits.
 
-    Digits may stand in groups, with blanks or hyphens between. Where only some of the groups are a card number, an
+    Digits may stand in groups, with blanks or dashes between. Where only some of the groups are a card number, an
     expiry date beside it, say, all of them are replaced.
     """
 
     def replaced(found: re.Match[str]) -> str:
-        groups = re.split("[ -]", found[0])
-        for first in range(len(groups)):
-            for last in range(first, len(groups)):
-                if is_card_number(digits := "".join(groups[first : last + 1])):
-                    return instead(digits)
-        return found[0]
+        digits = _first(_DIGITS.findall(found[0])) if len(found[0]) >= DIGITS_MIN else None
+        return found[0] if digits is None else instead(digits)
 
-    return _DIGITS.sub(replaced, text)
+    return _RUN.sub(replaced, text)
+
+
+def _first(groups: Sequence[str]) -> str | None:
+    """The first card number that some of the groups make, one after the other. As long as it takes to read them."""
+    digits = "".join(groups)
+    edges = [0, *accumulate(map(len, groups))]
+    ends = {*edges}
+    values = [*map(int, digits)]
+    # From the last digit on every other one is doubled: which those are, an even or an odd end decides.
+    sums = [
+        [0, *accumulate(_DOUBLED[value] if place % 2 == parity else value for place, value in enumerate(values))]
+        for parity in (0, 1)
+    ]
+    for start in edges:
+        for end in range(start + DIGITS_MIN, min(start + DIGITS_MAX, len(digits)) + 1):
+            sum_to = sums[end % 2]
+            is_one = end in ends and (sum_to[end] - sum_to[start]) % 10 == 0
+            if is_one and (end - start > DIGITS_MIN or values[start] == 4):
+                return digits[start:end]
+    return None
