@@ -418,6 +418,25 @@ async def test_who_may_only_read_sees_no_button_and_can_do_nothing(still: World)
     assert (await still.operator.get("/replays"))["data"] == []
 
 
+async def test_no_page_shows_a_card_number_that_a_merchant_or_a_sender_says(tmp_path: Path):
+    card, steering = "4242 4242 4242 4242", "\u202e"
+    async with world(tmp_path) as found, plain(found.running) as person:
+        found.shop.text = f"declined: {card} {steering}".encode()
+        found.answers(a=500)
+        body = payment("a")
+        headers = {**stripe_headers(body), "User-Agent": f"by {card}"}
+        assert (await post(found.running, "stripe", body, headers))[0] == 200
+        dead = await found.stand("a", "dead")
+        pages = [await person.get(path) for path in ("/dead?endpoint=shop&status=500", f"/events/{dead['event_id']}")]
+        pages.append(await person.send("/endpoints/shop/ping"))
+        for seen in pages:
+            assert seen.status == 200
+            assert "declined: ••••4242 \\u202e" in seen.words
+            assert card not in seen.text
+            assert steering not in seen.text
+        assert "by ••••4242" in pages[1].words
+
+
 async def test_one_replay_too_many_is_409_and_says_what_to_do(tmp_path: Path):
     async with world(tmp_path) as found, plain(found.running) as person:
         found.answers(a=500, b=500)

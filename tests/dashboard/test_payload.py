@@ -3,6 +3,7 @@
 import asyncio
 import json
 import shlex
+import tracemalloc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
@@ -11,7 +12,7 @@ import pytest
 from aiohttp import web
 
 from webhookd.admin.dashboard.curl import INLINE_BYTES_MAX, SIGNED_FOR_MS, curl, signed_until_ms, url_mistake
-from webhookd.admin.dashboard.masking import by_name
+from webhookd.admin.dashboard.masking import by_name, kind
 from webhookd.admin.dashboard.payload import CHARS_MAX, shown, visible
 from webhookd.providers.provider import TOLERANCE_S
 
@@ -97,6 +98,24 @@ def test_a_number_that_is_cut_by_the_end_of_what_is_shown_is_not_shown_in_part()
 
 
 # --- What is shown
+
+
+def test_of_a_text_that_is_longer_than_a_page_nothing_is_shown_that_was_not_looked_at():
+    hidden = "1 " * CHARS_MAX + " x " + CARD
+    for body in (json.dumps({"note": hidden}), json.dumps({"pin": "5" * 2 * CHARS_MAX, "note": hidden})):
+        found = shown(body.encode(), pretty=True)
+        assert CARD not in found.text
+        assert found.is_cut
+
+
+def test_long_names_are_not_remembered():
+    tracemalloc.start()
+    try:
+        for number in range(300):
+            assert kind(f"{number:100000}_pin", f"{number:100000}") == "secret"
+        assert tracemalloc.get_traced_memory()[0] < 2 * MIB
+    finally:
+        tracemalloc.stop()
 
 
 def test_json_is_laid_out_and_its_numbers_names_and_order_stay_as_they_are_written():

@@ -60,6 +60,11 @@ def _tried(attempt: Attempt, longest_ms: int) -> Tried:
         status=attempt.status,
         is_good=attempt.error is None,
         found="delivered" if attempt.error is None else failure(attempt.status, attempt.error),
-        answer=shown(attempt.response.encode(), pretty=False).text,
+        answer=answer_text(attempt.response),
         is_replay=attempt.replay,
     )
+
+
+def answer_text(response: str) -> str:
+    """What a merchant answered, as a page may show it."""
+    return shown(response.encode(), pretty=False).text

@@ -1,13 +1,13 @@
 """What was given up on, by endpoint and reason; and one reason's deliveries, with the buttons that bring them back."""
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
 from aiohttp import web
 from multidict import MultiDict
 
-from webhookd.admin.dashboard.listing import Listed, clean, listed
+from webhookd.admin.dashboard.attempts import answer_text
+from webhookd.admin.dashboard.listing import Listed, clean, fresh_s, listed
 from webhookd.admin.dashboard.replay_words import asked, because, counted
 from webhookd.admin.dashboard.visit import Page, Visit
 from webhookd.admin.door.answers import Mistake, MistakesError
@@ -18,8 +18,6 @@ from webhookd.core.story_words import failure
 ENDPOINTS = 20
 """On a page."""
 FRESH_S_MIN = 2
-COST_MAX = 0.05
-"""Of a page that is kept up to date: it is read again so seldom that reading it takes no more of the time."""
 FILTERS = ("endpoint", "error", "status", "source", "type", "since", "until")
 """What a list is narrowed by is what a replay of all of it can be asked for."""
 
@@ -38,9 +36,8 @@ class DeadLetters:
             return await _letters(visit, await _found(visit))
         began = self._clock.monotonic()
         found = await listed(visit, "GET /api/v1/dead", limit=str(ENDPOINTS))
-        took_s = self._clock.monotonic() - began
-        fresh_s = max(FRESH_S_MIN, math.ceil(took_s / COST_MAX))
-        return visit.show("dead.html", status=found.status, found=found, fresh_s=fresh_s)
+        again_s = fresh_s(self._clock.monotonic() - began, FRESH_S_MIN)
+        return visit.show("dead.html", status=found.status, found=found, fresh_s=again_s)
 
     async def replay(self, visit: Visit) -> web.StreamResponse:
         """What is ticked, or all that the list is narrowed to; or only counted."""
@@ -113,4 +110,4 @@ async def _answer(visit: Visit, rows: Sequence[Any]) -> str | None:
     if not rows or rows[0].last_status is None:
         return None
     newest = await visit.ask("GET /api/v1/deliveries/{id}", path={"id": rows[0].id})
-    return newest.history[-1].response or None if newest.history else None
+    return answer_text(newest.history[-1].response) or None if newest.history else None

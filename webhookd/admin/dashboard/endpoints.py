@@ -6,6 +6,7 @@ from aiohttp import web
 from msgspec import UNSET
 from multidict import MultiDict
 
+from webhookd.admin.dashboard.attempts import answer_text
 from webhookd.admin.dashboard.charts import bar_chart
 from webhookd.admin.dashboard.endpoint_settings import SettingsPages, configured, path_of
 from webhookd.admin.dashboard.endpoint_words import WHY, Tried, address, attempts, failed, health
@@ -96,6 +97,7 @@ def _pinged(visit: Visit, view: EndpointView, found: PingView | None) -> web.Str
         path=path_of(view.name),
         address=address(view.url),
         found=found,
+        answer="" if found is None else answer_text(found.response),
         failed=failed,
         remedy=None if found is None or found.error is None else remedy(found.error, found.status),
     )

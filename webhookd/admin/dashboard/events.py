@@ -10,6 +10,7 @@ from webhookd.admin.dashboard.advised import advised
 from webhookd.admin.dashboard.attempts import ANSWER_CHARS, owed
 from webhookd.admin.dashboard.curl import curl, signed_until_ms, url_mistake
 from webhookd.admin.dashboard.listing import FRESH_S_MIN, clean, fresh_s, listed, ranges
+from webhookd.admin.dashboard.masking import by_check_digits
 from webhookd.admin.dashboard.payload import shown, visible
 from webhookd.admin.dashboard.visit import Page, Visit
 from webhookd.admin.door.answers import NotFoundError
@@ -70,14 +71,14 @@ class Events:
         replay = await _replay(visit)
         goes_on = any(each.delivery.state == "pending" for each in deliveries)
         goes_on = goes_on or (replay is not None and replay.state == "running")
-        headers = {name: visible(value) for name, value in (event.headers or {}).items()}
-        payload = await self._payload(visit, event)
+        headers = {name: by_check_digits(value) for name, value in (event.headers or {}).items()}
+        payload = await self._payload(visit, event, headers)
         least_s = FRESH_S_MIN if goes_on else SETTLED_FRESH_S
         return visit.show(
             "event.html",
             status=422 if payload.get("to_mistake") else 200,
             event=event,
-            headers=headers,
+            headers={name: visible(value) for name, value in headers.items()},
             deliveries=deliveries,
             answer_chars=ANSWER_CHARS,
             replay=replay,
@@ -89,8 +90,8 @@ class Events:
             **payload,
         )
 
-    async def _payload(self, visit: Visit, event: Event) -> Mapping[str, Any]:
-        """The body as it may be shown, and the command that posts it."""
+    async def _payload(self, visit: Visit, event: Event, headers: Mapping[str, str]) -> Mapping[str, Any]:
+        """The body as it may be shown, and the command that posts it, with headers that may be shown."""
         given: dict[str, Any] = {"body": None, "gone": None, "curl": None, "to_mistake": None, "view": "pretty"}
         try:
             raw = (await visit.ask("GET /api/v1/events/{id}/body", path=visit.path)).body
@@ -103,7 +104,7 @@ class Events:
         given["to"] = to
         given["to_mistake"] = url_mistake(to)
         if given["to_mistake"] is None:
-            given["curl"] = curl(event.id, event.headers or {}, raw, to, _here(visit), may_be_shown=not body.is_masked)
+            given["curl"] = curl(event.id, headers, raw, to, _here(visit), may_be_shown=not body.is_masked)
         given["signature"] = self._signature(event)
         return given
 

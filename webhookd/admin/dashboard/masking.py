@@ -10,6 +10,8 @@ from typing import Literal
 from webhookd.core.card_number import without_card_numbers
 
 DOTS = "••••"
+NAME_CHARS = 64
+"""The end of a name, which says what it is."""
 _TELLING_CHARS_MIN = 8
 """One that is shorter shows nothing of itself."""
 _SECRET = {"cvc", "cvc2", "cvv", "cvv2", "cvn", "pin", "otp", "ssn", "secret", "password"}
@@ -30,9 +32,14 @@ def masked(value: str) -> str:
     return DOTS + (plain[-4:] if len(plain) >= _TELLING_CHARS_MIN else "")
 
 
-@lru_cache(4_096)
 def kind(name: str, within: str) -> Literal["", "number", "secret"]:
     """What has this name, within what has that one; empty where it may be shown."""
+    return _kind(name[-NAME_CHARS:], within[-NAME_CHARS:])
+
+
+@lru_cache(4_096)
+def _kind(name: str, within: str) -> Literal["", "number", "secret"]:
+    """What is remembered is short, however long the names are that somebody makes up."""
     words = _words(name)
     if not words:
         return ""
@@ -79,7 +86,7 @@ def _is_number(words: list[str], within: list[str]) -> bool:
 
 
 def _words(name: str) -> list[str]:
-    return [each.lower() for each in _WORD.findall(name[-64:])]
+    return [each.lower() for each in _WORD.findall(name)]
 
 
 def _without_iban(found: re.Match[str]) -> str:

@@ -79,11 +79,16 @@ class _Found(NamedTuple):
 
 
 def _plain(text: str) -> _Found:
-    window = text[: CHARS_MAX + 256]
-    if len(window) < len(text):
-        window = window.rstrip("0123456789 -")
+    window = _window(text)
     masked = in_text(window)
     return _Found(masked + " " * (len(text) > len(window)), masked != window)
+
+
+def _window(text: str) -> str:
+    """As much of it as can be shown; not digits at its end, which may be the beginning of a number."""
+    if len(text) <= CHARS_MAX + 256:
+        return text
+    return text[: CHARS_MAX + 128] + text[CHARS_MAX + 128 : CHARS_MAX + 256].rstrip("0123456789 -")
 
 
 def _json(text: str, *, pretty: bool, is_long: bool = False, nested: int = 0) -> _Found:
@@ -154,7 +159,8 @@ def _secret(place: _Place) -> str:
 def _value(word: str, place: _Place | None, nested: int) -> tuple[str, bool]:
     if word in ("true", "false", "null", '""'):
         return word, False
-    value = _decoded(word) if word[0] == '"' else word
+    decoded = _decoded(word) if word[0] == '"' else word
+    value = _window(decoded)
     masked = value
     if place is not None:
         masked = by_name(place.name, place.within, value)
@@ -167,11 +173,14 @@ def _value(word: str, place: _Place | None, nested: int) -> tuple[str, bool]:
             masked = _plain(value).text
     elif masked == value:
         masked = in_text(value)
-    return _without_numbers(word, masked)
+    if masked == decoded:
+        return word, False
+    rest = "…" if len(value) < len(decoded) else ""
+    return json.dumps(masked + rest, ensure_ascii=False), masked != value
 
 
 def _without_numbers(word: str, masked: str) -> tuple[str, bool]:
-    if masked == (_decoded(word) if word[0] == '"' else word):
+    if masked == _decoded(word):
         return word, False
     return json.dumps(masked, ensure_ascii=False), True
 
