@@ -103,6 +103,25 @@ async def test_over_plain_http_under_a_name_a_real_browser_logs_in_and_out(runni
         shown.complaints = [each for each in shown.complaints if "Cross-Origin-Opener-Policy" not in each]
 
 
+# --- Who looks
+
+
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+async def test_another_site_may_lead_to_a_page_and_load_none_of_them_within_its_own(
+    found: Plain, tmp_path: Path, site: str
+):
+    """A page at another port of localhost sends the cookie along, and would be told by the time it takes."""
+    pages = every_page(tmp_path, "GET")
+    assert {"/", "/live", "/find", "/events/{id}/body"} <= {each.path for each in pages}
+    for path in (each.filled("nothing") for each in pages):
+        for mode, into in (("no-cors", "image"), ("no-cors", "empty"), ("navigate", "iframe"), ("cors", "empty")):
+            asked = {"Sec-Fetch-Site": site, "Sec-Fetch-Mode": mode, "Sec-Fetch-Dest": into, "Accept": "text/html"}
+            refused = await found.ask("GET", path, headers=asked)
+            assert (path, refused.status, refused.csrf) == (path, 403, "")
+    led = {"Sec-Fetch-Site": site, "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
+    assert (await found.get("/events", **led)).status == 200
+
+
 # --- Whose form it is
 
 

@@ -74,6 +74,8 @@ class Dashboard:
     async def answer(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Raises LoginNeededError, RefusedError, and what the page raises."""
         page: Page | None = getattr(request.match_info.handler, _PAGE, None)
+        if page is not None and page.method == "GET":
+            check_use(request)
         guest = self._sessions.find(cookie_of(request), request.remote or "")
         request["visit"] = visit = Visit(request, guest, self._sessions, self._inside, self._renderer)
         if page is None:
@@ -153,6 +155,17 @@ def check_origin(request: web.Request) -> None:
         is_ours = site == "same-origin"
     if not is_ours:
         raise RefusedError(403, "This was not asked for by a page of this dashboard, so nothing was changed.")
+
+
+def check_use(request: web.Request) -> None:
+    """Another site may lead here, and do nothing else with a page: load it as a picture, say, or in a frame.
+
+    That would show it nothing, but count as use of a session, take a place at `/live`, and tell by the time it takes
+    what is found here. It is refused before anybody looks who is in. Raises RefusedError.
+    """
+    site, mode, into = (request.headers.get(f"Sec-Fetch-{name}", "") for name in ("Site", "Mode", "Dest"))
+    if site in ("cross-site", "same-site") and (mode != "navigate" or into not in ("document", "")):
+        raise RefusedError(403, "This is shown as a page of its own, and not within another site's.")
 
 
 def check_csrf(visit: Visit) -> None:
