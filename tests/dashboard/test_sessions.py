@@ -8,7 +8,7 @@ import pytest
 
 from tests.fake_clock import FakeClock
 from tests.making import SEAL
-from webhookd.admin.dashboard.sessions import IDLE_MS, SESSION_MS, Sessions
+from webhookd.admin.dashboard.sessions import IDLE_MS, OF_A_TOKEN_MAX, SESSION_MS, Sessions
 from webhookd.admin.door.doorkeeper import Doorkeeper
 from webhookd.admin.door.token import new_token, token_hash
 from webhookd.store.protocol import StoreUnavailableError
@@ -134,8 +134,9 @@ async def test_a_token_that_only_publishes_holds_no_session(house: Desk):
 
 async def test_beyond_the_bound_who_was_away_longest_is_out_also_after_a_restart(house: Desk):
     cookies = []
-    for _ in range(SESSIONS_MAX):
-        cookies.append(await house.sessions.open(token_hash(FIRST)))
+    tokens = [(await house.doorkeeper.add(f"t{number}", "read", None))[1] for number in range(20)]
+    for number in range(SESSIONS_MAX):
+        cookies.append(await house.sessions.open(token_hash(tokens[number % len(tokens)])))
         house.clock.step_wall_clock(1)
     assert house.is_in(cookies[0])
     await house.sessions.note_uses()
@@ -144,6 +145,20 @@ async def test_beyond_the_bound_who_was_away_longest_is_out_also_after_a_restart
     for each in (house, after):
         assert [each.is_in(cookies[number]) for number in (0, 1, 2, -1)] == [True, False, True, True]
     assert await house.kept() == SESSIONS_MAX
+
+
+async def test_who_logs_in_again_and_again_throws_out_nobody_but_himself(house: Desk):
+    _, token = await house.doorkeeper.add("looks", "read", None)
+    operator = await house.sessions.open(token_hash(FIRST))
+    cookies = []
+    for _ in range(OF_A_TOKEN_MAX + 2):
+        house.clock.step_wall_clock(1)
+        cookies.append(await house.sessions.open(token_hash(token)))
+    after = await house.restarted()
+    for each in (house, after):
+        assert each.is_in(operator)
+        assert [each.is_in(cookies[number]) for number in (0, 1, 2, -1)] == [False, False, True, True]
+    assert await house.kept() == OF_A_TOKEN_MAX + 1
 
 
 # --- When the store fails

@@ -9,7 +9,7 @@ import hashlib
 import hmac
 import secrets
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -25,6 +25,8 @@ SESSION_MS = 12 * 3_600_000
 USE_NOTED_S = 60.0
 """So often, at most, is it written down when a session was last used."""
 NOTICES_MAX = 3
+OF_A_TOKEN_MAX = 100
+"""Sessions of one token: who logs in again and again throws out himself, and nobody else."""
 
 
 class Guest(NamedTuple):
@@ -56,10 +58,13 @@ class Sessions:
         """What the cookie is to say. A crash leaves the session or not. Raises StoreError."""
         cookie, now_ms = secrets.token_urlsafe(32), self._clock.now_ms()
         session = Session(_hash(cookie), token_sha256, now_ms, now_ms)
+        own = [each for each in self._known.values() if each.token == token_sha256]
+        if len(own) >= OF_A_TOKEN_MAX:
+            await self._end(self._unused(own))
         await self._store.add(session)
         self._known[session.sha256] = session
         while len(self._known) > SESSIONS_MAX:
-            self._drop(min(self._known.values(), key=lambda each: (self._seen_at(each), each.sha256)).sha256)
+            self._drop(self._unused(self._known.values()))
         return cookie
 
     def find(self, cookie: str, address: str) -> Guest | None:
@@ -82,11 +87,7 @@ class Sessions:
 
     async def close(self, guest: Guest) -> None:
         """Nobody gets in with it from now on. The store hears of it now, or as soon as it takes it again."""
-        self._drop(guest.sha256)
-        try:
-            await self._store.remove([guest.sha256])
-        except StoreError:
-            self._unremoved.add(guest.sha256)
+        await self._end(guest.sha256)
 
     async def note_uses(self) -> None:
         """Write down what has been used since the last time, and forget what is over. Called every USE_NOTED_S."""
@@ -124,6 +125,17 @@ class Sessions:
 
     def _seen_at(self, session: Session) -> int:
         return self._unnoted.get(session.sha256, session.seen_at)
+
+    def _unused(self, sessions: Iterable[Session]) -> bytes:
+        """Which of them was used last the longest ago."""
+        return min(sessions, key=lambda each: (self._seen_at(each), each.sha256)).sha256
+
+    async def _end(self, sha256: bytes) -> None:
+        self._drop(sha256)
+        try:
+            await self._store.remove([sha256])
+        except StoreError:
+            self._unremoved.add(sha256)
 
     def _drop(self, sha256: bytes) -> None:
         for each in (self._known, self._unnoted, self._notices):
