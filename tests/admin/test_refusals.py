@@ -5,6 +5,7 @@ import base64
 import json
 import re
 from collections.abc import AsyncIterator
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from tests.admin.desk import Desk, desk
 from tests.receive.wire import Headers, ask, event, new_address, post, standard, stripe
 from tests.running import STANDARD_SECRET, STRIPE_SECRET, RunningDaemon, configuration, daemon
+from webhookd.admin import refusals
 from webhookd.admin.provider_secrets import PROVIDER_SECRETS, sender_of
 from webhookd.admin.refusal_words import MEANINGS, OTHER, meaning
 from webhookd.providers import PROVIDERS
@@ -96,6 +98,21 @@ async def test_who_asks_for_a_source_that_there_is_not_is_told_apart_and_what_he
         (None, "/webhooks/zzzzzzzz", None),
         (None, "/webhooks/strippe", "stripe"),
     ]
+
+
+def test_names_that_strangers_make_up_are_compared_with_few_sources_and_once(monkeypatch: pytest.MonkeyPatch):
+    compared: list[int] = []
+
+    def matches(name: str, sources: list[str], most: int) -> list[str]:
+        compared.append(len(sources))
+        return get_close_matches(name, sources, most)
+
+    monkeypatch.setattr(refusals, "get_close_matches", matches)
+    refusals._most_like.cache_clear()
+    sources = (*(f"stripe-{number:04}-eu-west" for number in range(500)), "paypal-live")
+    assert [refusals._most_like("paypal-life", sources) for _ in range(2)] == ["paypal-live"] * 2
+    assert refusals._most_like("zzz", sources) is None
+    assert compared == [refusals.LIKE_MAX] * 2
 
 
 async def test_a_clock_that_is_wrong_is_told(running: RunningDaemon, found: Desk):

@@ -1,7 +1,9 @@
 """`/api/v1/refusals`: what was refused lately and why; and a secret, tried on what was refused for its signature."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from difflib import get_close_matches
+from difflib import SequenceMatcher, get_close_matches
+from functools import lru_cache
+from heapq import nlargest
 from typing import Annotated, Protocol
 
 import msgspec
@@ -17,6 +19,9 @@ from webhookd.core.secret import Secret
 from webhookd.core.units import time_text
 
 SECRET_CHARS_MAX = 1_024
+STRAYS_MAX = 64
+"""Names of sources that there are not, of which it is remembered what was meant."""
+LIKE_MAX = 2
 
 
 class RefusalsQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -172,5 +177,19 @@ class RefusalsApi:
         )
 
     def _meant(self, path: str) -> str | None:
-        name = path.rpartition("/webhooks/")[2].strip("/").lower()
-        return next(iter(get_close_matches(name, self._reception.sources, 1)), None)
+        return _most_like(path.rpartition("/webhooks/")[2].strip("/").lower(), tuple(self._reception.sources))
+
+
+@lru_cache(STRAYS_MAX)
+def _most_like(name: str, sources: Sequence[str]) -> str | None:
+    """Strangers choose the name, and a page asks again and again.
+
+    So only those are compared in full that are made of nearly the same letters, and no name twice.
+    """
+    matcher = SequenceMatcher(b=name)
+
+    def letters(source: str) -> float:
+        matcher.set_seq1(source)
+        return matcher.quick_ratio()
+
+    return next(iter(get_close_matches(name, nlargest(LIKE_MAX, sources, letters), 1)), None)
