@@ -4,15 +4,19 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any, cast
 
 import aiohttp
 import pytest
 from playwright.async_api import Browser, Page, Request, expect
+from structlog.testing import capture_logs
 
+from tests.admin.desk import desk
 from tests.daemon.test_end_to_end import post, stripe_event, stripe_headers
 from tests.dashboard.browsing import browser, tab
-from tests.running import PATIENCE_S, RunningDaemon, configuration, daemon
-from webhookd.admin.dashboard.live import WATCHERS_MAX
+from tests.fake_clock import FakeClock
+from tests.running import PATIENCE_S, RunningDaemon, configuration, daemon, endpoint
+from webhookd.admin.dashboard.live import WATCHERS_MAX, Live, News
 
 PATIENCE_MS = 1_000 * PATIENCE_S
 
@@ -139,6 +143,43 @@ async def test_what_was_opened_and_closed_stays_so_when_its_part_is_drawn_anew(o
         assert await found.page.evaluate("document.activeElement.id") == "flow-summary"
 
 
+@pytest.mark.parametrize("path", ["/refused/quarantined", "/events/{}"])
+async def test_what_was_chosen_stays_chosen_when_its_part_is_drawn_anew(opened: Browser, tmp_path: Path, path: str):
+    endpoints = endpoint("shop", 1024) + endpoint("stock", 1024)
+    async with daemon(tmp_path, configuration(endpoints=endpoints)) as running, desk(running) as operator:
+        body = b'{"id": 5}'
+        assert (await post(running, "stripe", body, stripe_headers(body)))[0] == 200
+        [event] = (await operator.get("/events"))["data"]
+        async with tab(running, opened) as found:
+            await found.go(path.format(event["id"]))
+            choice = found.page.locator("select:has(option:text-is('stock'))")
+            await choice.select_option("stock")
+            await choice.press("Tab")
+            part = found.page.locator("[data-fresh]", has=choice)
+            await part.evaluate("(part) => { part.dataset.fresh = '1'; part.classList.add('before'); }")
+            await happen(running, "evt_1")
+            await expect(found.page.locator(".before")).to_have_count(0)
+            await expect(choice).to_have_value("stock")
+
+
+async def test_a_button_that_is_pressed_twice_sends_its_form_once(opened: Browser, running: RunningDaemon):
+    async with tab(running, opened) as found:
+        await found.go("/endpoints/new")
+        sent: list[Request] = []
+        found.page.on("request", lambda request: sent.append(request) if request.method == "POST" else None)
+        await found.page.get_by_role("button", name="Add the endpoint").evaluate(
+            """async (button) => {
+              const pressed = () => new Promise((resolve) => setTimeout(resolve, 0));
+              for (let times = 0; times < 5; times++) {
+                button.click();
+                await pressed();
+              }
+            }"""
+        )
+        await expect(found.page.get_by_text("Nothing was saved")).to_be_visible()
+        assert [each.url for each in sent] == [f"{running.admin}/endpoints/new"]
+
+
 async def test_whoever_watches_is_told_numbers_each_second_and_is_told_no_more_when_the_daemon_stops(
     running: RunningDaemon,
 ):
@@ -155,6 +196,35 @@ async def test_whoever_watches_is_told_numbers_each_second_and_is_told_no_more_w
             stopping = asyncio.create_task(running.stop())
             await stream.content.read()  # to its end
         assert await stopping == 0
+
+
+async def test_a_fault_of_ours_in_what_is_told_is_in_the_log_once_and_the_next_news_are_told():
+    class Everybody:
+        def keep(self, _guest: object) -> bool:
+            return True
+
+    clock, asked = FakeClock(0), 0
+
+    async def read() -> News:
+        nonlocal asked
+        asked += 1
+        if asked < 3:
+            raise ZeroDivisionError("of nothing")
+        return News(asked)
+
+    live = Live(read, cast(Any, Everybody()), clock)
+    queue: asyncio.Queue[bytes | None] = asyncio.Queue(1)
+    live._watchers[queue] = cast(Any, None)
+    with capture_logs() as logged:
+        ticking = asyncio.create_task(live._tick())
+        told = []
+        for _ in range(3):
+            told.append(await queue.get())
+            clock.advance_to_next_timer()
+    live._watchers.clear()
+    await ticking
+    assert [each["event"] for each in logged] == ["live_failed"]
+    assert told[-1] == b'data: {"commits":3}\n\n'
 
 
 async def _lines(stream: aiohttp.ClientResponse, count: int) -> AsyncIterator[bytes]:

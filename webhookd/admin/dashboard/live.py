@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import msgspec
+import structlog
 from aiohttp import web
 
 from webhookd.admin.dashboard.sessions import Guest, Sessions
@@ -21,6 +22,7 @@ TICK_S = 1.0
 TAKING_S_MAX = 30.0
 """Who takes nothing for so long is gone, or as good as that."""
 _HEADERS = {"Content-Type": "text/event-stream", "X-Accel-Buffering": "no"}
+_log = structlog.get_logger("webhookd.admin")
 _encode = msgspec.json.Encoder().encode
 
 
@@ -89,11 +91,14 @@ class Live:
                 request.transport.abort()
 
     async def _tick(self) -> None:
+        is_told = False
         while self._watchers:
             try:
                 told: bytes = b"data: " + _encode(await self._read()) + b"\n\n"
-            except Exception:  # noqa: BLE001 - the store is busy or gone; the page stands as it was
-                told = b": nothing to be had now\n\n"
+            except Exception as error:  # noqa: BLE001 - a fault of ours; the page stands as it was
+                if not is_told:
+                    _log.error("live_failed", kind=type(error).__name__, reason=str(error)[:200])
+                told, is_told = b": nothing to be had now\n\n", True
             for queue, guest in [*self._watchers.items()]:
                 _put(queue, told if self._sessions.keep(guest) else None)
             await self._clock.sleep(TICK_S)

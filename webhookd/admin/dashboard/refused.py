@@ -104,7 +104,7 @@ class Refusals:
     async def deliver(self, visit: Visit) -> web.StreamResponse:
         event, endpoint = visit.form.get("event", ""), visit.form.get("endpoint", "")
         replay = await visit.ask("POST /api/v1/replays", body={"ids": [event], "endpoint": endpoint})
-        return visit.see_other(f"{PATH}/quarantined", f"{replay.total} delivery of {event} to {endpoint} is due now.")
+        return visit.see_other(visit.request.path_qs, f"{replay.total} delivery of {event} to {endpoint} is due now.")
 
 
 def _urgency(found: Diagnosis) -> tuple[int, int, str]:

@@ -5,6 +5,7 @@
 
 const AGAIN_MS = 5000;
 const PATIENCE_MS = 30000;
+const FIELDS = "select[id], textarea[id], input[id]:not([type=checkbox], [type=radio], [type=hidden])";
 let commits = null;
 const looked = new Map();
 let under_way = false;
@@ -64,6 +65,9 @@ function replace(part, fresh) {
   const ticked = new Set([...part.querySelectorAll("input[type=checkbox]:checked[id]")].map((each) => each.id));
   for (const each of next.querySelectorAll("input[type=checkbox][id]")) each.checked = ticked.has(each.id);
   const scrolled = [...part.querySelectorAll("[id]")].map((each) => [each.id, each.scrollLeft, each.scrollTop]);
+  // What was typed or chosen and is not sent yet: otherwise it would go to whoever is first in the list.
+  const given = new Map([...part.querySelectorAll(FIELDS)].map((each) => [each.id, each.value]));
+  for (const each of next.querySelectorAll(FIELDS)) each.value = given.get(each.id) ?? each.value;
   part.replaceWith(next);
   for (const [id, left, top] of scrolled) if (left || top) document.getElementById(id)?.scrollTo(left, top);
   if (focused) document.getElementById(focused)?.focus();
@@ -94,8 +98,9 @@ async function refresh() {
 }
 
 // The page itself then is the login, which leads back here. (To reload would send a form again that led here.)
+// With our own origin in front, for a path that begins with two slashes would lead to another.
 function show_login() {
-  location.replace(location.pathname + location.search);
+  location.replace(location.origin + location.pathname + location.search);
 }
 
 export function live(path) {
