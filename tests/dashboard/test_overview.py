@@ -116,6 +116,7 @@ async def test_an_open_breaker_and_a_pause_are_seen_as_they_happen_and_a_pause_i
             await happen(running, f"evt_{number}")
         failing = needy.get_by_role("row", name="shop")
         await expect(failing).to_contain_text("its attempts began to fail", timeout=PATIENCE_MS)
+        await expect(failing).to_contain_text("the last one: answered 500")
         await expect(failing.get_by_role("link", name="See its last error")).to_be_visible()
         await needy.get_by_role("row", name="stock").get_by_role("button", name="Resume").click()
         await expect(found.page.get_by_text("goes on")).to_be_visible()
@@ -147,6 +148,25 @@ async def test_on_a_phone_the_page_is_as_wide_as_the_screen_and_the_button_is_on
         await found.go("/")
         assert await found.page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
         await expect(found.page.get_by_role("button", name="Resume")).to_be_visible()
+
+
+async def test_a_source_whose_hooks_are_refused_needs_somebody_until_one_is_taken(
+    opened: Browser, running: RunningDaemon
+):
+    body = stripe_event("evt_signed_with_another")
+    async with tab(running, opened) as found:
+        needy = found.page.locator("#needy")
+        await happen(running, "evt_before")
+        await expect(needy).to_contain_text("All endpoints are well", timeout=PATIENCE_MS)
+        status, _ = await post(running, "stripe", body, {})  # as who knocks at every door does
+        assert status == 401
+        status, _ = await post(running, "stripe", body + b" ", stripe_headers(body))
+        assert status == 401
+        await expect(needy).to_contain_text("Hooks of stripe are refused", timeout=PATIENCE_MS)
+        await expect(needy).not_to_contain_text("are well")
+        await expect(needy.get_by_role("link", name="See why")).to_have_attribute("href", "/refused/sources/stripe")
+        await happen(running, "evt_after")
+        await expect(needy).to_contain_text("All endpoints are well", timeout=PATIENCE_MS)
 
 
 async def test_another_time_is_refused(running: RunningDaemon):

@@ -44,6 +44,12 @@ class Diagnosis(NamedTuple):
         return [(reason, count, meaning(reason).text) for reason, count in found]
 
     @property
+    def is_urgent(self) -> bool:
+        """What bears a signature is refused, and nothing was taken since. Who knocks at every door bears none."""
+        urgent = (WRONG_SIGNATURE, STALE_TIMESTAMP)
+        return self.state == "refusing" and any(each.reason in urgent for each in self.since_taken)
+
+    @property
     def can_try(self) -> bool:
         return any(each.reason == WRONG_SIGNATURE for each in self.refusals)
 

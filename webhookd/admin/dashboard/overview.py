@@ -6,10 +6,12 @@ from datetime import datetime
 from aiohttp import web
 
 from webhookd.admin.dashboard.charts import Chart, Series, line_chart, ms_text, number_text
+from webhookd.admin.dashboard.diagnosis import diagnosed
 from webhookd.admin.dashboard.render import money_text
 from webhookd.admin.dashboard.visit import Page, Visit
 from webhookd.admin.ledger_views import Money, Revenue
 from webhookd.admin.pulse import Now, Point
+from webhookd.core.story_words import failure
 from webhookd.core.units import duration_text
 
 NOTHING = "–"
@@ -35,6 +37,8 @@ class Overview:
     async def show(self, visit: Visit) -> web.StreamResponse:
         over = {"over": visit.query["over"]} if visit.query.get("over") else {}
         sources = await visit.ask("GET /api/v1/sources")  # first: the other may have much to count behind it
+        refusals = await visit.ask("GET /api/v1/refusals")
+        diagnoses = [diagnosed(each, sources.data, refusals.data) for each in sources.data]
         pulse = await visit.ask("GET /api/v1/pulse", query=over)
         shown = over.get("over", "hour")
         return visit.show(
@@ -46,6 +50,8 @@ class Overview:
             charts=charts_of(pulse.points, "minute" if shown == "hour" else "10 minutes"),
             needy=pulse.needy,
             more_needy=pulse.more_needy,
+            failure=failure,
+            refusing=[each for each in diagnoses if each.is_urgent],
             sources=sources.data,
             example_of=EXAMPLE_OF,
             is_new=not any(each.last_event_at or each.accepted for each in sources.data),
