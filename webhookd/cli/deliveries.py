@@ -9,6 +9,7 @@ import typer
 from webhookd.cli.client import Client, find_daemon, narrowing, page, segment, tell_of_more
 from webhookd.cli.events import Sought, print_delivery
 from webhookd.cli.given import given
+from webhookd.cli.looking import look
 from webhookd.cli.options import Exit, Json, cell, listing, marked, messages, output, show, write_json
 from webhookd.core.delivery import DELIVERY_STATES, FAILURE_WORDS
 
@@ -37,13 +38,12 @@ def list_deliveries(
     webhookd deliveries list --endpoint shop --state dead --since 2h
     """
     which = {"endpoint": endpoint, "state": state, "error": error, "status": status, "q": q}
-    raw = client.get_raw("/api/v1/deliveries", **which, **narrowed, **page)
+    found = look(client, "/api/v1/deliveries", page, **which, **narrowed)
     if as_json:
-        write_json(raw)
+        write_json(msgspec.json.encode(found))
         return
     table = listing("delivery", "event", "endpoint", "state", "attempts", "last", "next attempt")
     waits = Waits(_endpoint_of(client))
-    found = msgspec.json.decode(raw)
     for each in found["data"]:
         last = each["last_error"] if each["last_status"] is None else each["last_status"]
         shown = (

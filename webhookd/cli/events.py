@@ -8,6 +8,7 @@ import typer
 from webhookd.cli.client import Client, find_daemon, narrowing, page, segment, tell_of_more
 from webhookd.cli.following import follow
 from webhookd.cli.given import given
+from webhookd.cli.looking import look
 from webhookd.cli.options import Json, cell, listing, marked, output, show, write_json
 from webhookd.core.event import EVENT_STATES
 
@@ -40,12 +41,11 @@ def list_events(
 
     webhookd events list -q pi_3MtwBwLkdIwHu7ix28a3tqPa
     """
-    raw = client.get_raw("/api/v1/events", state=state, q=q, **narrowed, **page)
+    found = look(client, "/api/v1/events", page, state=state, q=q, **narrowed)
     if as_json:
-        write_json(raw)
+        write_json(msgspec.json.encode(found))
         return
     table = listing("received", "event", "source", "type", "state", "payment", "bytes")
-    found = msgspec.json.decode(raw)
     for event in found["data"]:
         table.add_row(*map(marked, _row(event)))
     show(table, "no events")
@@ -114,7 +114,7 @@ def tail_events(
         stream = follow(client, kinds="event", **narrowed) if follow_on else None
         # Events up to here are the list's, those behind it the stream's: ids sort as the log does.
         position = str(next(stream).position) if stream is not None else None
-        for event in client.get("/api/v1/events", limit=limit, **narrowed)["data"][::-1]:
+        for event in look(client, "/api/v1/events", {"limit": limit}, **narrowed)["data"][::-1]:
             if position is None or event["id"] <= position:
                 _print(event, as_json=as_json)
         for message in stream or ():

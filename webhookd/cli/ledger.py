@@ -12,6 +12,7 @@ from rich.progress import Progress
 from webhookd.cli.amounts import money_text
 from webhookd.cli.client import Client, find_daemon, page, tell_of_more
 from webhookd.cli.given import given
+from webhookd.cli.looking import look
 from webhookd.cli.options import (
     ConfigFile,
     DataDirOption,
@@ -63,12 +64,11 @@ def list_objects(
     if kind not in LISTS:
         fail(Exit.USAGE, f"KIND is one of {', '.join(LISTS)}")
     narrowed = {"provider": provider, "status": status, "reference": reference, "payment": payment}
-    raw = client.get_raw(f"/api/v1/{kind}", **narrowed, **page)
+    found = look(client, f"/api/v1/{kind}", page, **narrowed)
     if as_json:
-        write_json(raw)
+        write_json(msgspec.json.encode(found))
         return
     table = listing("occurred", "provider", "id", "status", "amount", "payment", "reference")
-    found = msgspec.json.decode(raw)
     for each in found["data"]:
         of_payment = each["payment"] and each["payment"]["id"]
         shown = (each["occurred_at"], each["provider"], each["id"], each["status"], money_text(each["amount"]))

@@ -10,6 +10,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from webhookd.cli.amounts import money_text
 from webhookd.cli.client import Client, find_daemon, page, segment, tell_of_more
 from webhookd.cli.given import given
+from webhookd.cli.looking import look
 from webhookd.cli.options import (
     Exit,
     Json,
@@ -54,12 +55,11 @@ def list_payments(
 
     webhookd payments list --status failed --since 2h
     """
-    raw = client.get_raw("/api/v1/payments", status=status, reference=reference, provider=provider, **page)
+    found = look(client, "/api/v1/payments", page, status=status, reference=reference, provider=provider)
     if as_json:
-        write_json(raw)
+        write_json(msgspec.json.encode(found))
         return
     table = listing("occurred", "provider", "payment", "status", "amount", "refunded", "reference")
-    found = msgspec.json.decode(raw)
     for each in found["data"]:
         refunded = money_text(each["refunded"]) if each["refunded"]["amount"] else None
         shown = (each["occurred_at"], each["provider"], each["id"], each["status"], money_text(each["amount"]))

@@ -11,6 +11,7 @@ from rich.progress import Progress
 from webhookd.admin.replay_request import PER_S_MAX, PER_S_MIN
 from webhookd.cli.client import Client, find_daemon, moment, segment
 from webhookd.cli.given import given
+from webhookd.cli.looking import look
 from webhookd.cli.options import Exit, Json, cell, fail, listing, marked, messages, output, show, write_json
 from webhookd.core.delivery import FAILURE_WORDS
 from webhookd.store.replay_protocol import SELECTED_STATES
@@ -161,7 +162,7 @@ def _watched(client: Client, found: dict[str, Any]) -> dict[str, Any]:
 def _unrouted(client: Client, selection: Selected) -> str:
     """Why none of them would be replayed, if there are any."""
     narrowed = {name: selection.get(name) for name in ("source", "type", "since", "until")}
-    page = client.get("/api/v1/events", state="unrouted", limit=LISTED_MAX, **narrowed)
+    page = look(client, "/api/v1/events", {"limit": LISTED_MAX}, state="unrouted", **narrowed)
     if not (count := len(page["data"])):
         return ""
     who = cell(selection["endpoint"]) + " does not ask" if "endpoint" in selection else "no endpoint asks"
