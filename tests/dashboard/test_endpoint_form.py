@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from multidict import MultiDict
 
-from webhookd.admin.dashboard.endpoint_form import again, asked_for, blank, change, form_of, was_in
+from webhookd.admin.dashboard.endpoint_form import again, asked_for, blank, change, form_of, overtaken, was_in
 from webhookd.admin.door.answers import Mistake
 from webhookd.admin.endpoint_views import EndpointView
 
@@ -118,6 +118,22 @@ def test_a_box_that_is_not_ticked_any_more_is_a_change():
 )
 def test_a_header_in_stars_stays_and_one_that_is_gone_is_taken_away(lines: str, expected: Any):
     assert patch(sent(view(**SETTINGS), headers=lines)) == ({} if expected == "same" else {"headers": expected})
+
+
+def test_what_somebody_else_has_changed_meanwhile_is_told_and_not_replaced_unasked():
+    given = sent(view(**SETTINGS), timeout="30s", rate_limit="5/s")
+    others = view(**{**SETTINGS, "timeout": "20s", "max_in_flight": 7, "sources": []})
+    assert overtaken(view(**{**SETTINGS, "max_in_flight": 7}), given, was_in(given)) is None
+    form = overtaken(others, given, was_in(given))
+    assert form is not None
+    assert [*form.mistakes] == ["timeout"]
+    assert "is 20s by now" in form.wrong("timeout")[0]
+    assert (form.text("timeout"), form.text("rate_limit"), form.text("max_in_flight"), form.sources) == (
+        *("30s", "5/s", "7", []),
+    )
+    again_sent = sent(others, timeout="30s", rate_limit="5/s", was=form.was)
+    assert overtaken(others, again_sent, was_in(again_sent)) is None
+    assert patch(again_sent) == {"timeout": "30s", "rate_limit": "5/s"}
 
 
 def test_a_form_whose_beginning_cannot_be_read_sends_all_of_it():

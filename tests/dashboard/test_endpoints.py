@@ -1,5 +1,6 @@
 """The endpoints' pages: what is seen of an endpoint, what is done to it, and what becomes of a secret."""
 
+import html
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -70,6 +71,12 @@ async def posted(browser: Plain, path: str, *fields: tuple[str, str]) -> Seen:
 
 async def button(page: Page, name: str) -> None:
     await page.get_by_role("button", name=name, exact=True).click()
+
+
+def _was(form: Seen) -> str:
+    """What stood in it when it was shown."""
+    [found] = re.findall(r'name="was" value="([^"]*)"', form.text)
+    return html.unescape(found)
 
 
 def row(page: Page, name: str) -> Any:
@@ -321,6 +328,20 @@ async def test_what_is_wrong_stands_beside_its_field_what_was_typed_stays_and_se
             found, "/endpoints/wrongly-edited/edit", ("url", NOWHERE), ("timeout", "1y"), ("was", was[0])
         )
         assert (seen.status, 'value="1y"' in seen.text, 'id="timeout-wrong"' in seen.text) == (422, True, True)
+
+
+async def test_an_edit_of_what_somebody_else_changed_meanwhile_asks_first(place: Place):
+    await add(place, "contested")
+    async with plain(place.running) as found:
+        was = _was(await found.get("/endpoints/contested/edit"))
+        await place.operator.done("PATCH", "/endpoints/contested", {"timeout": "20s"})
+        typed = (("url", NOWHERE), ("timeout", "30s"), ("allow_http", "on"))
+        seen = await posted(found, "/endpoints/contested/edit", *typed, ("was", was))
+        assert (seen.status, 'value="30s"' in seen.text, "is 20s by now" in seen.words) == (409, True, True)
+        assert (await place.operator.get("/endpoints/contested"))["timeout"] == "20s"
+        seen = await posted(found, "/endpoints/contested/edit", *typed, ("was", _was(seen)))
+        assert seen.status == 303
+        assert (await place.operator.get("/endpoints/contested"))["timeout"] == "30s"
 
 
 async def test_a_name_that_is_taken_is_told_beside_it(place: Place):

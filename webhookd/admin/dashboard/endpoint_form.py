@@ -97,6 +97,25 @@ def change(given: MultiMapping[str], was: Settings) -> dict[str, Any]:
     return changed
 
 
+def overtaken(view: EndpointView, given: MultiMapping[str], was: Settings) -> Form | None:
+    """The form anew, where somebody else has changed meanwhile what this one is to change; None where nobody has.
+
+    It has what was typed, beside what that would replace: sent once more, it does so.
+    """
+    patch, fresh = change(given, was), form_of(view)
+    now = _decode(fresh.was)
+    lost = [field for field in patch if field in was and now[field] != was[field]]
+    if not lost:
+        return None
+    typed = again(given, (), now)
+    texts = {**fresh.texts, **{field: typed.text(field) for field in patch}}
+    told = [
+        Mistake(field, f"is {fresh.text(field) or 'empty'} by now, changed by somebody else: save yours, or leave it")
+        for field in lost
+    ]
+    return Form(texts, typed.sources if "sources" in patch else fresh.sources, fresh.was, _by_field(told))
+
+
 # --- What stands in a form, in the API's values: None where it is empty
 
 

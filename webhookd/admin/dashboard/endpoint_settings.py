@@ -6,7 +6,7 @@ from typing import Any
 from aiohttp import web
 from msgspec import UNSET
 
-from webhookd.admin.dashboard.endpoint_form import Form, again, asked_for, blank, change, form_of, was_in
+from webhookd.admin.dashboard.endpoint_form import Form, again, asked_for, blank, change, form_of, overtaken, was_in
 from webhookd.admin.dashboard.endpoint_words import address
 from webhookd.admin.dashboard.visit import Page, Visit
 from webhookd.admin.door.answers import ConflictError, Mistake, MistakesError, NotFoundError
@@ -78,8 +78,11 @@ class SettingsPages:
         patch = change(visit.form, was)
         if not patch:
             return visit.see_other(path_of(visit.path["name"]), "Nothing was changed.")
+        anew = overtaken(view := await _changeable(visit), visit.form, was)
+        if anew is not None:
+            return await self._form(visit, anew, view, status=409)
         try:
-            view: EndpointView = await visit.ask(f"PATCH {API}/{{name}}", path=visit.path, body=patch)
+            view = await visit.ask(f"PATCH {API}/{{name}}", path=visit.path, body=patch)
         except MistakesError as error:
             view = await _changeable(visit)
             return await self._form(visit, again(visit.form, error.mistakes, was), view, status=422)
