@@ -428,3 +428,25 @@ async def test_what_nobody_asked_for_is_handed_to_an_endpoint(tmp_path: Path):
         await found.stand(event, "delivered")
         _, page = await found.open(place.partition("#")[0])
         assert "1 of 1 made due, done" in page
+
+
+async def test_an_event_that_very_many_ask_for_shows_what_needs_somebody_and_leads_to_the_rest(tmp_path: Path):
+    async with merchant() as shop:
+        shop.answer = lambda got: 500 if got.path == "/shop-101" else 200
+        endpoints = "".join(endpoint(f"shop-{number}", shop.port, schedule=["0s"]) for number in range(102))
+        async with daemon(tmp_path, configuration(endpoints=endpoints)) as running, plain(running) as person:
+            event = await happen(running, payment(1))
+            await shop.has(102)
+            async with asyncio.timeout(PATIENCE_S):
+                while "1 dead" not in (await person.get("/events")).words:
+                    pass
+            seen = await person.get(f"/events/{event}")
+            assert (
+                re.findall('<article class="card owed".*?href="/endpoints/([^"]*)"', seen.text, re.DOTALL)[0]
+                == "shop-101"
+            )
+            assert seen.text.count('<article class="card owed"') == 100
+            assert "Send it again to all 102 endpoints?" in seen.text
+            assert "2 more are not shown here" in seen.words
+            listed = await person.get(f"/deliveries?q={event}")
+            assert (listed.status, event in listed.text) == (200, True)

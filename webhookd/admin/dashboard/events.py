@@ -23,6 +23,8 @@ from webhookd.core.story_words import words
 from webhookd.core.units import time_text
 
 ROWS = 50
+DELIVERIES_MAX = 100
+"""Of an event, so many are shown with their attempts, what needs somebody first: thousands may ask for it."""
 SETTLED_FRESH_S = 10
 """So often is an event looked at again of which nothing is pending."""
 LOCAL = "http://127.0.0.1:8080/webhooks/{}"
@@ -67,9 +69,9 @@ class Events:
         began = self._clock.monotonic()
         event: Event = await visit.ask("GET /api/v1/events/{id}", path=visit.path)
         story = await _story(visit, event.id)
-        deliveries = [owed(each, story) for each in sorted(event.deliveries or (), key=_urgency)]
+        deliveries = sorted(event.deliveries or (), key=_urgency)
         replay = await _replay(visit)
-        goes_on = any(each.delivery.state == "pending" for each in deliveries)
+        goes_on = any(each.state == "pending" for each in deliveries)
         goes_on = goes_on or (replay is not None and replay.state == "running")
         headers = {name: by_check_digits(value) for name, value in (event.headers or {}).items()}
         payload = await self._payload(visit, event, headers)
@@ -79,7 +81,8 @@ class Events:
             status=422 if payload.get("to_mistake") else 200,
             event=event,
             headers={name: visible(value) for name, value in headers.items()},
-            deliveries=deliveries,
+            deliveries=[owed(each, story) for each in deliveries[:DELIVERIES_MAX]],
+            owed_count=len(deliveries),
             answer_chars=ANSWER_CHARS,
             replay=replay,
             fresh_s=fresh_s(self._clock.monotonic() - began, least_s),
