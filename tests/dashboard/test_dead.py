@@ -437,6 +437,23 @@ async def test_no_page_shows_a_card_number_that_a_merchant_or_a_sender_says(tmp_
         assert "by ••••4242" in pages[1].words
 
 
+async def test_the_page_of_a_replay_says_that_an_open_breaker_holds_it_up_and_what_to_do(tmp_path: Path):
+    names = [f"n{number}" for number in range(8)]
+    async with world(tmp_path) as found, plain(found.running) as person:
+        found.answers(**dict.fromkeys(names, 500))
+        ids = await found.die(names[0])
+        for name in names[1:]:
+            body = payment(name)
+            await post(found.running, "stripe", body, stripe_headers(body))
+        async with asyncio.timeout(PATIENCE_S):
+            while (await found.operator.get("/endpoints/shop"))["breaker"] != "open":
+                pass
+        begun = await found.operator.ask("POST", "/replays", {"ids": ids, "endpoint": "shop"})
+        seen = await person.get(f"/replays/{begun.json['id']}")
+        assert "Its breaker is open: what is due to it waits" in seen.words
+        assert '<strong>Resume</strong> at <a href="/endpoints/shop">' in seen.text
+
+
 async def test_one_replay_too_many_is_409_and_says_what_to_do(tmp_path: Path):
     async with world(tmp_path) as found, plain(found.running) as person:
         found.answers(a=500, b=500)
