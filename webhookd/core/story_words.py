@@ -132,7 +132,7 @@ def _waits(entry: Waits) -> str:
         case "turn":
             return f"{entry.endpoint}: due, and waits for its turn"
         case "breaker":
-            return f"{entry.endpoint}: the breaker is open until then"
+            return f"{entry.endpoint}: the breaker is open; the next attempt"
         case "order":
             return f"{entry.endpoint}: in order behind {entry.behind}"
         case "resume":
