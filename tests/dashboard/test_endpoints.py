@@ -196,6 +196,12 @@ async def test_a_ping_shows_the_answer_and_of_one_that_fails_what_to_do(place: P
         await expect(found.page.locator("pre")).to_have_text("thank you")
         [got] = shop.got
         assert b'"webhookd.ping"' in got.body
+        await expect(found.page.get_by_role("button", name="Resume")).to_have_count(0)
+        await place.operator.done("POST", "/endpoints/awake/pause")
+        await button(found.page, "Ping again")
+        await expect(found.page.locator("main")).to_contain_text("still held back: it is paused")
+        await button(found.page, "Resume")
+        await expect(found.page.locator("main")).to_contain_text("active")
         await found.go("/endpoints/asleep")
         await button(found.page, "Ping")
         await expect(found.page.locator("main")).to_contain_text("No connection")
