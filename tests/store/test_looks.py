@@ -3,7 +3,6 @@
 import shutil
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import closing
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,74 +10,26 @@ import msgspec
 import pytest
 import pytest_asyncio
 
-from tests.making import NOW_MS, event
+from tests.making import event
+from tests.store.heap import AT, CANCELLED, DEAD, DELIVERED, MANY, PENDING, make_heap
 from webhookd.store import dead, lookup
-from webhookd.store.connection import driver
 from webhookd.store.ledger import LOOKS as LEDGER_LOOKS
 from webhookd.store.looks import LOOKS
 from webhookd.store.protocol import DeliveryRow, EventRow, Filter, LedgerFilter, Looked, ObjectRow, PaymentRow
-from webhookd.store.queries import schema
 from webhookd.store.sqlite import SqliteStore
 
 T = TypeVar("T")
-MANY = 50_000
 LIMIT = 50
 INSTRUCTIONS_MAX = 800_000
 """Of SQLite's machine, for one page: some 40 ms."""
-AT = [(NOW_MS - MANY + place) << 21 for place in range(MANY)]
-DEAD, CANCELLED, PENDING, DELIVERED = range(4)
-"""The oldest delivery of each state; the events of these four are unlike all others."""
 Page = Callable[[SqliteStore, Any, int], Awaitable[Looked[Any]]]
 
 
 @pytest.fixture(scope="module")
 def heap(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """So many events with a delivery each, in every state, and as many payments and refunds."""
     path = tmp_path_factory.mktemp("heap") / "webhookd.db"
-    with closing(driver.connect(path)) as connection:
-        connection.executescript(schema())
-        connection.executemany(
-            "INSERT INTO endpoint (name, url, managed_by, created_at) VALUES (?, '', 'api', 0)", [("shop",), ("audit",)]
-        )
-        connection.executemany(
-            "INSERT INTO event (key, salt, source, provider, provider_event_id, type, state, received_at, headers, "
-            "sha256, size, body) VALUES (?, ?, ?, 'stripe', ?, ?, 'unrouted', 0, '[]', zeroblob(32), 1, x'00')",
-            (
-                (key, place, "other" if place < 4 else "stripe", f"evt_{place}", _TYPES.get(place, "usual"))
-                for place, key in enumerate(AT)
-            ),
-        )
-        connection.execute("UPDATE event SET state = 'accepted' WHERE salt % 2 = 0")
-        connection.executemany(
-            "INSERT INTO delivery (event, endpoint, state, due_at, last_error, last_status, created_at) "
-            "VALUES (?, ?, ?, ?, ?, ?, 0)",
-            (_delivery(place, key) for place, key in enumerate(AT)),
-        )
-        connection.executemany(
-            "INSERT INTO ledger (provider, kind, id, status, major, minor, tie, amount, currency, exponent, reference, "
-            "refunded, first_event) VALUES (?, ?, ?, ?, 5, 0, '', 1000, 'USD', 2, 'gold', ?, ?)",
-            (row for place, key in enumerate(AT) for row in _objects(place, key)),
-        )
-        connection.execute("INSERT INTO reference SELECT 'gold', provider, id FROM ledger WHERE kind = 'payment'")
-        connection.commit()
+    make_heap(path)
     return path
-
-
-_TYPES = {0: "rare", 1: "rare", 2: "rare", 3: "rare", MANY - 1: "last"}
-
-
-def _delivery(place: int, key: int) -> tuple[Any, ...]:
-    state = ("dead", "cancelled", "pending", "delivered")[place % 4]
-    error, status = ("tls", None) if place % 8 else ("status", 500)
-    return key, 2 if place == DELIVERED else 1, state, 1 if state == "pending" else None, error, status
-
-
-def _objects(place: int, key: int) -> Sequence[tuple[Any, ...]]:
-    provider = "paypal" if place == 1 else "stripe"
-    return [
-        (provider, "payment", f"pay_{place}", "captured", 0 if place else 1000, key),
-        (provider, "refund", f"re_{place}", "succeeded" if place else "failed", None, key),
-    ]
 
 
 @pytest_asyncio.fixture
@@ -148,8 +99,8 @@ LISTS: dict[str, tuple[Page, Any, Sequence[int], int]] = {
     "deliveries by type": (deliveries, Filter(type="rare"), (3, 2, 1, 0), MANY // LOOKS),
     "deliveries to one": (deliveries, Filter(endpoint="audit"), (DELIVERED,), MANY // LOOKS),
     "cancelled": (deliveries, Filter(state="cancelled", type="rare"), (CANCELLED,), MANY // 4 // LOOKS),
-    "dead": (dead_letters, Filter(state="dead", type="rare"), (DEAD,), MANY // 4 // LOOKS),
-    "dead by error": (dead_letters, Filter(state="dead", type="rare", error="status"), (DEAD,), MANY // 8 // LOOKS),
+    "dead": (dead_letters, Filter(state="dead", type="rare"), (DEAD,), MANY // 16 * 3 // (LOOKS // 2)),
+    "dead by error": (dead_letters, Filter(state="dead", type="rare", error="tls"), (DEAD,), MANY // 16 * 3 // LOOKS),
     "pending": (pending, Filter(state="pending", type="rare"), (PENDING,), MANY // 4 // LOOKS),
     "payments by status": (payments, LedgerFilter(status="refunded"), (0,), MANY // LEDGER_LOOKS),
     "payments by provider": (payments, LedgerFilter(provider="paypal"), (1,), MANY // LEDGER_LOOKS),
@@ -242,10 +193,10 @@ async def test_what_is_dead_for_very_many_reasons_is_looked_for_among_all_that_i
     store: SqliteStore, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(dead, "REASONS_MAX", 1)
-    ask, narrowed, places, looks = LISTS["dead"]
+    ask, narrowed, places, _looks = LISTS["dead"]
     pages = await walked(store, ask, narrowed)
     assert [key for page in pages for key in page] == [AT[place] for place in places]
-    assert len(pages) == looks + 1
+    assert len(pages) == MANY // 4 // LOOKS + 1
 
 
 async def test_what_comes_meanwhile_shifts_nothing(heap: Path, tmp_path: Path):

@@ -29,7 +29,9 @@ class Listed(NamedTuple):
     mistakes: Sequence[Mistake] = ()
     """With the filters: then there are no rows."""
     is_late: bool = False
-    """The store did not answer in time: what is asked for is too rare to be found among so many."""
+    """The store did not answer in time."""
+    looked_to: str | None = None
+    """Where the look ended that did not fill the page; what is rare is further on."""
 
 
 async def listed(visit: Visit, operation: str, *page_alone: str, **more: str) -> Listed:
@@ -45,7 +47,7 @@ async def listed(visit: Visit, operation: str, *page_alone: str, **more: str) ->
         return Listed((), None, 422, error.mistakes)
     except StoreUnavailableError:
         return Listed((), None, 503, is_late=True)
-    return Listed(page.data, page.next_cursor)
+    return Listed(page.data, page.next_cursor, looked_to=page.looked_to or None)
 
 
 def clean(visit: Visit) -> str | None:

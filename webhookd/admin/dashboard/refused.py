@@ -99,6 +99,7 @@ class Refusals:
             endpoints=[each.name for each in endpoints],
             query=asked,
             next_cursor=page.next_cursor,
+            looked_to=page.looked_to or None,
         )
 
     async def deliver(self, visit: Visit) -> web.StreamResponse:
