@@ -263,7 +263,7 @@ async def test_the_revenue_is_whole_numbers_for_programs_and_major_units_for_peo
         await shop.intent("pi_3", at=CREATED + 86_400, currency="xtq")
         await shop.refund("re_1", "pi_1")
         found = await shell.process("revenue", "--json")
-        assert (found.code, found.json) == (0, await dev.get("/api/v1/revenue"))
+        assert (found.code, found.json["data"]) == (0, (await dev.get("/api/v1/revenue"))["data"])
         rows = {row["currency"]: row for row in found.json["data"]}
         assert (rows["USD"]["gross"], rows["USD"]["refunded"], rows["USD"]["net"]) == (1050, 250, 800)
 

@@ -41,12 +41,13 @@ class Party:
         return await self.shell("reconcile", source, "--from", self.file(lines), *options, "--json")
 
     async def ledger(self, provider: str) -> dict[str, Any]:
+        """Without what is of the daemon that was asked: when it heard of each."""
         found = {}
         for name in LISTS:
             page = await self.dev.get(f"/api/v1/{name}", provider=provider, limit=500)
-            rows = [{field: each[field] for field in each if field != "events"} for each in page["data"]]
+            rows = [{field: each[field] for field in each if field not in ("events", "first_heard_at")} for each in page["data"]]
             found[name] = sorted(rows, key=lambda row: row["id"])
-        found["revenue"] = await self.dev.get("/api/v1/revenue", provider=provider)
+        found["revenue"] = (await self.dev.get("/api/v1/revenue", provider=provider))["data"]
         return found
 
     async def events(self, source: str) -> list[dict[str, Any]]:

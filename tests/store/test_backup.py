@@ -16,7 +16,7 @@ from webhookd.store import backup
 from webhookd.store.audit import audit
 from webhookd.store.backup import copy, remove_drafts
 from webhookd.store.backup_protocol import NameTakenError, NoRoomError, check_name
-from webhookd.store.connection import driver, open_alone
+from webhookd.store.connection import SCHEMA_VERSION, driver, open_alone
 from webhookd.store.protocol import StoreUnavailableError
 from webhookd.store.sqlite import SqliteStore
 from webhookd.upgrade import nobody
@@ -160,7 +160,7 @@ async def test_a_copy_that_ends_before_what_was_acknowledged_is_thrown_away(full
     with closing(open_alone(tmp_path / "webhookd.db", read_only=True)) as source:
         with pytest.raises(StoreUnavailableError, match="ends before"):
             copy(source, tmp_path / "backups" / "a.db", nobody, last_key=last + 1)
-        with pytest.raises(StoreUnavailableError, match="its schema is 4 and should be 3"):
+        with pytest.raises(StoreUnavailableError, match=f"its schema is {SCHEMA_VERSION} and should be 3"):
             copy(source, tmp_path / "backups" / "a.db", nobody, version=3)
         copy(source, tmp_path / "backups" / "a.db", nobody, last_key=last)
 
