@@ -45,7 +45,10 @@ class Party:
         found = {}
         for name in LISTS:
             page = await self.dev.get(f"/api/v1/{name}", provider=provider, limit=500)
-            rows = [{field: each[field] for field in each if field not in ("events", "first_heard_at")} for each in page["data"]]
+            rows = [
+                {field: each[field] for field in each if field not in ("events", "first_heard_at")}
+                for each in page["data"]
+            ]
             found[name] = sorted(rows, key=lambda row: row["id"])
         found["revenue"] = (await self.dev.get("/api/v1/revenue", provider=provider))["data"]
         return found
