@@ -1,10 +1,16 @@
 """The cookie: whose it is, what it outlives, and what is seen of a session that has ended."""
 
+import ssl
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
+import aiohttp
 import pytest
 import pytest_asyncio
+import trustme
+import yarl
+from aiohttp import web
 from multidict import CIMultiDictProxy
 
 from tests.admin.desk import desk
@@ -131,3 +137,58 @@ async def test_a_page_that_is_open_becomes_the_login_when_its_token_is_removed_a
             await found.page.get_by_role("button", name="Log in").click()
             await found.page.get_by_role("heading", name="Overview").wait_for()
             assert found.page.url == f"{running.admin}/?text=here"
+
+
+@asynccontextmanager
+async def tls_proxy(running: RunningDaemon) -> AsyncIterator[str]:
+    """Does what docs/access.md asks of one, and no more. Its URL."""
+
+    async def passed_on(request: web.Request) -> web.StreamResponse:
+        headers = {**request.headers, "X-Forwarded-Proto": request.scheme}
+        asked = session.request(
+            request.method,
+            yarl.URL(f"{running.admin}{request.raw_path}", encoded=True),
+            headers=headers,
+            data=await request.read(),
+            allow_redirects=False,
+        )
+        async with asked as found:
+            answer = web.StreamResponse(status=found.status, headers=found.headers)
+            answer.headers.pop("Content-Length", None)
+            await answer.prepare(request)
+            async for part in found.content.iter_any():
+                await answer.write(part)
+            return answer
+
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    trustme.CA().issue_cert("localhost").configure_cert(context)
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", passed_on)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+    async with aiohttp.ClientSession(auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar()) as session:
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()
+        try:
+            yield f"https://localhost:{runner.addresses[0][1]}"
+        finally:
+            await runner.cleanup()
+
+
+async def test_behind_a_proxy_that_speaks_tls_a_browser_keeps_the_cookie_that_no_other_site_can_set(
+    running: RunningDaemon,
+):
+    async with (
+        tls_proxy(running) as url,
+        browser() as opened,
+        tab(running, opened, token=None, ignore_https_errors=True) as found,
+    ):
+        found.url = url
+        await found.log_in(running.token)
+        [cookie] = await found.page.context.cookies()
+        assert cookie["name"] == f"__Host-whd-{url.rpartition(':')[2]}"
+        assert (cookie["secure"], cookie["httpOnly"], cookie["sameSite"]) == (True, True, "Strict")
+        async with found.page.expect_response("**/live"):  # told live, through it
+            await found.go("/")
+        await found.page.get_by_role("button", name="Log out").click()
+        await found.page.get_by_label("Token").wait_for()
+        assert await found.page.context.cookies() == []
