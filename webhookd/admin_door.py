@@ -14,16 +14,16 @@ from webhookd.admin.dashboard.deliveries import Deliveries
 from webhookd.admin.dashboard.endpoints import Endpoints
 from webhookd.admin.dashboard.events import Events
 from webhookd.admin.dashboard.find import Find
-from webhookd.admin.dashboard.live import Live, News
-from webhookd.admin.dashboard.login import Login
+from webhookd.admin.dashboard.frame.live import Live, News
+from webhookd.admin.dashboard.frame.login import Login
+from webhookd.admin.dashboard.frame.render import Renderer
+from webhookd.admin.dashboard.frame.sessions import Sessions
+from webhookd.admin.dashboard.frame.site import Dashboard
 from webhookd.admin.dashboard.overview import Overview, numbers_of
 from webhookd.admin.dashboard.payments import Payments
 from webhookd.admin.dashboard.refused import Refusals
-from webhookd.admin.dashboard.render import Renderer
 from webhookd.admin.dashboard.replays import Replays
 from webhookd.admin.dashboard.revenue import RevenuePages
-from webhookd.admin.dashboard.sessions import Sessions
-from webhookd.admin.dashboard.site import Dashboard
 from webhookd.admin.dead import DeadApi
 from webhookd.admin.door.app import admin_app
 from webhookd.admin.door.doorkeeper import USE_NOTED_S, Doorkeeper

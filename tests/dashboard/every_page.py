@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from unittest.mock import MagicMock
 
-from webhookd.admin.dashboard.visit import Page
+from webhookd.admin.dashboard.frame.visit import Page
 from webhookd.admin_door import AdminDoor
 
 

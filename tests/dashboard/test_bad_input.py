@@ -13,7 +13,7 @@ import pytest_asyncio
 from tests.dashboard.every_page import every_page
 from tests.dashboard.plain import SAME_ORIGIN, Plain, Seen, plain
 from tests.running import RunningDaemon, configuration, daemon
-from webhookd.admin.dashboard.forms import FIELDS_MAX, FORM_BYTES_MAX
+from webhookd.admin.dashboard.frame.forms import FIELDS_MAX, FORM_BYTES_MAX
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 FORM = {**SAME_ORIGIN, "Content-Type": "application/x-www-form-urlencoded"}

@@ -9,9 +9,9 @@ from tests.fake_clock import FakeClock
 from webhookd.admin.dashboard.advised import advised
 from webhookd.admin.dashboard.deliveries import Deliveries
 from webhookd.admin.dashboard.events import Events
+from webhookd.admin.dashboard.frame.render import Renderer
+from webhookd.admin.dashboard.frame.visit import Visit
 from webhookd.admin.dashboard.listing import COST_MAX, FRESH_S_MIN, clean, fresh_s, ranges
-from webhookd.admin.dashboard.render import Renderer
-from webhookd.admin.dashboard.visit import Visit
 from webhookd.admin.sources import SourceList
 from webhookd.core.story import Advice, Story, Subject
 from webhookd.store.protocol import StoreUnavailableError

@@ -16,7 +16,7 @@ from tests.daemon.test_end_to_end import post, stripe_event, stripe_headers
 from tests.dashboard.browsing import browser, tab
 from tests.fake_clock import FakeClock
 from tests.running import PATIENCE_S, RunningDaemon, configuration, daemon, endpoint
-from webhookd.admin.dashboard.live import WATCHERS_MAX, Live, News
+from webhookd.admin.dashboard.frame.live import WATCHERS_MAX, Live, News
 
 PATIENCE_MS = 1_000 * PATIENCE_S
 

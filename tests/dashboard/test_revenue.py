@@ -18,7 +18,7 @@ from tests.dashboard.plain import plain
 from tests.dev_daemon import DevDaemon, dev_daemon
 from tests.running import PATIENCE_S
 from tests.shop import Shop
-from webhookd.admin.dashboard.render import digits_text, money_text
+from webhookd.admin.dashboard.frame.render import digits_text, money_text
 from webhookd.admin.dashboard.revenue import SUMS, charts, csv_text, totals
 from webhookd.admin.ledger_views import Money, Revenue
 

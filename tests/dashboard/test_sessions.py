@@ -8,7 +8,7 @@ import pytest
 
 from tests.fake_clock import FakeClock
 from tests.making import SEAL
-from webhookd.admin.dashboard.sessions import IDLE_MS, OF_A_TOKEN_MAX, SESSION_MS, Sessions
+from webhookd.admin.dashboard.frame.sessions import IDLE_MS, OF_A_TOKEN_MAX, SESSION_MS, Sessions
 from webhookd.admin.door.doorkeeper import Doorkeeper
 from webhookd.admin.door.token import new_token, token_hash
 from webhookd.store.protocol import StoreUnavailableError

@@ -7,9 +7,9 @@ from aiohttp import web
 from multidict import MultiDict
 
 from webhookd.admin.dashboard.attempts import answer_text
+from webhookd.admin.dashboard.frame.visit import Page, Visit
 from webhookd.admin.dashboard.listing import Listed, clean, fresh_s, listed
 from webhookd.admin.dashboard.replay_words import asked, because, counted
-from webhookd.admin.dashboard.visit import Page, Visit
 from webhookd.admin.door.answers import Mistake, MistakesError
 from webhookd.admin.remedy import remedy
 from webhookd.clock import Clock

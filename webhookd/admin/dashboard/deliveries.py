@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from aiohttp import web
 
+from webhookd.admin.dashboard.frame.visit import Page, Visit
 from webhookd.admin.dashboard.listing import clean, fresh_s, listed, ranges
-from webhookd.admin.dashboard.visit import Page, Visit
 from webhookd.clock import Clock
 from webhookd.core.delivery import DELIVERY_STATES
 from webhookd.core.story_words import failure

@@ -10,7 +10,7 @@ from webhookd.admin.dashboard.attempts import answer_text
 from webhookd.admin.dashboard.charts import bar_chart
 from webhookd.admin.dashboard.endpoint_settings import SettingsPages, configured, path_of
 from webhookd.admin.dashboard.endpoint_words import WHY, Tried, address, attempts, failed, health
-from webhookd.admin.dashboard.visit import Page, Visit
+from webhookd.admin.dashboard.frame.visit import Page, Visit
 from webhookd.admin.door.answers import Mistake, MistakesError, NotFoundError
 from webhookd.admin.door.pages import Page as ApiPage
 from webhookd.admin.endpoint_views import EndpointView

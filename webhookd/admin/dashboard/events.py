@@ -9,10 +9,10 @@ from aiohttp import web
 from webhookd.admin.dashboard.advised import advised
 from webhookd.admin.dashboard.attempts import ANSWER_CHARS, owed
 from webhookd.admin.dashboard.curl import curl, signed_until_ms, url_mistake
+from webhookd.admin.dashboard.frame.visit import Page, Visit
 from webhookd.admin.dashboard.listing import FRESH_S_MIN, clean, fresh_s, listed, ranges
 from webhookd.admin.dashboard.masking import by_check_digits
 from webhookd.admin.dashboard.payload import shown, visible
-from webhookd.admin.dashboard.visit import Page, Visit
 from webhookd.admin.door.answers import NotFoundError
 from webhookd.admin.door.texts import PROVIDER_NAMES
 from webhookd.admin.views import Delivery, Event

@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from webhookd.admin.dashboard.filters import narrowed
-from webhookd.admin.dashboard.render import url
-from webhookd.admin.dashboard.visit import Visit
+from webhookd.admin.dashboard.frame.render import url
+from webhookd.admin.dashboard.frame.visit import Visit
 from webhookd.admin.door.answers import Mistake, MistakesError
 from webhookd.store.protocol import StoreUnavailableError
 

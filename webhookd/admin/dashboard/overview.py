@@ -7,8 +7,8 @@ from aiohttp import web
 
 from webhookd.admin.dashboard.charts import Chart, Series, line_chart, ms_text, number_text
 from webhookd.admin.dashboard.diagnosis import diagnosed
-from webhookd.admin.dashboard.render import money_text
-from webhookd.admin.dashboard.visit import Page, Visit
+from webhookd.admin.dashboard.frame.render import money_text
+from webhookd.admin.dashboard.frame.visit import Page, Visit
 from webhookd.admin.ledger_views import Money, Revenue
 from webhookd.admin.pulse import Now, Point
 from webhookd.core.story_words import failure

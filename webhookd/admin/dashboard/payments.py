@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from aiohttp import web
 
 from webhookd.admin.dashboard.filters import filled_in
+from webhookd.admin.dashboard.frame.render import segment
+from webhookd.admin.dashboard.frame.visit import Page, Visit
 from webhookd.admin.dashboard.listing import clean, fresh_s, listed
 from webhookd.admin.dashboard.payment_words import why, words
-from webhookd.admin.dashboard.render import segment
-from webhookd.admin.dashboard.visit import Page, Visit
 from webhookd.admin.door.answers import MistakesError, NotFoundError
 from webhookd.admin.door.texts import PROVIDER_NAMES
 from webhookd.admin.ledger_views import Payment

@@ -6,7 +6,7 @@ from typing import Any
 from aiohttp import web
 
 from webhookd.admin.dashboard.diagnosis import Diagnosis, diagnosed
-from webhookd.admin.dashboard.visit import Page, Visit
+from webhookd.admin.dashboard.frame.visit import Page, Visit
 from webhookd.admin.door.answers import BusyError, ConflictError, MistakesError, NotFoundError
 from webhookd.admin.refusals import RefusalList, RefusalView
 from webhookd.admin.reload import Reloaded

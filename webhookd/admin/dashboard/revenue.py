@@ -11,10 +11,10 @@ from multidict import MultiDict
 
 from webhookd.admin.dashboard.charts import Chart, Series, bar_chart, number_text
 from webhookd.admin.dashboard.filters import TIMES, filled_in, narrowed
+from webhookd.admin.dashboard.frame.render import digits_text
+from webhookd.admin.dashboard.frame.visit import Page, Visit
 from webhookd.admin.dashboard.payment_words import words
 from webhookd.admin.dashboard.payments import TABS
-from webhookd.admin.dashboard.render import digits_text
-from webhookd.admin.dashboard.visit import Page, Visit
 from webhookd.admin.door.answers import Mistake, MistakesError
 from webhookd.admin.door.texts import PROVIDER_NAMES
 from webhookd.admin.ledger import RevenueRows

@@ -15,6 +15,7 @@ from webhookd.core.units import duration_text, time_text
 if TYPE_CHECKING:
     from jinja2 import Environment
 
+_ROOM = resources.files("webhookd.admin.dashboard")
 _TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 
 
@@ -28,7 +29,7 @@ class Renderer:
     def files(self) -> Mapping[str, tuple[bytes, str]]:
         """What pages load, by name, each with its content type."""
         found = {}
-        for file in (resources.files(__package__) / "static").iterdir():
+        for file in (_ROOM / "static").iterdir():
             suffix = file.name[file.name.rfind(".") :]
             if suffix in _TYPES:
                 found[file.name] = (file.read_bytes(), _TYPES[suffix])
@@ -50,7 +51,7 @@ class Renderer:
         from jinja2 import Environment, FunctionLoader, StrictUndefined
 
         def load(name: str) -> str:
-            return (resources.files(__package__) / "templates" / name).read_text(encoding="utf-8")
+            return (_ROOM / "templates" / name).read_text(encoding="utf-8")
 
         environment = Environment(
             autoescape=True,

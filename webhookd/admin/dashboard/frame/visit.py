@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 from aiohttp import web
 from multidict import MultiDict, MultiMapping
 
-from webhookd.admin.dashboard.render import Renderer
-from webhookd.admin.dashboard.sessions import Guest, Sessions
+from webhookd.admin.dashboard.frame.render import Renderer
+from webhookd.admin.dashboard.frame.sessions import Guest, Sessions
 from webhookd.admin.door.inside import Inside
 from webhookd.admin.door.operation import Scope
 from webhookd.admin.door.token import GOOD_FOR

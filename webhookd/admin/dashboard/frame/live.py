@@ -11,8 +11,8 @@ import msgspec
 import structlog
 from aiohttp import web
 
-from webhookd.admin.dashboard.sessions import Guest, Sessions
-from webhookd.admin.dashboard.visit import Page, Visit
+from webhookd.admin.dashboard.frame.sessions import Guest, Sessions
+from webhookd.admin.dashboard.frame.visit import Page, Visit
 from webhookd.admin.door.answers import BusyError
 from webhookd.clock import Clock
 

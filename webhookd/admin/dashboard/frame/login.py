@@ -6,9 +6,9 @@ from typing import Any
 
 from aiohttp import web
 
-from webhookd.admin.dashboard.cookie import give_cookie, take_cookie
-from webhookd.admin.dashboard.sessions import Sessions
-from webhookd.admin.dashboard.visit import Page, Visit, ours
+from webhookd.admin.dashboard.frame.cookie import give_cookie, take_cookie
+from webhookd.admin.dashboard.frame.sessions import Sessions
+from webhookd.admin.dashboard.frame.visit import Page, Visit, ours
 from webhookd.admin.door.answers import RefusedError
 from webhookd.admin.door.doorkeeper import Doorkeeper
 from webhookd.admin.door.operation import Asked, Operation

@@ -7,11 +7,11 @@ from typing import Protocol
 
 from aiohttp import web
 
-from webhookd.admin.dashboard.cookie import cookie_of
-from webhookd.admin.dashboard.forms import form_of
-from webhookd.admin.dashboard.render import Renderer
-from webhookd.admin.dashboard.sessions import Sessions
-from webhookd.admin.dashboard.visit import Page, Visit, ours
+from webhookd.admin.dashboard.frame.cookie import cookie_of
+from webhookd.admin.dashboard.frame.forms import form_of
+from webhookd.admin.dashboard.frame.render import Renderer
+from webhookd.admin.dashboard.frame.sessions import Sessions
+from webhookd.admin.dashboard.frame.visit import Page, Visit, ours
 from webhookd.admin.door.answers import RefusedError
 from webhookd.admin.door.app import Handler
 from webhookd.admin.door.doorkeeper import Doorkeeper
