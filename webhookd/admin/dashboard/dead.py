@@ -52,7 +52,7 @@ class DeadLetters:
         dry_run = visit.form.get("do") == "count"
         try:
             if body.get("ids") == []:
-                raise MistakesError([Mistake("id", "tick some of them, or choose all")])
+                raise MistakesError([Mistake("deliveries", "tick some of them, or choose all")])
             replay = await visit.ask("POST /api/v1/replays", body={**body, "dry_run": dry_run})
         except MistakesError as error:
             return await _letters(visit, found, error.mistakes)
