@@ -1,5 +1,6 @@
 """What was earned: by day, month or provider, each currency by itself; as pictures, as a table, and to download."""
 
+import asyncio
 import csv
 import io
 from collections.abc import Iterable, Mapping, Sequence
@@ -30,12 +31,18 @@ SUMS = ("gross", "refunded", "net", "disputed")
 _DEFAULT = "30d"
 _AGE, _NEW_MS = "60s", 2_000
 """How old what is shown may be; that it is older than new is said, and it is soon looked at again."""
+PAINT_S = 0.1
+"""A page waits so long for what is counted. Then it is shown without it, and looks again."""
+UNDER_WAY_MAX = 8
+"""Counts that pages wait for; the one that was begun first is given up."""
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 class RevenuePages:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
+        self._under_way: dict[str, asyncio.Task[RevenueRows]] = {}
+        """By the page that waits for it: whoever looks again finds it, or what became of it."""
 
     def pages(self) -> Sequence[Page]:
         return [Page("GET", "/revenue", self.show), Page("GET", "/revenue.csv", self.download)]
@@ -46,11 +53,28 @@ class RevenuePages:
         if not any(given.get(name) for name in TIMES):
             given["range"] = given.get("range") or _DEFAULT
         try:
-            found = await self._ask(visit, max_age=_AGE)
+            found = await self._counted(visit)
         except MistakesError as error:
             return _page(visit, given, [], status=422, mistakes=error.mistakes)
+        if found is None:
+            return _page(visit, given, [], is_counting=True)
         age_ms = self._clock.now_ms() - datetime.fromisoformat(found.as_of).timestamp() * 1_000
         return _page(visit, given, found.data, counted_at=found.as_of if age_ms > _NEW_MS else None)
+
+    async def _counted(self, visit: Visit) -> RevenueRows | None:
+        """None: it is being counted still. Raises what counting it raised, here or since the last look."""
+        page = visit.request.path_qs
+        counting = self._under_way.get(page)
+        if counting is None:
+            counting = self._under_way[page] = asyncio.create_task(self._ask(visit, max_age=_AGE))
+        done, _ = await asyncio.wait([counting], timeout=PAINT_S)
+        if done:
+            self._under_way.pop(page, None)
+            return counting.result()
+        counting.add_done_callback(lambda ended: ended.cancelled() or ended.exception())  # perhaps nobody looks again
+        while len(self._under_way) > UNDER_WAY_MAX:
+            self._under_way.pop(next(iter(self._under_way))).cancel()
+        return None
 
     async def download(self, visit: Visit) -> web.StreamResponse:
         """Raises MistakesError."""
@@ -164,6 +188,7 @@ def _page(
     status: int = 200,
     mistakes: Sequence[Mistake] = (),
     counted_at: str | None = None,
+    is_counting: bool = False,
 ) -> web.Response:
     by, all_totals = given["by"], totals(rows)
     pictures = charts(by, rows, all_totals) if rows else []
@@ -173,6 +198,7 @@ def _page(
         given=given,
         mistakes=mistakes,
         counted_at=counted_at,
+        is_counting=is_counting,
         by=by,
         totals=all_totals,
         charts=pictures,
