@@ -67,11 +67,12 @@ class RevenuePages:
         counting = self._under_way.get(page)
         if counting is None:
             counting = self._under_way[page] = asyncio.create_task(self._ask(visit, max_age=_AGE))
+            # Perhaps nobody looks again.
+            counting.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
         done, _ = await asyncio.wait([counting], timeout=PAINT_S)
         if done:
             self._under_way.pop(page, None)
             return counting.result()
-        counting.add_done_callback(lambda ended: ended.cancelled() or ended.exception())  # perhaps nobody looks again
         while len(self._under_way) > UNDER_WAY_MAX:
             self._under_way.pop(next(iter(self._under_way))).cancel()
         return None
