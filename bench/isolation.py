@@ -44,7 +44,6 @@ HOLE = len(MERCHANTS) - 1
 DELIVERY = 'timeout = "2s"'
 """Shorter than the default, so that even a short round sees attempts time out, the breaker open, and probes."""
 WARM_UP_S = 2.0
-LAG_P99_MS_MAX = 10.0
 RATIO_ASKED = 1.2
 RSS_MB_ASKED = 200
 _ARRIVAL_S_MAX = 30.0
@@ -170,13 +169,9 @@ async def measure_round(config: Path, shops: list[Shop], kind: str, seconds: flo
         missing = await _missing(shops, healthy)
         rss_max_mb = running.rss_max_mb()
         hole_attempts = shops[HOLE].requests
-    lag_p99_ms = percentile([1_000 * lag for lag in load.lags_s], 99)
-    if load.ok < count:
-        raise SystemExit(f"refused to report: {count - load.ok} of {count} hooks were not answered 200")
+    lag_p99_ms = load.judged()
     if missing:
         raise SystemExit(f"refused to report: {missing} of {len(healthy)} events did not reach their merchant")
-    if lag_p99_ms > LAG_P99_MS_MAX:
-        raise SystemExit(f"refused to report: the load was sent {lag_p99_ms:.1f} ms late (p99); is the machine busy?")
     [(breaker, trips)] = await ask(config, "SELECT breaker, trips FROM endpoint WHERE name = 'hole'")
     warm = [number for number in healthy if number >= WARM_UP_S * rate]
     latencies_ms = [1_000 * (shops[each % len(shops)].arrived_at[each] - load.sent_at[each]) for each in warm]

@@ -11,6 +11,8 @@ from bench.load import Asker
 CONNECTIONS = 32
 """Opened before the first request; when all are in use, another one is."""
 _PATIENCE_S = 30.0
+LAG_P99_MS_MAX = 10.0
+"""A load that was sent later than this says nothing of the server."""
 
 
 class SteadyLoad:
@@ -56,6 +58,17 @@ class SteadyLoad:
         finally:
             for line in lines:
                 line.close()
+
+    def judged(self) -> float:
+        """How late it was sent, p99 in milliseconds. Raises SystemExit when what was measured does not count."""
+        count, lag_p99_ms = len(self._requests), percentile([1_000 * lag for lag in self.lags_s], 99)
+        if self.ok < count:
+            raise SystemExit(f"refused to report: {count - self.ok} of {count} hooks were not answered 200")
+        if lag_p99_ms > LAG_P99_MS_MAX:
+            raise SystemExit(
+                f"refused to report: the load was sent {lag_p99_ms:.1f} ms late (p99); is the machine busy?"
+            )
+        return lag_p99_ms
 
     async def _line(self, host: str, port: int) -> "_Line":
         _, line = await asyncio.get_running_loop().create_connection(lambda: _Line(self), host, port)
