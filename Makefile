@@ -16,7 +16,7 @@ run: .venv/run.done ## a daemon in dev mode with a merchant, and one signed even
 	@$(BIN)/webhookd serve --dev --sample
 
 test: .venv/test.done ## the whole suite
-	@$(BIN)/python -m pytest -n auto --dist loadfile
+	@$(BIN)/python -m pytest -n auto --dist loadfile --max-worker-restart 1
 
 crash: .venv/test.done ## kill -9 a hundred times under load, and audit what is left
 	@$(BIN)/python -m tests.crash --kills 100

@@ -45,6 +45,7 @@ async def watched(directory: Path, *faults: str) -> AsyncIterator[tuple[RunningD
         async with daemon(
             directory, configuration(), command=command, NOTIFY_SOCKET=address, WATCHDOG_USEC=OFTEN
         ) as running:
+            await systemd.hears_of("READY=1")  # which may come after the first feeding
             await systemd.hears_of("WATCHDOG=1")
             yield running, systemd
 
