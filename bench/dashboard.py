@@ -35,12 +35,12 @@ from rich.progress import Progress
 from rich.table import Column, Table
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from bench import hooks
-from bench.backlog import fill, need_room, set_state, settle
-from bench.daemon import Running, ask, daemon, database_of, workplace
-from bench.merchant import Sink, listen, port_of
-from bench.reader import Reader
-from bench.steady import SteadyLoad, percentile
+from bench.rig import hooks
+from bench.rig.backlog import fill, need_room, set_state, settle
+from bench.rig.daemon import Running, ask, daemon, database_of, workplace
+from bench.rig.merchant import Sink, listen, port_of
+from bench.rig.reader import Reader
+from bench.rig.steady import SteadyLoad, percentile
 from webhookd.core.identifier import event_id
 from webhookd.observe.whereabouts import running_at
 

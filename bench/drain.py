@@ -34,11 +34,12 @@ from rich.progress import Progress
 from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from bench.backlog import fill, need_room
-from bench.chart import Sample, over_time, slow_start, thinned
-from bench.daemon import ask, daemon, database_of, workplace
-from bench.journal import Journal
-from bench.merchant import listen, reserve_port
+from bench.rig.backlog import fill, need_room
+from bench.rig.chart import Sample, over_time, slow_start, thinned
+from bench.rig.daemon import ask, daemon, workplace
+from bench.rig.journal import Journal
+from bench.rig.merchant import listen, reserve_port
+from bench.rig.verify import verify
 
 CAP, CAP_OF_ALL = 8, 256
 """`max_in_flight` of a merchant and of all together: the defaults."""
@@ -150,16 +151,6 @@ async def drain(
     for server in servers:
         server.close()
     return Drained(running.ready_s, rss_max_mb, up_at, samples)
-
-
-async def verify(config: Path) -> list[str]:
-    """What `webhookd verify` finds wrong."""
-    command = (sys.executable, "-m", "webhookd", "verify", str(database_of(config)), "--json")
-    process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
-    answer, _ = await process.communicate()
-    if process.returncode not in (0, 1) or not answer:
-        raise SystemExit(f"refused to report: webhookd verify ended with {process.returncode}")
-    return [" ".join(map(str, finding.values())) for finding in msgspec.json.decode(answer)["findings"]]
 
 
 def promises(journal: Journal, drained: Drained, states: Mapping[str, int], verified: Sequence[str]) -> list[Promise]:

@@ -33,11 +33,11 @@ from rich.progress import Progress
 from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from bench import hooks
-from bench.backlog import fill
-from bench.daemon import ask, daemon, workplace
-from bench.merchant import Connection, listen, port_of
-from bench.steady import SteadyLoad, percentile
+from bench.rig import hooks
+from bench.rig.backlog import fill
+from bench.rig.daemon import ask, daemon, workplace
+from bench.rig.merchant import Connection, listen, port_of
+from bench.rig.steady import SteadyLoad, percentile
 
 MERCHANTS = [*(f"shop{number:02}" for number in range(99)), "hole"]
 HOLE = len(MERCHANTS) - 1

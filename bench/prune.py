@@ -38,12 +38,12 @@ from rich.progress import Progress
 from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from bench import hooks
-from bench.backlog import fill, need_room, set_state, settle
-from bench.daemon import Running, ask, daemon, database_of, workplace
-from bench.drain import verify
-from bench.merchant import Sink, listen, port_of
-from bench.steady import SteadyLoad, percentile
+from bench.rig import hooks
+from bench.rig.backlog import fill, need_room, set_state, settle
+from bench.rig.daemon import Running, ask, daemon, database_of, workplace
+from bench.rig.merchant import Sink, listen, port_of
+from bench.rig.steady import SteadyLoad, percentile
+from bench.rig.verify import verify
 from webhookd.observe.whereabouts import running_at
 
 AGE_DAYS, KEPT_DAYS = 60, 30

@@ -25,10 +25,10 @@ from rich.progress import Progress
 from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from bench.daemon import daemon, database_of, workplace
-from bench.hooks import requests
-from bench.load import Load
-from bench.merchant import Sink, listen, port_of
+from bench.rig.daemon import daemon, database_of, workplace
+from bench.rig.hooks import requests
+from bench.rig.load import Load
+from bench.rig.merchant import Sink, listen, port_of
 from webhookd.store.connection import open_writer
 
 ECHO, NO_LEDGER = "bare aiohttp echo", "receive, no ledger"
@@ -41,7 +41,7 @@ ENOUGH = 0.999
 @contextmanager
 def echo_server() -> Iterator[int]:
     process = subprocess.Popen(
-        [sys.executable, str(Path(__file__).with_name("echo.py"))], stdout=subprocess.PIPE, text=True
+        [sys.executable, str(Path(__file__).parent / "rig" / "echo.py")], stdout=subprocess.PIPE, text=True
     )
     try:
         assert process.stdout is not None

@@ -6,7 +6,7 @@ import time
 from collections import deque
 from collections.abc import Sequence
 
-from bench.load import Asker
+from bench.rig.load import Asker
 
 CONNECTIONS = 32
 """Opened before the first request; when all are in use, another one is."""

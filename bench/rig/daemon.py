@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
-from bench.hooks import SECRET
+from bench.rig.hooks import SECRET
 from webhookd.store.connection import open_reader
 
 _STOP_S_MAX = 60

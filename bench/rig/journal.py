@@ -4,8 +4,8 @@ import asyncio
 import time
 from contextlib import suppress
 
-from bench.hooks import number_of
-from bench.merchant import Connection
+from bench.rig.hooks import number_of
+from bench.rig.merchant import Connection
 
 ANSWER_S = 0.05
 """A merchant's work on one request. Without it none would ever have two at a time."""

@@ -13,8 +13,8 @@ from typing import Literal
 
 from rich.progress import Progress
 
-from bench import hooks
-from bench.daemon import ask, daemon, database_of
+from bench.rig import hooks
+from bench.rig.daemon import ask, daemon, database_of
 from webhookd.core.endpoint import EndpointState
 from webhookd.core.event import Appended, Hook
 from webhookd.core.identifier import SALT_BITS, KeyMint
