@@ -15,7 +15,7 @@ from pathlib import Path
 
 from bench.peers.parts import Parts
 
-MERCHANT_SECRET = "whsec_YmVuY2gtYmVuY2gtYmVuY2gtYmVuY2g="
+MERCHANT_SECRET = "whsec_YmVuY2gtYmVuY2gtYmVuY2gtYmVuY2gt"
 """What deliveries are signed with: the key is what stands after the underscore, in base64."""
 IN_FLIGHT = 64
 """How many posts to the merchant are under way at most."""
