@@ -18,7 +18,7 @@ from aiohttp import web
 from tests.admin.desk import Desk, desk
 from tests.daemon.three_days_ago import AGO_S
 from tests.receive.wire import ask, post
-from tests.running import STRIPE_SECRET, RunningDaemon, configuration, daemon, endpoint
+from tests.running import PATIENCE_S, STRIPE_SECRET, RunningDaemon, configuration, daemon, endpoint
 from webhookd.providers import reread
 from webhookd.store.audit import audit
 from webhookd.store.connection import driver
@@ -91,7 +91,7 @@ async def fill(directory: Path, shop: Shop) -> list[str]:
     async with daemon(directory, shop.config(), command=IN_THE_PAST) as running:
         ids = [(await send(running, number, then_s))["event_id"] for number in range(PAID)]
         ids.append((await send(running, PAID, then_s, "charge.refunded"))["event_id"])
-        async with desk(running) as operator:
+        async with asyncio.timeout(PATIENCE_S), desk(running) as operator:
             while len((await operator.get("/deliveries", state="delivered", limit="500"))["data"]) < PAID:
                 pass
             while not (await operator.get(f"/events/{ids[-1]}"))["deliveries"][0]["attempts"]:
@@ -173,16 +173,19 @@ async def test_what_is_cancelled_while_under_way_and_taken_out_stops_nobody(tmp_
         async with daemon(tmp_path, config) as running, desk(running) as operator:
             now_s = int(time.time())
             first = (await send(running, 1, now_s))["event_id"]
-            await reached.wait()
+            async with asyncio.timeout(PATIENCE_S):
+                await reached.wait()
             [delivery] = (await operator.get(f"/events/{first}"))["deliveries"]
             await operator.done("POST", f"/deliveries/{delivery['id']}/cancel")
             assert (await operator.ask("POST", "/cleanup", {"days": 0})).status == 202
-            while (await operator.ask("GET", f"/events/{first}")).status != 410:
-                pass
+            async with asyncio.timeout(PATIENCE_S):
+                while (await operator.ask("GET", f"/events/{first}")).status != 410:
+                    pass
             go_on.set()
             second = (await send(running, 2, now_s))["event_id"]
-            while (await operator.get(f"/events/{second}"))["deliveries"][0]["state"] != "delivered":
-                pass
+            async with asyncio.timeout(PATIENCE_S):
+                while (await operator.get(f"/events/{second}"))["deliveries"][0]["state"] != "delivered":
+                    pass
             assert await running.stop() == 0
     assert found_in(tmp_path, "SELECT count(*) FROM attempt") == [(1,)]
     assert wrong(tmp_path) == []

@@ -1,6 +1,7 @@
 """A daemon that is there and does nothing is restarted: systemd hears WATCHDOG=1 only while it works."""
 
 import asyncio
+import errno
 import os
 import socket
 import sys
@@ -23,7 +24,8 @@ class Systemd:
         self._channel = channel
 
     async def hears(self) -> str:
-        return (await asyncio.get_running_loop().sock_recv(self._channel, 4096)).decode()
+        async with asyncio.timeout(PATIENCE_S):
+            return (await asyncio.get_running_loop().sock_recv(self._channel, 4096)).decode()
 
     async def hears_of(self, words: str) -> list[str]:
         """All that it heard up to and with these words."""
@@ -52,9 +54,17 @@ async def watched(directory: Path, *faults: str) -> AsyncIterator[tuple[RunningD
 
 async def hold(fifo: Path) -> IO[bytes]:
     """Return once the daemon hangs there; it does until this is closed."""
-    held = await asyncio.to_thread(open, fifo, "wb")
-    fifo.unlink()
-    return held
+    async with asyncio.timeout(PATIENCE_S):
+        while True:
+            try:
+                held = os.open(fifo, os.O_WRONLY | os.O_NONBLOCK)
+            except OSError as error:
+                if error.errno != errno.ENXIO:  # that is: it is not there yet
+                    raise
+                await asyncio.sleep(0)
+                continue
+            fifo.unlink()
+            return os.fdopen(held, "wb")
 
 
 async def send(running: RunningDaemon, name: str) -> int:

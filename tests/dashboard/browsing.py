@@ -4,6 +4,7 @@ Whatever a test does there, the browser must have nothing to complain of: a viol
 script that failed or a request that went elsewhere fails the test when its tab is closed.
 """
 
+import asyncio
 import os
 import shutil
 from collections.abc import AsyncIterator
@@ -36,12 +37,15 @@ def chromium() -> str:
 
 @asynccontextmanager
 async def browser(*arguments: str) -> AsyncIterator[Browser]:
-    async with async_playwright() as playwright:
+    async with asyncio.timeout(PATIENCE_S):
+        playwright = await async_playwright().start()
         made = await playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox", *arguments])
-        try:
-            yield made
-        finally:
+    try:
+        yield made
+    finally:
+        async with asyncio.timeout(PATIENCE_S):
             await made.close()
+            await playwright.stop()
 
 
 class Tab:
@@ -79,14 +83,17 @@ class Tab:
 @asynccontextmanager
 async def tab(running: RunningDaemon, opened: Browser, *, token: str | None = "", **context: Any) -> AsyncIterator[Tab]:
     """Logged in with the daemon's own token, another one, or (None) not at all. `context` is Playwright's."""
-    made = await opened.new_context(**{"viewport": DESK, **context})
-    await made.add_init_script(_WATCH)
+    async with asyncio.timeout(PATIENCE_S):
+        made = await opened.new_context(**{"viewport": DESK, **context})
+        await made.add_init_script(_WATCH)
+        page = await made.new_page()
     try:
-        found = Tab(await made.new_page(), running.admin)
+        found = Tab(page, running.admin)
         if token is not None:
             await found.log_in(token or running.token)
         yield found
         found.complaints += await found.page.evaluate("window.violations ?? []")
         assert found.complaints == []
     finally:
-        await made.close()
+        async with asyncio.timeout(PATIENCE_S):
+            await made.close()

@@ -68,7 +68,8 @@ class Reader:
         for log, reading in self._logs.items():
             with contextlib.suppress(OSError):  # nobody may have come to write it
                 os.close(os.open(log, os.O_WRONLY | os.O_NONBLOCK))
-            reading.join()
+            reading.join(PATIENCE_S)
+            assert not reading.is_alive(), f"{self._guide.name}: something that was started there has not ended"
 
     def _leave(self) -> None:
         with contextlib.suppress(ProcessLookupError):
@@ -97,7 +98,7 @@ class Reader:
         log = self._directory / f".log-{len(self._logs)}"
         os.mkfifo(log)
         ready = threading.Event()
-        self._logs[log] = threading.Thread(target=_read, args=(log, ready))
+        self._logs[log] = threading.Thread(target=_read, args=(log, ready), daemon=True)
         self._logs[log].start()
         self._type(f"webhookd {arguments} >/dev/null 2>{log} & webhookd=$!")
         if not ready.wait(PATIENCE_S):
