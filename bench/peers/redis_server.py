@@ -1,10 +1,10 @@
 """A Redis of the bench's own, on a port of its own; its files are in the peer's directory."""
 
-import socket
 from pathlib import Path
 from typing import Literal
 
 from bench.peers.parts import Parts
+from bench.peers.ports import free_port
 
 Appendfsync = Literal["always", "everysec"]
 DEBIAN = (("redis-server", "redis-server"),)
@@ -19,7 +19,7 @@ async def start_redis(parts: Parts, directory: Path, appendfsync: Appendfsync) -
     """Its port. Ready: what was in its append-only file is loaded."""
     files = directory / "redis"
     files.mkdir(exist_ok=True)
-    port = _free_port()
+    port = free_port()
     settings = {
         "bind": "127.0.0.1",
         "port": str(port),
@@ -33,9 +33,3 @@ async def start_redis(parts: Parts, directory: Path, appendfsync: Appendfsync) -
     part = await parts.start("redis-server", ["redis-server", *options])
     await part.said("Ready to accept connections")
     return port
-
-
-def _free_port() -> int:
-    with socket.socket() as reserved:
-        reserved.bind(("127.0.0.1", 0))
-        return int(reserved.getsockname()[1])

@@ -39,6 +39,11 @@ def number_of(body: bytes) -> int:
     return int(body[end - _DIGITS : end])
 
 
+def id_of(body: bytes) -> bytes:
+    """The provider's id of the event, read from the body that a merchant got."""
+    return body[_ID_AT : body.index(b'"', _ID_AT)]
+
+
 def signature(body: bytes, now_s: int) -> str:
     """The value of Stripe-Signature."""
     digest = hmac.digest(SECRET.encode(), b"%d.%b" % (now_s, body), "sha256").hex()
