@@ -1,5 +1,6 @@
 """A browser without scripts: it keeps cookies, says what browsers say of themselves, and sends forms."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -11,6 +12,7 @@ import yarl
 
 from tests.running import PATIENCE_S, RunningDaemon
 
+UNDER_WAY = "There is much to count: it is under way"
 SAME_ORIGIN = {"Sec-Fetch-Site": "same-origin", "Accept": "text/html"}
 
 
@@ -59,7 +61,11 @@ class Plain:
             return Seen(response.status, response.headers, await response.text())
 
     async def get(self, path: str, **headers: str) -> Seen:
-        return await self.ask("GET", path, headers={**SAME_ORIGIN, **headers})
+        """What takes long to count is looked at again until it is there."""
+        async with asyncio.timeout(PATIENCE_S):
+            while UNDER_WAY in (seen := await self.ask("GET", path, headers={**SAME_ORIGIN, **headers})).words:
+                pass
+        return seen
 
     async def send(self, path: str, **fields: str) -> Seen:
         """A form of a page of ours."""

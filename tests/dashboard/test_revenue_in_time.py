@@ -2,12 +2,14 @@
 
 import asyncio
 from typing import Any, cast
+from unittest.mock import patch
 
 import pytest
 from aiohttp import web
 from multidict import MultiDict
 
 from tests.fake_clock import FakeClock
+from tests.running import PATIENCE_S
 from webhookd.admin.dashboard import revenue
 from webhookd.admin.dashboard.frame.visit import Visit
 from webhookd.admin.dashboard.revenue import UNDER_WAY_MAX, RevenuePages
@@ -33,13 +35,9 @@ class _Visit:
         return web.Response(text=repr((values["is_counting"], [each.gross for each in values["rows"]])))
 
 
-async def shown(pages: RevenuePages, visit: _Visit) -> str | None:
-    return cast(web.Response, await pages.show(cast(Visit, visit))).text
-
-
-@pytest.fixture(autouse=True)
-def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(revenue, "PAINT_S", 0.01)
+async def shown(pages: RevenuePages, visit: _Visit, paint_s: float = 0.01) -> str | None:
+    with patch.object(revenue, "PAINT_S", paint_s):
+        return cast(web.Response, await pages.show(cast(Visit, visit))).text
 
 
 def counted(gross: int) -> RevenueRows:
@@ -53,8 +51,8 @@ async def test_what_takes_long_is_counted_once_and_shown_to_who_looks_again() ->
     assert await shown(pages, visit) == "(True, [])"
     assert visit.asked == 1
     told.set_result(counted(1050))
-    assert await shown(pages, visit) == "(False, [1050])"
-    assert await shown(pages, visit) == "(False, [1050])"
+    assert await shown(pages, visit, PATIENCE_S) == "(False, [1050])"
+    assert await shown(pages, visit, PATIENCE_S) == "(False, [1050])"
     assert visit.asked == 2
 
 
@@ -64,7 +62,7 @@ async def test_who_looks_again_is_told_that_it_could_not_be_counted() -> None:
     assert await shown(pages, visit) == "(True, [])"
     told.set_exception(StoreUnavailableError("busy"))
     with pytest.raises(StoreUnavailableError):
-        await shown(pages, visit)
+        await shown(pages, visit, PATIENCE_S)
 
 
 async def test_of_too_many_that_are_under_way_the_first_is_given_up() -> None:
