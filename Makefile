@@ -7,7 +7,7 @@ VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' webhookd/__init__.py)
 ARCHIVE = webhookd-$(VERSION)-linux-$(shell uname -m)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test crash check lint types wheel-smoke dist dist-test docs lock bench bench-isolation bench-drain bench-prune bench-dashboard screenshots clean
+.PHONY: help run test crash check lint types wheel-smoke dist dist-test docs lock bench bench-latency bench-isolation bench-drain bench-prune bench-dashboard screenshots clean
 
 help: ## say what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -49,6 +49,9 @@ dist-test: dist .venv/test.done ## try the executable in a root directory that h
 
 bench: .venv/test.done ## events per second, as shares of a bare aiohttp echo
 	@$(BIN)/python bench/throughput.py
+
+bench-latency: .venv/test.done ## from hook to merchant at several rates, to the last percentile (6 minutes)
+	@$(BIN)/python bench/latency.py
 
 bench-isolation: .venv/test.done ## what a black-holed merchant costs the others (5 minutes)
 	@$(BIN)/python bench/isolation.py

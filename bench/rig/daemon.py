@@ -51,13 +51,21 @@ async def ask(config: Path, sql: str) -> list[Any]:
 
 
 class Running:
-    def __init__(self, pid: int, port: int, ready_s: float, said: Iterable[str]) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, port: int, ready_s: float, said: Iterable[str]) -> None:
         self.port = port
         """Where it receives hooks."""
         self.ready_s = ready_s
         """From starting the process to hearing that it is ready."""
-        self._status = Path(f"/proc/{pid}/status")
+        self.was_killed = False
+        self._process = process
+        self._status = Path(f"/proc/{process.pid}/status")
         self._said = said
+
+    async def kill(self) -> None:
+        """SIGKILL. When this returns there is no such process any more."""
+        self.was_killed = True
+        self._process.kill()
+        await self._process.wait()
 
     def rss_mb(self) -> float:
         """Resident memory now, in units of 10**6 bytes."""
@@ -78,7 +86,7 @@ class Running:
 
 @asynccontextmanager
 async def daemon(config: Path) -> AsyncIterator[Running]:
-    """Ready on entry, stopped at the end. Raises SystemExit with its last words if it fails."""
+    """Ready on entry, stopped at the end unless killed before. Raises SystemExit with its last words if it fails."""
     began = time.perf_counter()
     command = (sys.executable, "-m", "webhookd", "serve", "-c", str(config))
     process = await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.PIPE)
@@ -89,11 +97,12 @@ async def daemon(config: Path) -> AsyncIterator[Running]:
         ready_s = time.perf_counter() - began
         # An unread pipe would fill up, and the daemon wait for it.
         reading = asyncio.create_task(_read_on(process.stderr, said))
-        yield Running(process.pid, port, ready_s, said)
+        running = Running(process, port, ready_s, said)
+        yield running
     finally:
         code = await _stop(process)
     await reading
-    if code != 0:
+    if code != 0 and not running.was_killed:
         raise SystemExit(f"the daemon ended with {code}: " + "".join(said))
 
 

@@ -2,7 +2,10 @@
 
 import asyncio
 import socket
+import time
 from typing import Protocol, cast
+
+from bench.rig.hooks import number_of
 
 _HEAD_END = b"\r\n\r\n"
 _ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -18,11 +21,14 @@ class Connection(asyncio.Protocol):
     """One connection to a merchant; requests come one after the other."""
 
     def __init__(self, merchant: Merchant) -> None:
+        self.opened_at = 0.0
+        """By `time.perf_counter`."""
         self._merchant = merchant
         self._transport: asyncio.Transport
         self._buffer = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.opened_at = time.perf_counter()
         self._transport = cast(asyncio.Transport, transport)  # uvloop's is one without saying so
 
     def data_received(self, data: bytes) -> None:
@@ -75,4 +81,20 @@ class Sink:
         self._seen.add(header(head, b"webhook-id"))
         connection.answer()
         if len(self._seen) >= self._wanted:
+            self.reached.set()
+
+
+class Witness:
+    """A merchant who takes everything and notes when each event first came, by `time.perf_counter`."""
+
+    def __init__(self, wanted: int) -> None:
+        self.reached = asyncio.Event()
+        """Set once as many events have come as were wanted."""
+        self.arrived_at: dict[int, float] = {}
+        self._wanted = wanted
+
+    def take(self, connection: Connection, head: bytes, body: bytes) -> None:
+        self.arrived_at.setdefault(number_of(body), time.perf_counter())
+        connection.answer()
+        if len(self.arrived_at) >= self._wanted:
             self.reached.set()
