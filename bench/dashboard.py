@@ -20,7 +20,6 @@ not keep its rate. Exit code 1 when a page took as long as is asked that none do
 
 import argparse
 import asyncio
-import os
 import statistics
 import sys
 import time
@@ -36,8 +35,9 @@ from rich.table import Column, Table
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from bench.rig import hooks
-from bench.rig.backlog import fill, need_room, set_state, settle
+from bench.rig.backlog import fill, set_state, settle
 from bench.rig.daemon import Running, ask, daemon, database_of, workplace
+from bench.rig.disk import forget, need_room
 from bench.rig.merchant import Sink, listen, port_of
 from bench.rig.reader import Reader
 from bench.rig.steady import SteadyLoad, percentile
@@ -208,7 +208,7 @@ async def _paths(config: Path) -> list[str]:
 @asynccontextmanager
 async def looked_at(config: Path) -> AsyncIterator[tuple[Running, Reader]]:
     """A daemon that finds nothing of its database in memory, and somebody who has logged in."""
-    _forget(database_of(config))
+    forget(database_of(config))
     async with daemon(config) as running:
         noted = running_at(config.parent / "data")
         if noted is None:
@@ -219,16 +219,6 @@ async def looked_at(config: Path) -> AsyncIterator[tuple[Running, Reader]]:
             yield running, reader
         finally:
             reader.close()
-
-
-def _forget(file: Path) -> None:
-    """Ask the kernel to, while nobody has it open."""
-    descriptor = os.open(file, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
-    finally:
-        os.close(descriptor)
 
 
 async def _load(reader: Reader, path: str) -> float:

@@ -31,14 +31,15 @@ import msgspec
 import uvloop
 from rich.console import Console
 from rich.progress import Progress
-from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from bench.rig.backlog import fill, need_room
+from bench.rig.backlog import fill
 from bench.rig.chart import Sample, over_time, slow_start, thinned
 from bench.rig.daemon import ask, daemon, workplace
+from bench.rig.disk import need_room
 from bench.rig.journal import Journal
 from bench.rig.merchant import listen, reserve_port
+from bench.rig.promise import Promise, asked_and_found, at_most, none
 from bench.rig.verify import verify
 
 CAP, CAP_OF_ALL = 8, 256
@@ -52,13 +53,6 @@ _STALL_S = 60.0
 """Without one answer for so long, the drain is over."""
 _LATE_S = 3.0
 """How long a second copy of something is waited for at the end."""
-
-
-class Promise(msgspec.Struct):
-    what: str
-    asked: str
-    found: str
-    kept: bool
 
 
 class Figures(msgspec.Struct):
@@ -160,25 +154,17 @@ def promises(journal: Journal, drained: Drained, states: Mapping[str, int], veri
     ]
     delivered = states == {"delivered": journal.events}
     return [
-        _at_most("ready", drained.ready_s, READY_S_ASKED, "s"),
-        _at_most("memory, RSS max", drained.rss_max_mb, RSS_MB_ASKED, "MB"),
-        _at_most("in flight at one merchant", one, CAP, ""),
-        _at_most("in flight at all", together, CAP_OF_ALL, ""),
+        at_most("ready", drained.ready_s, READY_S_ASKED, "s"),
+        at_most("memory, RSS max", drained.rss_max_mb, RSS_MB_ASKED, "MB"),
+        at_most("in flight at one merchant", one, CAP),
+        at_most("in flight at all", together, CAP_OF_ALL),
         Promise("slow start", "1, 2, 3, …", f"too many after {too_soon} answers" if too_soon else "kept", not too_soon),
-        _none("never sent", journal.never),
-        _none("sent twice", journal.repeated),
-        _none("sent to the wrong one", journal.strays),
+        none("never sent", journal.never),
+        none("sent twice", journal.repeated),
+        none("sent to the wrong one", journal.strays),
         Promise("in the database", "all delivered", _counted(states), delivered),
         Promise("webhookd verify", "nothing is wrong", "; ".join(verified[:5]) or "nothing is wrong", not verified),
     ]
-
-
-def _at_most(what: str, found: float, most: float, unit: str) -> Promise:
-    return Promise(what, f"≤ {most:g} {unit}".strip(), f"{round(found, 2):g} {unit}".strip(), found <= most)
-
-
-def _none(what: str, found: int) -> Promise:
-    return Promise(what, "0", str(found), found == 0)
 
 
 def _counted(states: Mapping[str, int]) -> str:
@@ -188,10 +174,7 @@ def _counted(states: Mapping[str, int]) -> str:
 def show(figures: Figures) -> None:
     console = Console()
     console.print(over_time(figures.samples), slow_start(figures.at_once_after))
-    table = Table("", "asked", "found", "")
-    for promise in figures.promises:
-        table.add_row(promise.what, promise.asked, promise.found, "" if promise.kept else "NOT KEPT")
-    console.print(table)
+    console.print(asked_and_found(figures.promises))
     console.print(
         f"{figures.deliveries} deliveries to {figures.merchants} merchants in {figures.drained_s:.1f} s, "
         f"{figures.per_s:.0f} a second; the first {figures.first_answer_s:.1f} s after they came up; "

@@ -39,8 +39,9 @@ from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from bench.rig import hooks
-from bench.rig.backlog import fill, need_room, set_state, settle
+from bench.rig.backlog import fill, set_state, settle
 from bench.rig.daemon import Running, ask, daemon, database_of, workplace
+from bench.rig.disk import need_room
 from bench.rig.merchant import Sink, listen, port_of
 from bench.rig.steady import SteadyLoad, percentile
 from bench.rig.verify import verify

@@ -3,9 +3,7 @@
 import asyncio
 import os
 import random
-import shutil
 import sqlite3
-import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -107,11 +105,3 @@ def _hook(number: int, run: str, age_s: int) -> Hook:
 
 async def _nothing(request: Request) -> bytes:
     raise AssertionError(f"Stripe needs no evidence, but asks for {request}")
-
-
-def need_room(bytes_needed: int) -> None:
-    """Raises SystemExit when the disk of temporary files has less."""
-    place = tempfile.gettempdir()
-    free = shutil.disk_usage(place).free
-    if free < bytes_needed:
-        raise SystemExit(f"{place} has {free / 1e9:.1f} GB free, and this takes {bytes_needed / 1e9:.1f}: set TMPDIR")

@@ -20,21 +20,26 @@ _LINES_KEPT = 20
 
 @contextmanager
 def workplace(endpoints: str, *, sources: Sequence[str] = ("stripe",), delivery: str = "") -> Iterator[Path]:
-    """A fresh directory with a configuration: the path of the file. It is gone at the end.
+    """A fresh directory with a configuration: the path of the file. It is gone at the end."""
+    with tempfile.TemporaryDirectory(prefix="webhookd-bench-") as directory:
+        yield configure(Path(directory), endpoints, sources=sources, delivery=delivery)
+
+
+def configure(directory: Path, endpoints: str, *, sources: Sequence[str] = ("stripe",), delivery: str = "") -> Path:
+    """Write the configuration of a daemon that keeps its data in this directory: the path of the file.
 
     `sources` are names of Stripe sources; `delivery` is what else stands in that table.
     """
-    with tempfile.TemporaryDirectory(prefix="webhookd-bench-") as directory:
-        config = Path(directory) / "webhookd.toml"
-        lines = [
-            *("[server]", 'listen = "127.0.0.1:0"', 'admin_listen = "127.0.0.1:0"'),
-            *(f'data_dir = "{directory}/data"', 'min_free = "1MiB"'),
-            *("[delivery]", 'allow_networks = ["127.0.0.0/8"]', delivery),
-            *(f'[sources.{name}]\nprovider = "stripe"\nsecrets = ["{SECRET}"]' for name in sources),
-            endpoints,
-        ]
-        config.write_text("\n".join(lines) + "\n")
-        yield config
+    config = directory / "webhookd.toml"
+    lines = [
+        *("[server]", 'listen = "127.0.0.1:0"', 'admin_listen = "127.0.0.1:0"'),
+        *(f'data_dir = "{directory}/data"', 'min_free = "1MiB"'),
+        *("[delivery]", 'allow_networks = ["127.0.0.0/8"]', delivery),
+        *(f'[sources.{name}]\nprovider = "stripe"\nsecrets = ["{SECRET}"]' for name in sources),
+        endpoints,
+    ]
+    config.write_text("\n".join(lines) + "\n")
+    return config
 
 
 def database_of(config: Path) -> Path:
