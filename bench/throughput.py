@@ -27,15 +27,12 @@ from rich.table import Table
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from bench.rig.daemon import daemon, database_of, workplace
 from bench.rig.hooks import requests
-from bench.rig.load import Load
+from bench.rig.load import answered_per_s
 from bench.rig.merchant import Sink, listen, port_of
 from webhookd.store.connection import open_writer
 
 ECHO, NO_LEDGER = "bare aiohttp echo", "receive, no ledger"
 LEDGER_TRIGGERS = ("event_moves_ledger", "event_names_payment", "event_gives_references")
-CONNECTIONS = 64
-ENOUGH = 0.999
-"""The share of hooks that must have been answered 200, or the run is refused."""
 
 
 @contextmanager
@@ -72,17 +69,17 @@ async def fresh_daemon(endpoints: str = "", *, ledger: bool = True) -> AsyncIter
 
 async def echo_rate(count: int, run: str) -> float:
     with echo_server() as port:
-        return await _rate(Load(requests(count, run), CONNECTIONS), port)
+        return await answered_per_s(requests(count, run), port)
 
 
 async def receive_rate(count: int, run: str) -> float:
     async with fresh_daemon() as port:
-        return await _rate(Load(requests(count, run), CONNECTIONS), port)
+        return await answered_per_s(requests(count, run), port)
 
 
 async def no_ledger_rate(count: int, run: str) -> float:
     async with fresh_daemon(ledger=False) as port:
-        return await _rate(Load(requests(count, run), CONNECTIONS), port)
+        return await answered_per_s(requests(count, run), port)
 
 
 async def end_to_end_rate(count: int, run: str) -> float:
@@ -91,22 +88,14 @@ async def end_to_end_rate(count: int, run: str) -> float:
     endpoint = f'[endpoints.sink]\nurl = "http://127.0.0.1:{port_of(server)}/"\nmax_in_flight = 64'
     try:
         async with fresh_daemon(endpoint) as port:
-            load = Load(requests(count, run), CONNECTIONS)
+            hooks = requests(count, run)
             began = time.perf_counter()
-            await _rate(load, port)
+            await answered_per_s(hooks, port)
             async with asyncio.timeout(120):
                 await sink.reached.wait()
             return count / (time.perf_counter() - began)
     finally:
         server.close()
-
-
-async def _rate(load: Load, port: int) -> float:
-    seconds = await load.run("127.0.0.1", port)
-    total = load.ok + load.refused
-    if load.ok < ENOUGH * total or total == 0:
-        raise SystemExit(f"refused to report: {load.refused} of {total} hooks were not answered 200")
-    return load.ok / seconds
 
 
 async def measure(count: int, rounds: int) -> dict[str, list[float]]:

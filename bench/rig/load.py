@@ -5,6 +5,9 @@ import time
 from collections.abc import Sequence
 from typing import cast
 
+CONNECTIONS = 64
+ENOUGH = 0.999
+"""The share of requests that must have been answered 200, or the run is refused."""
 _HEAD_END = b"\r\n\r\n"
 
 
@@ -103,3 +106,13 @@ class Load:
         self._open -= 1
         if self._open == 0:
             self._done.set()
+
+
+async def answered_per_s(requests: Sequence[bytes], port: int) -> float:
+    """How many were answered 200 a second, by CONNECTIONS clients. Raises SystemExit when too few were."""
+    load = Load(requests, CONNECTIONS)
+    seconds = await load.run("127.0.0.1", port)
+    total = load.ok + load.refused
+    if load.ok < ENOUGH * total or total == 0:
+        raise SystemExit(f"refused to report: {load.refused} of {total} hooks were not answered 200")
+    return load.ok / seconds
