@@ -13,8 +13,8 @@ _BUILT = BUILD / "bullmq"
 
 class BullMQ(Peer):
     made_of = "BullMQ 6.7, Redis, two Node processes"
-    # A job that was being worked on is taken up again when its lock has run out (30 s), by a look every 30 s.
-    settles_s = 70.0
+    # What was being worked on is taken up by a look every 30 s that finds its lock (30 s) run out: the second or third.
+    settles_s = 90.0
     debian = (*npm.DEBIAN, *redis_server.DEBIAN)
 
     def __init__(self, appendfsync: redis_server.Appendfsync) -> None:

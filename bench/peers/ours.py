@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bench.peers.parts import Parts
 from bench.peers.peer import IN_FLIGHT, MERCHANT_SECRET, Peer
-from bench.rig.hooks import SECRET
+from bench.rig.daemon import configure
 
 
 class Ours(Peer):
@@ -21,16 +21,8 @@ class Ours(Peer):
         pass
 
     async def start(self, parts: Parts, directory: Path, sink_url: str) -> int:
-        config = directory / "webhookd.toml"
-        lines = [
-            *("[server]", 'listen = "127.0.0.1:0"', 'admin_listen = "127.0.0.1:0"'),
-            *(f'data_dir = "{directory}/data"', 'min_free = "1MiB"'),
-            *("[delivery]", 'allow_networks = ["127.0.0.0/8"]'),
-            *("[sources.stripe]", 'provider = "stripe"', f'secrets = ["{SECRET}"]'),
-            *("[endpoints.sink]", f'url = "{sink_url}"', f'secret = "{MERCHANT_SECRET}"'),
-            f"max_in_flight = {IN_FLIGHT}",
-        ]
-        config.write_text("\n".join(lines) + "\n")
+        endpoint = f'[endpoints.sink]\nurl = "{sink_url}"\nsecret = "{MERCHANT_SECRET}"\nmax_in_flight = {IN_FLIGHT}'
+        config = configure(directory, endpoint)
         command = (sys.executable, "-m", "webhookd", "serve", "-c", str(config))
         part = await parts.start("webhookd", command)
         ready = json.loads(await part.said('"event": "ready"'))

@@ -16,19 +16,21 @@ from bench.peers.tally import Tally
 from bench.rig import hooks
 from bench.rig.load import Load
 from bench.rig.merchant import listen, port_of
-from bench.rig.steady import SteadyLoad, percentile
+from bench.rig.steady import SteadyLoad, percentile, poisson
 
 CONNECTIONS = 64
 WARM_UP_S = 2.0
 """Of a steady load: what is sent in its first seconds does not count."""
 _PATIENCE_S = 60.0
+_SEED = 1
+"""Of the gaps between hooks: the same for each peer."""
 _ENOUGH = 0.999
 """The share of hooks that must have been answered 200, or the turn is refused."""
 _ECHO = Path(__file__).parents[1] / "rig" / "echo.py"
 
 
 class Late(msgspec.Struct):
-    """From writing a hook to its socket until the merchant has all of its event."""
+    """From when a hook was due to be sent until the merchant has all of its event. Hooks come at random (Poisson)."""
 
     per_s: float
     p50_ms: float
@@ -108,14 +110,14 @@ async def _burst(parts: Parts, port: int, tally: Tally, events: int, run: str) -
 async def _steady(port: int, tally: Tally, rate: float, seconds: float, run: str) -> Late:
     now_s, count = int(time.time()), round((WARM_UP_S + seconds) * rate)
     bodies = [hooks.body(number, run, now_s) for number in range(count)]
-    load = SteadyLoad([hooks.request(body, now_s) for body in bodies], rate)
+    load = SteadyLoad([hooks.request(body, now_s) for body in bodies], rate, poisson(_SEED))
     before = len(tally.first_at)
     await load.run("127.0.0.1", port)
     lag_p99_ms = load.judged()
     if not await tally.reached(before + count, _PATIENCE_S):
         raise SystemExit(f"refused to report: {len(tally.first_at) - before} of {count} events reached the merchant")
     warm = range(round(WARM_UP_S * rate), count)
-    late_ms = [1_000 * (tally.first_at[hooks.id_of(bodies[each])] - load.sent_at[each]) for each in warm]
+    late_ms = [1_000 * (tally.first_at[hooks.id_of(bodies[each])] - load.due_at[each]) for each in warm]
     return Late(rate, statistics.median(late_ms), percentile(late_ms, 99), lag_p99_ms)
 
 
