@@ -7,7 +7,7 @@ VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' webhookd/__init__.py)
 ARCHIVE = webhookd-$(VERSION)-linux-$(shell uname -m)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test crash check lint types wheel-smoke dist dist-test docs lock bench bench-latency bench-isolation bench-drain bench-prune bench-dashboard screenshots clean
+.PHONY: help run test crash check lint types wheel-smoke dist dist-test docs lock bench bench-latency bench-loss bench-isolation bench-drain bench-prune bench-dashboard screenshots clean
 
 help: ## say what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -52,6 +52,9 @@ bench: .venv/test.done ## events per second, as shares of a bare aiohttp echo
 
 bench-latency: .venv/test.done ## from hook to merchant at several rates, to the last percentile (6 minutes)
 	@$(BIN)/python bench/latency.py
+
+bench-loss: .venv/test.done ## what a hundred kills lose and double (2 minutes)
+	@$(BIN)/python bench/loss.py
 
 bench-isolation: .venv/test.done ## what a black-holed merchant costs the others (5 minutes)
 	@$(BIN)/python bench/isolation.py

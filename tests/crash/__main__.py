@@ -45,15 +45,14 @@ def main() -> None:
         where = ", ".join(f"{count} × {moment}" for moment, count in sorted(report.kills.items()))
         print(f"{sum(report.kills.values())} kills (seed {report.seed}): {where}")
         print(
-            f"{report.sent} events sent, {report.acked} acks ({report.duplicates} duplicates); "
+            f"{report.sent} events sent, {report.acked} acks ({report.duplicate_acks} duplicates); "
             f"{report.requests} requests to 3 merchants, {report.repeated_requests} of them repeated"
         )
         for line in report.broken[:20]:
             print(f"BROKEN  {line}")
         print(
-            f"{len(report.broken)} promises broken"
-            if report.broken
-            else "0 lost, 0 twice in the log, every id and body the same"
+            f"{report.lost} lost, {report.duplicated} duplicated, "
+            + (f"{len(report.broken)} promises broken" if report.broken else "every id and body the same")
         )
     sys.exit(1 if report.broken or not report.enough else 0)
 

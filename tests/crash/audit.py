@@ -28,6 +28,26 @@ def audit(database: Path, provider: Provider, merchants: Merchants, attempts_max
         connection.close()
 
 
+def lost(provider: Provider, merchants: Merchants) -> list[str]:
+    """Events that were acked, and that some merchant never took as they were sent. The database is not asked."""
+    taken = [{each.sha256 for each in merchants.requests[name] if each.status == 200} for name in merchants.names]
+    return [
+        provider_id
+        for provider_id, hook in provider.hooks.items()
+        if hook.acks and not all(hook.sha256 in bodies for bodies in taken)
+    ]
+
+
+def duplicated(provider: Provider, merchants: Merchants) -> list[str]:
+    """Events that some merchant got under more than one id, so that he would take them for more than one."""
+    ids: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for name in merchants.names:
+        for each in merchants.requests[name]:
+            ids[name, each.sha256].add(each.event_id)
+    twice = {sha256 for (_, sha256), found in ids.items() if len(found) > 1}
+    return [provider_id for provider_id, hook in provider.hooks.items() if hook.sha256 in twice]
+
+
 def _integrity(connection: Any) -> list[str]:
     [(answer,)] = connection.execute("PRAGMA integrity_check").fetchall()
     broken = [f"integrity_check: {answer}"] if answer != "ok" else []

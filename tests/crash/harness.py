@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.crash.audit import audit
+from tests.crash.audit import audit, duplicated, lost
 from tests.crash.daemon_under_fault import STEPS
 from tests.crash.parties import Merchants, Provider
 from tests.running import PATIENCE_S, RunningDaemon, configuration, endpoint
@@ -28,10 +28,17 @@ class Report(NamedTuple):
     kills: Counter[str]
     sent: int
     acked: int
-    duplicates: int
+    duplicate_acks: int
+    """Of those: what they acked was known already."""
     requests: int
     repeated_requests: int
+    """The same event, to the same merchant, under the same id: what the id is for."""
+    lost: int
+    """Events that were acked and did not reach every merchant."""
+    duplicated: int
+    """Events that a merchant got under more than one id."""
     broken: list[str]
+    """Every promise that was not kept, whether or not a merchant could see it."""
 
     @property
     def enough(self) -> bool:
@@ -71,9 +78,11 @@ async def crash(
         kills=struck,
         sent=len(provider.hooks),
         acked=len(acks),
-        duplicates=sum(status == "duplicate" for status, _ in acks),
+        duplicate_acks=sum(status == "duplicate" for status, _ in acks),
         requests=len(requests),
         repeated_requests=len(requests) - len(set(requests)),
+        lost=len(lost(provider, merchants)),
+        duplicated=len(duplicated(provider, merchants)),
         broken=audit(directory / "data" / "webhookd.db", provider, merchants, len(WAITS)),
     )
 

@@ -12,6 +12,7 @@ SEED = 20261121
 async def test_kill_nine_at_every_step_loses_nothing_and_doubles_nothing(tmp_path: Path):
     report = await crash(tmp_path, 2 * len(MOMENTS), SEED)
     assert report.broken == []
+    assert (report.lost, report.duplicated) == (0, 0)
     assert report.enough, report
     assert set(report.kills) == set(MOMENTS)
     assert report.repeated_requests > 0, "no delivery was cut short: the kills came too late to mean anything"
@@ -20,12 +21,14 @@ async def test_kill_nine_at_every_step_loses_nothing_and_doubles_nothing(tmp_pat
 async def test_an_ack_before_the_commit_is_found_out(tmp_path: Path):
     report = await crash(tmp_path, 6, SEED, sabotage="ack-before-commit")
     assert [line for line in report.broken if line.startswith("lost: ")]
+    assert report.lost > 0
 
 
 async def test_an_id_that_changes_between_attempts_is_found_out(tmp_path: Path):
     # One kill may come before anything was sent.
     report = await crash(tmp_path, 6, SEED, sabotage="new-id-each-attempt")
     assert [line for line in report.broken if "is not the log's" in line]
+    assert report.duplicated > 0
 
 
 pytestmark = pytest.mark.crash
