@@ -7,9 +7,7 @@ from collections.abc import Callable
 from itertools import count
 
 from bench.rig import hooks
-from bench.rig.load import Asker
-
-CONNECTIONS = 64
+from bench.rig.load import CONNECTIONS, Asker
 
 
 class Provider:

@@ -14,18 +14,15 @@ from bench.peers.parts import Parts
 from bench.peers.peer import Peer, started
 from bench.peers.tally import Tally
 from bench.rig import hooks
-from bench.rig.load import Load
+from bench.rig.load import answered_per_s
 from bench.rig.merchant import listen, port_of
 from bench.rig.steady import SteadyLoad, percentile, poisson
 
-CONNECTIONS = 64
 WARM_UP_S = 2.0
 """Of a steady load: what is sent in its first seconds does not count."""
 _PATIENCE_S = 60.0
 _SEED = 1
 """Of the gaps between hooks: the same for each peer."""
-_ENOUGH = 0.999
-"""The share of hooks that must have been answered 200, or the turn is refused."""
 _ECHO = Path(__file__).parents[1] / "rig" / "echo.py"
 
 
@@ -81,17 +78,17 @@ async def echo_rate(events: int, run: str) -> float:
     parts = Parts()
     try:
         part = await parts.start("echo", [sys.executable, _ECHO])
-        return await _accepted(Load(hooks.requests(events, run), CONNECTIONS), int(await part.said("")))
+        return await answered_per_s(hooks.requests(events, run), int(await part.said("")))
     finally:
         await parts.stop()
 
 
 async def _burst(parts: Parts, port: int, tally: Tally, events: int, run: str) -> Turn:
-    load = Load(hooks.requests(events, run), CONNECTIONS)
+    requests = hooks.requests(events, run)
     idle_mb, processes, cpu_s = parts.memory_mb(), len(parts.processes), parts.cpu_s()
     reaching = asyncio.create_task(tally.reached(events, _PATIENCE_S))
     began = time.perf_counter()
-    accepted_per_s = await _accepted(load, port)
+    accepted_per_s = await answered_per_s(requests, port)
     if not await reaching:
         raise SystemExit(f"refused to report: {len(tally.first_at)} of {events} events reached the merchant")
     took_s = max(tally.first_at.values()) - began
@@ -119,11 +116,3 @@ async def _steady(port: int, tally: Tally, rate: float, seconds: float, run: str
     warm = range(round(WARM_UP_S * rate), count)
     late_ms = [1_000 * (tally.first_at[hooks.id_of(bodies[each])] - load.due_at[each]) for each in warm]
     return Late(rate, statistics.median(late_ms), percentile(late_ms, 99), lag_p99_ms)
-
-
-async def _accepted(load: Load, port: int) -> float:
-    seconds = await load.run("127.0.0.1", port)
-    total = load.ok + load.refused
-    if load.ok < _ENOUGH * total or total == 0:
-        raise SystemExit(f"refused to report: {load.refused} of {total} hooks were not answered 200")
-    return load.ok / seconds
