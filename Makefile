@@ -7,7 +7,7 @@ VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' webhookd/__init__.py)
 ARCHIVE = webhookd-$(VERSION)-linux-$(shell uname -m)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test crash check lint types wheel-smoke dist dist-test docs lock bench bench-latency bench-loss bench-isolation bench-drain bench-prune bench-dashboard screenshots clean
+.PHONY: help run test crash check lint types wheel-smoke dist dist-test docs lock bench bench-latency bench-loss bench-isolation bench-drain bench-prune bench-dashboard bench-peers screenshots clean
 
 help: ## say what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -67,6 +67,9 @@ bench-prune: .venv/test.done ## what it costs to take a million finished events 
 
 bench-dashboard: .venv/test.done ## how long its pages take beside a million events, and what a reader costs (20 minutes)
 	@$(BIN)/python bench/dashboard.py
+
+bench-peers: .venv/test.done ## the same work done by BullMQ, Restate, Celery and procrastinate (needs redis-server, npm, postgresql)
+	@$(BIN)/python -m bench.peers
 
 screenshots: .venv/test.done ## the pictures of the dashboard, of a daemon with a shop's traffic (3 minutes; needs chromium)
 	@$(BIN)/python docs/screenshots.py
