@@ -7,7 +7,7 @@ VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' webhookd/__init__.py)
 ARCHIVE = webhookd-$(VERSION)-linux-$(shell uname -m)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test crash check lint types wheel-smoke dist dist-test docs lock bench bench-latency bench-loss bench-isolation bench-drain bench-prune bench-dashboard bench-peers screenshots clean
+.PHONY: help run test crash compare test-old test-new test-crash check lint types wheel-smoke dist dist-test docs lock bench bench-latency bench-loss bench-isolation bench-drain bench-prune bench-dashboard bench-peers screenshots clean
 
 help: ## say what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -20,6 +20,18 @@ test: .venv/test.done ## the whole suite
 
 crash: .venv/test.done ## kill -9 a hundred times under load, and audit what is left
 	@$(BIN)/python -m tests.crash --kills 100
+
+compare: .venv/test.done ## the old way (a queue in memory) and webhookd under the same payments, deploys and crashes: a report (3 minutes)
+	@$(BIN)/python bench/compare.py
+
+test-old: .venv/test.done ## of that, the old way alone
+	@$(BIN)/python bench/compare.py --side old
+
+test-new: .venv/test.done ## of that, webhookd alone
+	@$(BIN)/python bench/compare.py --side webhookd
+
+test-crash: .venv/test.done ## webhookd alone under ten SIGKILLs, and what its log says of itself afterwards
+	@$(BIN)/python bench/compare.py --side webhookd --deploys 0 --crashes 10
 
 check: lint types test wheel-smoke dist-test ## all that CI runs
 

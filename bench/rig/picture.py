@@ -54,11 +54,12 @@ def percentiles(
 ) -> bytes:
     """A curve for each name, along an axis on which each further nine takes as much room as the one before.
 
-    A curve ends where its values do: of a thousand the last is 99.9 %. `asked_ms` is drawn as a dashed line.
+    A curve ends where its values do: of a thousand the last is 99.9 %; what never came is infinity, and no curve gets
+    there. `asked_ms` is drawn as a dashed line.
     """
     axes = _axes(theme, title)
-    for (name, values), colour in zip(latencies_ms.items(), _colours(theme, len(latencies_ms)), strict=True):
-        points = curve(values)
+    curves = {name: [(p, ms) for p, ms in curve(values) if math.isfinite(ms)] for name, values in latencies_ms.items()}
+    for (name, points), colour in zip(curves.items(), _colours(theme, len(curves)), strict=True):
         # An axis of 1 / (1 - p): 2 is 50 %, 10 is 90 %, 100 is 99 %.
         axes.plot([100 / (100 - p) for p, _ in points], [ms for _, ms in points], label=name, color=colour, lw=2)
     most = max(len(values) for values in latencies_ms.values())
@@ -67,7 +68,7 @@ def percentiles(
     axes.set_xticks([100 / (100 - percent) for percent in ticks], [f"{percent:g} %" for percent in ticks])
     axes.minorticks_off()
     axes.set_xlim(1, max(most, 2))
-    _scale_y(axes, [ms for values in latencies_ms.values() for _, ms in curve(values)])
+    _scale_y(axes, [ms for points in curves.values() for _, ms in points])
     axes.set_xlabel("percentile")
     axes.set_ylabel("milliseconds")
     if asked_ms is not None:
@@ -177,7 +178,7 @@ def _colours(theme: Theme, count: int) -> list[str]:
 
 def _scale_y(axes: "Axes", values: Sequence[float]) -> None:
     """From 0, or logarithmic when a curve of the small values would lie on the axis."""
-    least, most = min(values), max(values)
+    least, most = min(values, default=0), max(values, default=0)
     if least <= 0 or most / least < _LOG_FROM:
         axes.set_ylim(bottom=0)
         return
