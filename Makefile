@@ -7,7 +7,7 @@ VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' webhookd/__init__.py)
 ARCHIVE = webhookd-$(VERSION)-linux-$(shell uname -m)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test crash compare test-old test-new test-crash check lint types wheel-smoke dist dist-test docs lock bench bench-latency bench-loss bench-isolation bench-drain bench-prune bench-dashboard bench-peers screenshots clean
+.PHONY: help run test crash compare test-old test-new test-crash check lint types wheel-smoke dist dist-test docs lock bench bench-latency bench-loss bench-recovery bench-isolation bench-drain bench-prune bench-dashboard bench-peers screenshots clean
 
 help: ## say what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -67,6 +67,9 @@ bench-latency: .venv/test.done ## from hook to merchant at several rates, to the
 
 bench-loss: .venv/test.done ## what a hundred kills lose and double (2 minutes)
 	@$(BIN)/python bench/loss.py
+
+bench-recovery: .venv/test.done ## how long after kill -9 the first delivery comes (2 minutes)
+	@$(BIN)/python bench/recovery.py
 
 bench-isolation: .venv/test.done ## what a black-holed merchant costs the others (5 minutes)
 	@$(BIN)/python bench/isolation.py

@@ -45,6 +45,11 @@ class Connection(asyncio.Protocol):
     def answer(self) -> None:
         self._transport.write(_ANSWER)
 
+    @property
+    def is_open(self) -> bool:
+        """Not when whoever asked has gone."""
+        return not self._transport.is_closing()
+
 
 def header(head: bytes, name: bytes) -> bytes:
     """The value of a header that is there."""
@@ -98,3 +103,14 @@ class Witness:
         connection.answer()
         if len(self.arrived_at) >= self._wanted:
             self.reached.set()
+
+    async def sees_all(self, patience_s: float) -> None:
+        """Raises SystemExit when not all that were wanted have come after so long."""
+        try:
+            async with asyncio.timeout(patience_s):
+                await self.reached.wait()
+        except TimeoutError:
+            missing = self._wanted - len(self.arrived_at)
+            raise SystemExit(
+                f"refused to report: {missing} of {self._wanted} events did not reach their merchant"
+            ) from None
