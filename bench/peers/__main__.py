@@ -10,7 +10,7 @@ Debian's packages are not installed: whoever lacks one is left out, and that is 
 
 In each round all peers and a bare aiohttp echo have their turn, in an order that is rotated from round to round.
 
-  accepted/s    a closed loop of 64 connections, while events are being delivered
+  accepted/s    a closed loop of 64 connections, after one of a tenth that does not count, while events are delivered
   events/s      from the first hook sent to the last event that reached the merchant
   of echo, of webhookd   events/s, as the median of the ratios within each round
   hook to merchant       an open loop at a rate: from when a hook was due until the merchant has its event

@@ -2,6 +2,7 @@
 
 import statistics
 from collections.abc import Awaitable, Sequence
+from functools import partial
 from typing import TypeVar
 
 from rich.progress import Progress
@@ -14,6 +15,7 @@ from bench.peers.speed import echo_rate, turn
 
 ECHO = "bare echo"
 T = TypeVar("T")
+_FAILURES = (SystemExit, OSError)
 
 
 class Comparison:
@@ -50,11 +52,15 @@ class Comparison:
                 self._progress.advance(self._bar)
 
     async def kill(self, kills: int, seed: int) -> None:
+        """Who fails here keeps his figures of speed."""
         self._progress.reset(self._bar, total=kills * len(self._peers))
-        for name, peer in list(self._peers.items()):
+        for name, peer in self._peers.items():
             self._progress.update(self._bar, description=f"{name}, kill -9")
-            lost = losses(peer, kills, seed, "k", lambda: self._progress.advance(self._bar))
-            self._found[name].losses = await self._unless_it_fails(name, lost)
+            try:
+                told = partial(self._progress.advance, self._bar)
+                self._found[name].losses = await losses(peer, kills, seed, "k", told)
+            except _FAILURES as error:
+                self._note(name, str(error), ", kill -9")
 
     def report(self, events: int) -> Report:
         ours = self._found[OURS]
@@ -70,13 +76,16 @@ class Comparison:
     async def _unless_it_fails(self, name: str, what: Awaitable[T]) -> T | None:
         try:
             return await what
-        except (SystemExit, OSError) as error:
+        except _FAILURES as error:
             self._leave_out(name, str(error))
             return None
 
     def _leave_out(self, name: str, reason: str) -> None:
-        if name == OURS:
-            raise SystemExit(f"{OURS}: {reason}")
-        self._progress.console.print(f"without {name}: {reason}", highlight=False, markup=False)
-        self._left_out[name] = reason
+        self._note(name, reason)
         del self._peers[name]
+
+    def _note(self, name: str, reason: str, when: str = "") -> None:
+        if name == OURS:
+            raise SystemExit(f"{name}{when}: {reason}")
+        self._progress.console.print(f"without {name}{when}: {reason}", highlight=False, markup=False)
+        self._left_out[f"{name}{when}"] = reason

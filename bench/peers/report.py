@@ -130,7 +130,7 @@ def show(report: Report) -> None:
     console.width = max(console.width, 120)
     console.print(_speeds(report), _latencies(report), _durability(report), asked_and_found(report.asked))
     lines = [f"Bare echo: {report.echo_per_s} hooks/s. Medians of {len(report.peers[0].rounds)} rounds."]
-    lines += [f"{row.name}: 200 means that {row.means}." for row in report.peers]
+    lines += [f"{row.name} ({row.made_of}): 200 means that {row.means}." for row in report.peers]
     lines += [f"{row.name} {reason}" for row in report.peers for reason in row.refused]
     lines += [f"Left out: {name}: {reason}" for name, reason in report.left_out.items()]
     console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
@@ -138,12 +138,12 @@ def show(report: Report) -> None:
 
 def _speeds(report: Report) -> Table:
     table = Table(
-        *(Column("", no_wrap=True), "made of", "accepted/s", "events/s", "of echo", "of webhookd"),
+        *(Column("", no_wrap=True), "accepted/s", "events/s", "of echo", "of webhookd"),
         *("CPU ms/event", "MB idle", "loaded", "processes"),
     )
     for row in report.peers:
         table.add_row(
-            *(row.name, row.made_of, str(row.accepted_per_s), str(row.events_per_s)),
+            *(row.name, str(row.accepted_per_s), str(row.events_per_s)),
             *(f"{row.of_echo:.2f}", f"{row.of_ours:.2f}", f"{row.cpu_ms_per_event:.2f}"),
             *(str(row.idle_mb), str(row.loaded_mb), str(row.processes)),
         )

@@ -101,6 +101,26 @@ async def test_who_fails_is_left_out_and_the_others_go_on(monkeypatch, said):
     assert report.left_out == {"lacking": "it ended with 1: no more room"}
 
 
+async def test_who_does_not_come_back_from_a_kill_keeps_his_figures_and_it_is_said(monkeypatch, said):
+    async def turn(*_):
+        return turn_of(100)
+
+    async def losses(peer, *_):
+        if peer.name == "lacking":
+            raise SystemExit("redis-server did not start: bad file format")
+        return audit(2, {b"a": 1.0}, {b"a": 1}, {b"a": 2.0})
+
+    monkeypatch.setattr(comparison, "turn", turn)
+    monkeypatch.setattr(comparison, "losses", losses)
+    monkeypatch.setattr(comparison, "echo_rate", echo_of_200)
+    side_by_side = Comparison([Ours(), Lacking()], said[0])
+    await side_by_side.measure(events=10, rounds=1, rates=[], seconds=0)
+    await side_by_side.kill(2, seed=1)
+    report = side_by_side.report(10)
+    assert [(each.events_per_s, each.losses is None) for each in report.peers] == [(100, False), (100, True)]
+    assert report.left_out == {"lacking, kill -9": "redis-server did not start: bad file format"}
+
+
 async def test_without_webhookd_nothing_is_reported(monkeypatch, said):
     async def turn(*_):
         raise SystemExit("refused to report: 3 of 10 hooks were not answered 200")

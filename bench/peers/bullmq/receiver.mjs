@@ -22,15 +22,13 @@ const queue = new Queue("hooks", {
 queue.on("error", () => {}); // each add that fails says so itself
 await queue.waitUntilReady();
 
-const server = createServer(async (request, response) => {
-  try {
-    const chunks = [];
-    for await (const chunk of request) chunks.push(chunk);
-    const body = Buffer.concat(chunks);
-    response.writeHead(await take(request, body), { "Content-Length": 0 }).end();
-  } catch {
-    response.writeHead(503, { "Content-Length": 0 }).end();
-  }
+const server = createServer((request, response) => {
+  const chunks = [];
+  request.on("data", (chunk) => chunks.push(chunk));
+  request.on("end", async () => {
+    const status = await take(request, Buffer.concat(chunks)).catch(() => 503);
+    response.writeHead(status, { "Content-Length": 0 }).end();
+  });
 });
 server.listen(0, "127.0.0.1", () => console.log(`ready ${server.address().port}`));
 
