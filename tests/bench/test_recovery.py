@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from bench import recovery
-from bench.recovery import Kill, Shop, kept, measure
+from bench.recovery import Kill, Shop, measure, promise
 from bench.rig import hooks
 
 
@@ -69,8 +69,8 @@ async def test_an_event_that_never_comes_is_no_measurement(monkeypatch):
 @pytest.mark.parametrize(("first_s", "is_kept"), [(0.8, True), (0.95, False)])
 def test_each_kill_is_judged_from_the_kill_on(first_s, is_kept):
     others = [kill(0.3)] * 9
-    assert kept(others)
-    assert kept([*others, kill(first_s)]) is is_kept
+    assert promise(others).kept
+    assert promise([*others, kill(first_s)]).kept is is_kept
 
 
 @pytest.mark.crash
