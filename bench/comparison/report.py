@@ -10,7 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from bench.comparison.sides import OldWay, Webhookd
 from bench.comparison.tally import Run, Tally
 from bench.comparison.trouble import SIGNALS, Trouble
-from bench.rig.picture import DARK, LIGHT, Moment, Theme, bars, inline, lines, percentiles
+from bench.rig.picture import DARK, LIGHT, Moment, Theme, inline, lines, percentiles
 
 _TEMPLATES = Path(__file__).parent
 _ACCENT_FIRST = (Webhookd.name, OldWay.name)
@@ -127,7 +127,6 @@ def pictures(comparison: Comparison, theme: Theme) -> dict[str, bytes]:
             theme=theme,
         ),
         "latency": percentiles({name: run.latencies_ms for name, run in runs.items()}, "Hook to merchant", theme=theme),
-        "lost": bars({name: run.tally.lost for name, run in runs.items()}, "Webhooks lost", theme=theme),
     }
 
 

@@ -184,12 +184,13 @@ def _scale_y(axes: "Axes", values: Sequence[float]) -> None:
         return
     axes.set_yscale("log")
     axes.set_ylim(10 ** math.floor(math.log10(least)), most * 1.5)
-    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_major_formatter("{x:,.6g}")
 
 
 def _png(axes: "Axes", *, legend: bool = True) -> bytes:
     if legend:
-        axes.legend(frameon=False, fontsize=10, labelcolor=axes.xaxis.label.get_color())
+        paper, ink = axes.get_facecolor(), axes.xaxis.label.get_color()
+        axes.legend(facecolor=paper, edgecolor="none", framealpha=0.85, fontsize=10, labelcolor=ink)
     figure, file = axes.get_figure(root=True), io.BytesIO()
     assert figure is not None
     figure.savefig(file, format="png")
