@@ -103,15 +103,22 @@ class Parts:
         return sum(cpu_s(pid) for pid in self.processes)
 
     async def kill(self) -> None:
-        """SIGKILL for every process, at one moment: all stand still before the first one dies."""
+        """SIGKILL for every process, at one moment: all stand still before the first one dies.
+
+        Raises SystemExit when not all are gone half a minute later.
+        """
         doomed = [pid for part in self.all for pid in freeze(part.pid)]
         for pid in doomed:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        for part in self.all:
-            await part.ended()
-        while not all(map(gone, doomed)):  # a lock or a port of one that is still dying would be in the way
-            await asyncio.sleep(_GONE_POLL_S)
+        try:
+            async with asyncio.timeout(_STOP_S_MAX):
+                for part in self.all:
+                    await part.ended()
+                while not all(map(gone, doomed)):  # a lock or a port of one that is still dying would be in the way
+                    await asyncio.sleep(_GONE_POLL_S)
+        except TimeoutError:
+            raise SystemExit(f"killed, and still there: {', '.join(part.name for part in self.all)}") from None
 
     async def stop(self) -> None:
         """SIGTERM, last started first; what is left after half a minute is killed."""

@@ -178,10 +178,10 @@ async def test_who_has_left_the_family_s_session_is_killed_with_it():
     child = "import subprocess; subprocess.run(['setsid', '--wait', 'sh', '-c', 'sleep 600 & echo ready; wait'])"
     part = await parts.start("parent", [sys.executable, "-c", child])
     await part.said("ready")
-    everyone = family(part.pid)
-    assert len(everyone) >= 3
-    assert parts.memory_mb() > 1
+    everyone, memory_mb = family(part.pid), parts.memory_mb()
     await parts.kill()
+    assert len(everyone) >= 3
+    assert memory_mb > 1
     assert all(map(gone, everyone))
     assert parts.processes == []
 
