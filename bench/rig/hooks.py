@@ -25,7 +25,7 @@ def body(number: int, run: str, now_s: int) -> bytes:
                     "amount_received": 4200,
                     "currency": "usd",
                     "latest_charge": f"ch_{run}_{number:0{_DIGITS}}",
-                    "metadata": {"order_id": str(number), "note": "x" * 600},
+                    "metadata": {"order_id": f"{run}_{number:0{_DIGITS}}", "note": "x" * 600},
                     "status": "succeeded",
                 }
             },
