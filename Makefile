@@ -7,7 +7,7 @@ VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' webhookd/__init__.py)
 ARCHIVE = webhookd-$(VERSION)-linux-$(shell uname -m)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test crash compare test-old test-new test-crash check lint types wheel-smoke dist dist-test docs lock bench bench-latency bench-loss bench-recovery bench-isolation bench-drain bench-prune bench-dashboard bench-peers screenshots clean
+.PHONY: help run test crash compare test-old test-new test-crash check lint types wheel-smoke dist dist-test docs lock bench bench-latency bench-loss bench-recovery bench-isolation bench-drain bench-scale bench-prune bench-dashboard bench-peers screenshots clean
 
 help: ## say what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -59,7 +59,7 @@ dist: build/venv.done ## the single executable, and an archive of it with its un
 dist-test: dist .venv/test.done ## try the executable in a root directory that has nothing else
 	@WEBHOOKD_BINARY=$(CURDIR)/dist/webhookd $(BIN)/python -m pytest -rs tests/binary
 
-bench: .venv/test.done ## events per second, as shares of a bare aiohttp echo
+bench: .venv/test.done ## events per second, as shares of a bare aiohttp echo (3 minutes)
 	@$(BIN)/python bench/throughput.py
 
 bench-latency: .venv/test.done ## from hook to merchant at several rates, to the last percentile (6 minutes)
@@ -76,6 +76,9 @@ bench-isolation: .venv/test.done ## what a black-holed merchant costs the others
 
 bench-drain: .venv/test.done ## a million deliveries waiting: start, and get rid of them (20 minutes)
 	@$(BIN)/python bench/drain.py
+
+bench-scale: .venv/test.done ## what ten million events in the log cost, and a million deliveries waiting (40 minutes)
+	@$(BIN)/python bench/scale.py
 
 bench-prune: .venv/test.done ## what it costs to take a million finished events out of the log (15 minutes)
 	@$(BIN)/python bench/prune.py
