@@ -81,8 +81,8 @@ def test_whatever_is_found_is_a_promise_not_kept(found):
 def test_of_what_is_broken_all_is_counted_and_not_all_is_kept():
     figures = Figures(seed=7)
     for number in range(3):
-        figures.add(report(seed=number, broken=["lost"] * 70))
-    assert (figures.broken, len(figures.broken_lines)) == (210, 100)
+        figures.add(report(seed=number, broken=["lost"] * 15))
+    assert (figures.broken, len(figures.broken_lines)) == (45, 20)
 
 
 def test_a_campaign_in_which_too_little_succeeded_is_no_measurement(places, monkeypatch):
