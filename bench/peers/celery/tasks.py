@@ -22,7 +22,7 @@ app.conf.update(
     broker_transport_options={
         # What a killed worker had in hand comes back after so long (default: an hour). It has to be longer than a task.
         "visibility_timeout": VISIBILITY_S,
-        "unacked_restore_throttle": 1,  # and is looked for at each turn, as is advised with a short one
+        "unacked_restore_throttle": 1,  # and is looked for every 10 s, as is advised with a short one (default: 100 s)
     },
 )
 _merchant = urllib3.PoolManager(maxsize=IN_FLIGHT, block=True, retries=False, timeout=15)
