@@ -60,7 +60,7 @@ class Comparison:
                 told = partial(self._progress.advance, self._bar)
                 self._found[name].losses = await losses(peer, kills, seed, "k", told)
             except _FAILURES as error:
-                self._note(name, str(error), ", kill -9")
+                self._note(name, str(error) or repr(error), ", kill -9")
 
     def report(self, events: int) -> Report:
         ours = self._found[OURS]
@@ -77,7 +77,7 @@ class Comparison:
         try:
             return await what
         except _FAILURES as error:
-            self._leave_out(name, str(error))
+            self._leave_out(name, str(error) or repr(error))
             return None
 
     def _leave_out(self, name: str, reason: str) -> None:

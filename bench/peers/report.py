@@ -129,10 +129,11 @@ def show(report: Report) -> None:
     console = Console()
     console.width = max(console.width, 120)
     console.print(_speeds(report), _latencies(report), _durability(report), asked_and_found(report.asked))
-    lines = [f"Bare echo: {report.echo_per_s} hooks/s. Medians of {len(report.peers[0].rounds)} rounds."]
+    lines = [f"Bare echo: {report.echo_per_s} hooks/s. Medians of rounds ({len(report.peers[0].rounds)})."]
     lines += [f"{row.name} ({row.made_of}): 200 means that {row.means}." for row in report.peers]
     lines += [f"{row.name} {reason}" for row in report.peers for reason in row.refused]
-    lines += [f"Left out: {name}: {reason}" for name, reason in report.left_out.items()]
+    # Of what a program said last, the last line.
+    lines += [f"Left out: {name}: {reason.strip().splitlines()[-1]}" for name, reason in report.left_out.items()]
     console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
 
 

@@ -22,7 +22,7 @@ from bench.peers.ours import Ours
 from bench.peers.parts import Parts
 from bench.peers.peer import MERCHANT_SECRET, Peer
 from bench.peers.provider import Provider
-from bench.peers.report import Late, Rounds, asked_of, ratio, rotated, row
+from bench.peers.report import Late, Rounds, asked_of, ratio, rotated, row, show
 from bench.peers.speed import Turn
 from bench.peers.tally import Tally, is_signed
 from bench.rig.hooks import body, id_of
@@ -119,6 +119,21 @@ async def test_who_does_not_come_back_from_a_kill_keeps_his_figures_and_it_is_sa
     report = side_by_side.report(10)
     assert [(each.events_per_s, each.losses is None) for each in report.peers] == [(100, False), (100, True)]
     assert report.left_out == {"lacking, kill -9": "redis-server did not start: bad file format"}
+
+
+async def test_a_failure_without_words_is_named(monkeypatch, said):
+    async def turn(peer, *_):
+        if peer.name == "lacking":
+            raise TimeoutError
+        return turn_of(100)
+
+    monkeypatch.setattr(comparison, "turn", turn)
+    monkeypatch.setattr(comparison, "echo_rate", echo_of_200)
+    side_by_side = Comparison([Ours(), Lacking()], said[0])
+    await side_by_side.measure(events=10, rounds=1, rates=[], seconds=0)
+    report = side_by_side.report(10)
+    show(report)
+    assert report.left_out == {"lacking": "TimeoutError()"}
 
 
 async def test_without_webhookd_nothing_is_reported(monkeypatch, said):
