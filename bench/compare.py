@@ -84,6 +84,8 @@ def show(comparison: Comparison) -> None:
     console = Console()
     console.print(table)
     console.print(comparison.summary, highlight=False, markup=False, soft_wrap=True)
+    if Webhookd.name in comparison.runs:
+        console.print("webhookd verify found nothing wrong with what it has kept.")
 
 
 def main() -> None:

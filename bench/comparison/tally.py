@@ -12,8 +12,8 @@ from bench.comparison.provider import PAID, Hook
 _LINE_EVERY_S = 0.25
 ACKED_SHARE_MIN = 0.99
 HOOKS_MIN = 100
-LAG_P99_MS_MAX = 1_000.0
-"""It is part of all latencies; what is lost and what is not does not depend on it."""
+LAG_P99_MS_MAX = 5_000.0
+"""It is part of all latencies, and said beside them; what is lost does not depend on it, unless it is another load."""
 
 
 class Tally(msgspec.Struct):

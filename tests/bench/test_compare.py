@@ -91,7 +91,7 @@ def test_a_run_in_which_enough_succeeded_counts():
     [
         ({"acked": 190}, "only 190 were answered"),
         ({"hooks": 50, "acked": 50}, "too few"),
-        ({"lag_p99_ms": 2_000.0}, "late"),
+        ({"lag_p99_ms": 6_000.0}, "late"),
     ],
 )
 def test_a_run_in_which_too_little_succeeded_is_refused(change, why):
