@@ -17,7 +17,7 @@ _WORKERS = 4
 
 class Celery(Peer):
     name = "celery"
-    made_of = "Celery 5.7, Redis, two Python processes"
+    made_of = "Celery 5.7, Redis, five Python processes"
     means = redis_server.MEANS["always"]
     power_cut = redis_server.POWER_CUT["always"]
     settles_s = 45.0  # the visibility timeout (`celery/tasks.py`), and a worker's next look, every 10 s
@@ -35,8 +35,8 @@ class Celery(Peer):
             "PYTHONPATH": str(pypi.ROOT),
         }
         python = _BUILT / "bin" / "python"
-        # Tasks wait for the network: threads, then, or gevent. Under gevent (as of 5.7) a worker that is idle never looks
-        # for what a killed one had in hand; with threads it does, and they are no slower here.
+        # Tasks wait for the network: threads, then, or gevent. Under gevent (as of 5.7) an idle worker never looks for
+        # what a killed one had in hand; with threads it does, and they are no slower here.
         command = (python, "-m", "celery", "--app=tasks", "worker", "--pool=threads")
         workers = [
             await parts.start(

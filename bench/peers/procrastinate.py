@@ -35,6 +35,7 @@ class Procrastinate(Peer):
         }
         if new:
             await pypi.done(python, "-m", "procrastinate", "--app=jobs.app", "schema", "--apply", env=env, cwd=_HERE)
+        # One: a second was tried, and brings no more.
         worker = await parts.start("worker", [python, _HERE / "worker.py"], env=env)
         receiver = await parts.start("receiver", [python, _HERE / "receiver.py"], env=env)
         await worker.said("ready")
