@@ -17,9 +17,9 @@
    not grow; longer ones grow by what is measured, which is less than a tenth of 10⁶.
 3. Once more each log is started, after the kernel was asked to forget the file.
 
-The ids of events and payments are `dated` ones, as Stripe's, which begin with the time they were made at: what is new
-goes to the end of each index. With `--ids scattered` they are in no order, as UUIDs are, in the logs and in the load:
-what is new goes anywhere in an index, and each event changes some pages of its own.
+The ids of events, payments and orders are `dated`: they begin with the time they were made at, as Stripe's seem to, and
+what is new goes to the end of each index. With `--ids scattered` they are in no order, as UUIDs are, in the logs and in
+the load: what is new goes anywhere in four indexes, and each event changes some pages of its own.
 
 The merchant who is down refuses connections. A run does not count, and nothing is reported, when a hook was not
 answered 200, an event did not reach the healthy merchant, or the load was not sent on time. Exit code 1 when what is

@@ -43,7 +43,7 @@ _SETTLE = """
 """
 
 Ids = Literal["dated", "scattered"]
-"""`dated` ones begin with the time they were made at, as Stripe's do; `scattered` ones are in no order."""
+"""`dated` ones begin with the time they were made at; `scattered` ones are in no order."""
 
 
 class Recipe(msgspec.Struct, frozen=True):

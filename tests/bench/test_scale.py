@@ -13,7 +13,7 @@ from bench.rig import longlog, shelf, steady, trial
 from bench.rig.backlog import settle
 from bench.rig.daemon import ask, configure, daemon, database_of
 from bench.rig.hooks import SECRET
-from bench.rig.longlog import Recipe, make
+from bench.rig.longlog import Recipe, make, run_of
 from bench.rig.merchant import listen, port_of
 from bench.rig.shelf import EMPTY, SOURCES, Log, Shelf
 from bench.rig.trial import Measured, Stand, Work
@@ -110,6 +110,7 @@ def test_dated_ids_are_in_the_order_of_the_log_and_scattered_ones_are_not():
     )
     assert dated == sorted(dated)
     assert scattered != sorted(scattered)
+    assert run_of(0, "a", 1_750_000_001, "dated") > run_of(9, "z", 1_750_000_000, "dated")
     assert {*map(len, dated)} == {*map(len, scattered)}
     assert len({*scattered}) == WAITING.count
 
