@@ -44,6 +44,7 @@ from bench.comparison.run import MakeSide, run
 from bench.comparison.sides import OldWay, Webhookd
 from bench.comparison.tally import Run
 from bench.comparison.trouble import draw
+from bench.rig.command import above_zero, command
 from bench.rig.machine import machine
 
 SIDES: Mapping[str, MakeSide] = {OldWay.name: OldWay, Webhookd.name: Webhookd}
@@ -90,9 +91,9 @@ def show(comparison: Comparison) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=45, help="of load, on each side")
+    parser.add_argument("--seconds", type=above_zero, default=45, help="of load, on each side")
     parser.add_argument(
-        "--rate", type=float, default=100, help="payments a second; 2.5 hooks each, for 3 merchants each"
+        "--rate", type=above_zero, default=100, help="payments a second; 2.5 hooks each, for 3 merchants each"
     )
     parser.add_argument("--deploys", type=int, default=3, help="SIGTERMs")
     parser.add_argument("--crashes", type=int, default=3, help="SIGKILLs")
@@ -126,4 +127,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command(main)

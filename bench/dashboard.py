@@ -36,6 +36,7 @@ from rich.table import Column, Table
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from bench.rig import hooks
 from bench.rig.backlog import fill, set_state, settle
+from bench.rig.command import above_zero, command, one_or_more
 from bench.rig.daemon import Running, ask, daemon, database_of, workplace
 from bench.rig.disk import forget, need_room
 from bench.rig.merchant import Sink, listen, port_of
@@ -286,11 +287,13 @@ def show(figures: Figures) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--events", type=int, default=1_000_000, help="in the log")
-    parser.add_argument("--times", type=int, default=20, help="how often each page is loaded cold, and warm")
-    parser.add_argument("--rounds", type=int, default=3, help="how often hooks come in beside a reader and without")
-    parser.add_argument("--seconds", type=float, default=20, help="of each phase of those that are measured")
-    parser.add_argument("--rate", type=float, default=300, help="hooks a second")
+    parser.add_argument("--events", type=one_or_more, default=1_000_000, help="in the log")
+    parser.add_argument("--times", type=one_or_more, default=20, help="how often each page is loaded cold, and warm")
+    parser.add_argument(
+        "--rounds", type=one_or_more, default=3, help="how often hooks come in with a reader and without"
+    )
+    parser.add_argument("--seconds", type=above_zero, default=20, help="of each phase of those that are measured")
+    parser.add_argument("--rate", type=above_zero, default=300, help="hooks a second")
     parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
     arguments = parser.parse_args()
     figures = uvloop.run(
@@ -304,4 +307,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command(main)

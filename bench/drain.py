@@ -35,6 +35,7 @@ from rich.progress import Progress
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from bench.rig.backlog import fill
 from bench.rig.chart import Sample, over_time, slow_start, thinned
+from bench.rig.command import command, one_or_more
 from bench.rig.daemon import ask, daemon, workplace
 from bench.rig.disk import need_room
 from bench.rig.journal import Journal
@@ -186,8 +187,8 @@ def show(figures: Figures) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--deliveries", type=int, default=1_000_000, help="that wait when the daemon starts")
-    parser.add_argument("--merchants", type=int, default=100)
+    parser.add_argument("--deliveries", type=one_or_more, default=1_000_000, help="that wait when the daemon starts")
+    parser.add_argument("--merchants", type=one_or_more, default=100)
     parser.add_argument("--down", type=float, default=3, help="seconds until the merchants come up")
     parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
     arguments = parser.parse_args()
@@ -200,4 +201,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command(main)

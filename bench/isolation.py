@@ -35,6 +35,7 @@ from rich.table import Table
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from bench.rig import hooks
 from bench.rig.backlog import fill
+from bench.rig.command import above_zero, command, one_or_more
 from bench.rig.daemon import ask, daemon, workplace
 from bench.rig.merchant import Connection, listen, port_of
 from bench.rig.steady import SteadyLoad, percentile
@@ -222,10 +223,10 @@ def show(figures: Figures) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--backlog", type=int, default=100_000, help="deliveries that wait for the black hole")
-    parser.add_argument("--rounds", type=int, default=5, help="how often both are measured, in turn")
-    parser.add_argument("--seconds", type=float, default=20, help="of each round that are measured")
-    parser.add_argument("--rate", type=float, default=200, help="hooks a second, all merchants together")
+    parser.add_argument("--backlog", type=one_or_more, default=100_000, help="deliveries that wait for the black hole")
+    parser.add_argument("--rounds", type=one_or_more, default=5, help="how often both are measured, in turn")
+    parser.add_argument("--seconds", type=above_zero, default=20, help="of each round that are measured")
+    parser.add_argument("--rate", type=above_zero, default=200, help="hooks a second, all merchants together")
     parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
     arguments = parser.parse_args()
     figures = uvloop.run(measure(arguments.backlog, arguments.rounds, arguments.seconds, arguments.rate))
@@ -237,4 +238,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command(main)

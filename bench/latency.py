@@ -35,6 +35,7 @@ from rich.table import Column, Table
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from bench.rig import hooks, picture
+from bench.rig.command import above_zero, command, new_file, one_or_more
 from bench.rig.daemon import daemon, workplace
 from bench.rig.merchant import Witness, listen, port_of
 from bench.rig.promise import Promise, asked_and_found, at_most
@@ -168,12 +169,12 @@ def show(found: Sequence[Figures], asked: Sequence[Promise]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rates", type=float, nargs="+", default=RATES, metavar="RATE", help="hooks a second")
-    parser.add_argument("--seconds", type=float, default=20, help="of each rate in each round that are measured")
-    parser.add_argument("--rounds", type=int, default=3, help="how often all rates are measured, in turn")
+    parser.add_argument("--rates", type=above_zero, nargs="+", default=RATES, metavar="RATE", help="hooks a second")
+    parser.add_argument("--seconds", type=above_zero, default=20, help="of each rate in each round that are measured")
+    parser.add_argument("--rounds", type=one_or_more, default=3, help="how often all rates are measured, in turn")
     parser.add_argument("--seed", type=int, default=1, help="of the gaps between hooks")
     parser.add_argument("--evenly", action="store_true", help="space the hooks alike")
-    parser.add_argument("--picture", type=Path, metavar="FILE", help="draw the percentiles of each rate into this PNG")
+    parser.add_argument("--picture", type=new_file, metavar="FILE", help="draw each rate's percentiles into this PNG")
     parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
     arguments = parser.parse_args()
     if arguments.seconds > SECONDS_MAX:
@@ -194,4 +195,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command(main)

@@ -50,6 +50,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from bench.rig.command import command, one_or_more
 from tests.crash.daemon_under_fault import SABOTAGES
 from tests.crash.harness import Report, crash
 
@@ -187,11 +188,13 @@ def show(figures: Figures) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--kills", type=int, default=100, help="thousands are fine; about a second each")
+    parser.add_argument("--kills", type=one_or_more, default=100, help="thousands are fine; about a second each")
     parser.add_argument(
         "--seed", type=int, default=random.SystemRandom().randrange(10**9), help="repeats the choices of a run"
     )
-    parser.add_argument("--campaign", type=int, default=200, metavar="KILLS", help="on one database, with one audit")
+    parser.add_argument(
+        "--campaign", type=one_or_more, default=200, metavar="KILLS", help="on one database, with one audit"
+    )
     parser.add_argument("--sabotage", choices=SABOTAGES, help="put a mistake in, to see that it is found")
     parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
     arguments = parser.parse_args()
@@ -204,4 +207,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command(main)

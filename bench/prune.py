@@ -40,6 +40,7 @@ from rich.table import Table
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from bench.rig import hooks
 from bench.rig.backlog import fill, set_state, settle
+from bench.rig.command import above_zero, command, one_or_more
 from bench.rig.daemon import Running, ask, daemon, database_of, workplace
 from bench.rig.disk import need_room
 from bench.rig.merchant import Sink, listen, port_of
@@ -273,11 +274,11 @@ def show(figures: Figures) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--events", type=int, default=1_000_000, help="finished ones, old enough to go")
+    parser.add_argument("--events", type=one_or_more, default=1_000_000, help="finished ones, old enough to go")
     parser.add_argument("--undelivered", type=int, default=5_000, help="as old, and never delivered")
-    parser.add_argument("--rounds", type=int, default=5, help="how often both are measured, in turn")
-    parser.add_argument("--seconds", type=float, default=20, help="of each phase that are measured")
-    parser.add_argument("--rate", type=float, default=300, help="hooks a second")
+    parser.add_argument("--rounds", type=one_or_more, default=5, help="how often both are measured, in turn")
+    parser.add_argument("--seconds", type=above_zero, default=20, help="of each phase that are measured")
+    parser.add_argument("--rate", type=above_zero, default=300, help="hooks a second")
     parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
     arguments = parser.parse_args()
     figures = uvloop.run(
@@ -291,4 +292,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command(main)

@@ -36,6 +36,7 @@ from rich.table import Column, Table
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from bench.rig import hooks
+from bench.rig.command import above_zero, command, one_or_more
 from bench.rig.daemon import Running, daemon, workplace
 from bench.rig.merchant import Connection, listen, port_of
 from bench.rig.promise import Promise, asked_and_found, at_most
@@ -163,14 +164,16 @@ async def strike(running: Running, shop: Shop, number: int, rate: float, dice: r
     def under_way() -> set[int]:
         return {first + each for each in load.answered_at} - shop.answered
 
-    await asyncio.sleep(dice.uniform(least_s, most_s))
-    # While a disk is slow to sync, everything that was acked may be delivered.
-    while not under_way() and not sending.done():
-        await asyncio.sleep(_POLL_S)
-    killed_at = time.perf_counter()
-    await running.kill()
-    sending.cancel()
-    await asyncio.gather(sending, return_exceptions=True)
+    try:
+        await asyncio.sleep(dice.uniform(least_s, most_s))
+        # While a disk is slow to sync, everything that was acked may be delivered.
+        while not under_way() and not sending.done():
+            await asyncio.sleep(_POLL_S)
+        killed_at = time.perf_counter()
+        await running.kill()
+    finally:
+        sending.cancel()
+        await asyncio.gather(sending, return_exceptions=True)
     if load.refused:
         raise SystemExit(f"refused to report: {load.refused} hooks were not answered 200 before a kill")
     owed = under_way()
@@ -218,8 +221,8 @@ def show(found: Sequence[Kill], asked: Promise) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--kills", type=int, default=20)
-    parser.add_argument("--rate", type=float, default=200, help="hooks a second until each kill")
+    parser.add_argument("--kills", type=one_or_more, default=20)
+    parser.add_argument("--rate", type=above_zero, default=200, help="hooks a second until each kill")
     parser.add_argument("--seed", type=int, default=1, help="of the moments of the kills")
     parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
     arguments = parser.parse_args()
@@ -233,4 +236,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command(main)

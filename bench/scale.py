@@ -43,6 +43,7 @@ from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from bench.rig import picture
+from bench.rig.command import above_zero, command, new_file, one_or_more
 from bench.rig.daemon import ask, daemon, database_of
 from bench.rig.disk import forget
 from bench.rig.longlog import Ids
@@ -231,15 +232,17 @@ def main() -> None:
     parser.add_argument("--waiting", type=int, default=1_000_000, help="deliveries for who is down; 0: no such log")
     parser.add_argument("--ids", choices=get_args(Ids), default="dated", help="how events and payments are numbered")
     parser.add_argument("--logs", type=Path, metavar="DIR", help="keep the logs here, and use those that are here")
-    parser.add_argument("--events", type=int, default=10_000, help="hooks of each measurement of throughput")
+    parser.add_argument("--events", type=one_or_more, default=10_000, help="hooks of each measurement of throughput")
     parser.add_argument(
-        "--rounds", type=int, default=5, help="how often each log is measured in turn with the empty one"
+        "--rounds", type=one_or_more, default=5, help="how often each log is measured in turn with the empty one"
     )
-    parser.add_argument("--rate", type=float, default=200, help="hooks a second, where latency is measured")
-    parser.add_argument("--seconds", type=float, default=10, help="of that, that are measured")
-    parser.add_argument("--picture", type=Path, metavar="FILE", help="draw the ratios into this PNG")
+    parser.add_argument("--rate", type=above_zero, default=200, help="hooks a second, where latency is measured")
+    parser.add_argument("--seconds", type=above_zero, default=10, help="of that, that are measured")
+    parser.add_argument("--picture", type=new_file, metavar="FILE", help="draw the ratios into this PNG")
     parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
     arguments = parser.parse_args()
+    if not arguments.sizes and not arguments.waiting:
+        parser.error("neither --sizes nor --waiting: there is nothing to measure")
     found = uvloop.run(run(arguments))
     asked = promises(found)
     if arguments.json:
@@ -252,4 +255,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command(main)

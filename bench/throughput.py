@@ -38,6 +38,7 @@ from rich.table import Column, Table
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from bench.rig import picture
+from bench.rig.command import command, new_file, one_or_more
 from bench.rig.daemon import daemon, database_of, workplace
 from bench.rig.hooks import requests
 from bench.rig.load import answered_per_s
@@ -201,9 +202,9 @@ def show(figures: Mapping[str, Figure], asked: Sequence[Promise]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--events", type=int, default=10_000, help="hooks in each measurement")
-    parser.add_argument("--rounds", type=int, default=5, help="how often all are measured, in turn")
-    parser.add_argument("--picture", type=Path, metavar="FILE", help="draw the shares of the echo into this PNG")
+    parser.add_argument("--events", type=one_or_more, default=10_000, help="hooks in each measurement")
+    parser.add_argument("--rounds", type=one_or_more, default=5, help="how often all are measured, in turn")
+    parser.add_argument("--picture", type=new_file, metavar="FILE", help="draw the shares of the echo into this PNG")
     parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
     arguments = parser.parse_args()
     figures = figures_of(uvloop.run(measure(arguments.events, arguments.rounds)))
@@ -221,4 +222,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command(main)

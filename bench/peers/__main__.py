@@ -31,7 +31,6 @@ nothing is reported. Exit code 1 when webhookd has not what is asked of it besid
 import argparse
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 import msgspec
 import uvloop
@@ -43,6 +42,7 @@ from bench.peers.known import OURS, PEERS
 from bench.peers.peer import Peer
 from bench.peers.report import Report, show
 from bench.rig import picture
+from bench.rig.command import above_zero, command, new_file, one_or_more
 
 
 def named(names: str) -> list[Peer]:
@@ -74,13 +74,17 @@ def main() -> None:
     parser.add_argument(
         "--peers", type=named, default=list(PEERS.values()), metavar="NAMES", help=f"some of {','.join(PEERS)}"
     )
-    parser.add_argument("--events", type=int, default=10_000, help="hooks in each closed loop")
-    parser.add_argument("--rounds", type=int, default=3, help="how often all are measured, in turn")
-    parser.add_argument("--rates", type=float, nargs="*", default=[200, 500], metavar="RATE", help="hooks a second")
-    parser.add_argument("--seconds", type=float, default=10, help="of each rate that are measured")
+    parser.add_argument("--events", type=one_or_more, default=10_000, help="hooks in each closed loop")
+    parser.add_argument("--rounds", type=one_or_more, default=3, help="how often all are measured, in turn")
+    parser.add_argument(
+        "--rates", type=above_zero, nargs="*", default=[200, 500], metavar="RATE", help="hooks a second"
+    )
+    parser.add_argument("--seconds", type=above_zero, default=10, help="of each rate that are measured")
     parser.add_argument("--kills", type=int, default=5, help="of each peer; 0: none")
     parser.add_argument("--seed", type=int, default=1, help="of the moments of the kills")
-    parser.add_argument("--picture", type=Path, metavar="FILE", help="draw the events a second of each into this PNG")
+    parser.add_argument(
+        "--picture", type=new_file, metavar="FILE", help="draw the events a second of each into this PNG"
+    )
     parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
     arguments = parser.parse_args()
     report = uvloop.run(
@@ -101,4 +105,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command(main)

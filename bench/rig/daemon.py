@@ -94,7 +94,8 @@ async def daemon(config: Path) -> AsyncIterator[Running]:
     """Ready on entry, stopped at the end unless killed before. Raises SystemExit with its last words if it fails."""
     began = time.perf_counter()
     command = (sys.executable, "-m", "webhookd", "serve", "-c", str(config))
-    process = await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.PIPE)
+    # In a session of its own: a Ctrl-C is the bench's, which then stops it.
+    process = await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.PIPE, start_new_session=True)
     assert process.stderr is not None
     said: deque[str] = deque(maxlen=_LINES_KEPT)
     try:

@@ -62,7 +62,7 @@ class Supervised:
         """Return when it takes connections."""
         with self._log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
-                *self._command, stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log
+                *self._command, stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
         try:
             async with asyncio.timeout(_START_S_MAX):

@@ -92,15 +92,19 @@ async def _run_until_killed(
 ) -> None:
     step = ["--kill", f"{moment}:{dice.randint(1, 60)}"] if moment in STEPS else []
     running = _daemon(directory, step, sabotage)
-    if not await _started(running):
-        return  # killed before it was ready
-    provider.reachable_at(f"{running.hooks}/webhooks/stripe")
-    if moment == "mid-request":
-        merchants.on_request = _kill_on_request(running.pid, dice.randint(1, 60))
-    elif moment == "any-moment":
-        await provider.acked_more(dice.randint(1, ACKS_BEFORE_KILL))
-        running.send_signal(signal.SIGKILL)
-    code = await running.ended()
+    try:
+        if not await _started(running):
+            return  # killed before it was ready
+        provider.reachable_at(f"{running.hooks}/webhooks/stripe")
+        if moment == "mid-request":
+            merchants.on_request = _kill_on_request(running.pid, dice.randint(1, 60))
+        elif moment == "any-moment":
+            await provider.acked_more(dice.randint(1, ACKS_BEFORE_KILL))
+            running.send_signal(signal.SIGKILL)
+        code = await running.ended()
+    except asyncio.CancelledError:
+        await running.kill()  # somebody does not want to wait for the end of the run
+        raise
     provider.unreachable()
     merchants.on_request = None
     assert code == -signal.SIGKILL, f"killed at {moment}, the daemon ended with {code}: {running.log[-5:]}"
