@@ -25,10 +25,17 @@ def test_what_stripes_own_library_signed_is_authentic():
 
 @pytest.mark.parametrize(
     "forged",
-    ["", "nonsense", "t=,v1=", header(secret="whsec_other"), header(at=1), header().replace("v1=", "v0=")],
+    [
+        lambda: "",
+        lambda: "nonsense",
+        lambda: "t=,v1=",
+        lambda: header(secret="whsec_other"),
+        lambda: header(at=1),
+        lambda: header().replace("v1=", "v0="),
+    ],
 )
 def test_what_it_did_not_sign_now_with_our_secret_is_not(forged):
-    assert not authentic(BODY, forged)
+    assert not authentic(BODY, forged())
 
 
 def test_another_body_under_the_same_signature_is_not_authentic():
