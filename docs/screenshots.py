@@ -41,7 +41,8 @@ BYTES_MAX, BYTES_OF_ALL_MAX = 150_000, 1_000_000
 HOOKS_PER_S = 5
 LIVE_S = 2.5
 """So long a page is open before its picture is taken: the live numbers come once a second."""
-PATIENCE_S = 60.0
+SETTLED_S = 120.0
+"""A bound on waiting for the last retries: an endpoint that refused some has an open breaker between them."""
 WELL_S, UNWELL_S = 30.0, 20.0
 """Trade goes on for so long before the first picture, without trouble and then with a merchant that fails."""
 WELL = ("fulfillment", "accounting", "crm", "mailer")
@@ -184,7 +185,7 @@ def asker(running: RunningDaemon) -> Ask:
 
 async def settled(ask: Ask) -> None:
     """Until what is given up has been given up, and the well endpoints have what is theirs."""
-    async with asyncio.timeout(PATIENCE_S):
+    async with asyncio.timeout(SETTLED_S):
         while True:
             owed = [await ask("/deliveries", state="pending", endpoint=name) for name in WELL]
             if not any(each["data"] for each in owed):
