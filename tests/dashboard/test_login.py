@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser
+from playwright.async_api import Browser, expect
 
 from tests.admin.desk import desk
 from tests.dashboard.browsing import browser, tab
@@ -148,6 +148,8 @@ async def test_a_link_in_a_page_of_another_site_leads_to_the_page_of_who_is_in(
         await found.page.context.clear_cookies()
         await found.page.goto(other.as_uri())
         await found.page.get_by_text("look").click()
+        await found.page.get_by_label("Token").wait_for()
+        await expect(found.page.locator("meta[http-equiv=refresh]")).to_have_count(0)  # it has asked once more
         await found.page.get_by_label("Token").wait_for()
         await found.page.wait_for_load_state()
         assert found.page.url == f"{running.admin}/?text=a%26b"
