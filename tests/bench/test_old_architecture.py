@@ -68,7 +68,11 @@ async def test_what_is_signed_is_answered_before_the_merchant_has_it_and_comes_u
     assert merchant.ids == ["evt_old_00000001"]
 
 
-@pytest.mark.parametrize("header", ["", "t=1,v1=ab", "t=²,v1=ab", signature(b"another", int(time.time()))])
+@pytest.mark.parametrize(
+    "header",
+    ["", "t=1,v1=ab", "t=²,v1=ab", signature(b"another", int(time.time()))],
+    ids=["nothing", "long ago", "no number", "of another body"],
+)
 async def test_what_is_not_signed_is_refused(old_way, header):
     merchant = Merchant()
     client = await old_way(merchant)
