@@ -31,7 +31,6 @@ from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
-import msgspec
 import uvloop
 from rich.console import Console
 from rich.progress import Progress, TaskID
@@ -44,7 +43,7 @@ from bench.comparison.run import MakeSide, run
 from bench.comparison.sides import OldWay, Webhookd
 from bench.comparison.tally import Run
 from bench.comparison.trouble import draw
-from bench.rig.command import above_zero, command
+from bench.rig.command import above_zero, command, tell
 from bench.rig.machine import machine
 
 SIDES: Mapping[str, MakeSide] = {OldWay.name: OldWay, Webhookd.name: Webhookd}
@@ -115,10 +114,7 @@ def main() -> None:
         arguments.crashes,
     )
     page = write(comparison, arguments.report) if arguments.side == "both" else None
-    if arguments.json:
-        print(msgspec.json.encode({**comparison.as_json(), "report": page and str(page)}).decode())
-    else:
-        show(comparison)
+    tell({**comparison.as_json(), "report": page and str(page)}, lambda: show(comparison), as_json=arguments.json)
     for fault in (found := faults(comparison.runs)):
         print(fault, file=sys.stderr)
     if page and not arguments.json:

@@ -36,7 +36,7 @@ from rich.table import Column, Table
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from bench.rig import hooks
 from bench.rig.backlog import fill, set_state, settle
-from bench.rig.command import above_zero, command, one_or_more
+from bench.rig.command import above_zero, command, one_or_more, tell
 from bench.rig.daemon import Running, ask, daemon, database_of, workplace
 from bench.rig.disk import forget, need_room
 from bench.rig.merchant import Sink, listen, port_of
@@ -299,10 +299,7 @@ def main() -> None:
     figures = uvloop.run(
         measure(arguments.events, arguments.times, arguments.rounds, arguments.seconds, arguments.rate)
     )
-    if arguments.json:
-        print(msgspec.json.encode(figures).decode())
-    else:
-        show(figures)
+    tell(figures, lambda: show(figures), as_json=arguments.json)
     sys.exit(0 if figures.slowest_ms < PAGE_MS_ASKED else 1)
 
 

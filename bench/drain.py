@@ -35,7 +35,7 @@ from rich.progress import Progress
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from bench.rig.backlog import fill
 from bench.rig.chart import Sample, over_time, slow_start, thinned
-from bench.rig.command import command, one_or_more
+from bench.rig.command import command, one_or_more, tell
 from bench.rig.daemon import ask, daemon, workplace
 from bench.rig.disk import need_room
 from bench.rig.journal import Journal
@@ -193,10 +193,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
     arguments = parser.parse_args()
     figures = uvloop.run(measure(arguments.deliveries, arguments.merchants, arguments.down))
-    if arguments.json:
-        print(msgspec.json.encode(figures).decode())
-    else:
-        show(figures)
+    tell(figures, lambda: show(figures), as_json=arguments.json)
     sys.exit(0 if all(promise.kept for promise in figures.promises) else 1)
 
 

@@ -35,7 +35,7 @@ from rich.table import Table
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from bench.rig import hooks
 from bench.rig.backlog import fill
-from bench.rig.command import above_zero, command, one_or_more
+from bench.rig.command import above_zero, command, one_or_more, tell
 from bench.rig.daemon import ask, daemon, workplace
 from bench.rig.merchant import Connection, listen, port_of
 from bench.rig.steady import SteadyLoad, percentile
@@ -230,10 +230,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
     arguments = parser.parse_args()
     figures = uvloop.run(measure(arguments.backlog, arguments.rounds, arguments.seconds, arguments.rate))
-    if arguments.json:
-        print(msgspec.json.encode(figures).decode())
-    else:
-        show(figures)
+    tell(figures, lambda: show(figures), as_json=arguments.json)
     sys.exit(0 if figures.kept else 1)
 
 

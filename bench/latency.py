@@ -35,7 +35,7 @@ from rich.table import Column, Table
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from bench.rig import hooks, picture
-from bench.rig.command import above_zero, command, new_file, one_or_more
+from bench.rig.command import above_zero, command, new_file, one_or_more, tell
 from bench.rig.daemon import daemon, workplace
 from bench.rig.merchant import Witness, listen, port_of
 from bench.rig.promise import Promise, asked_and_found, at_most
@@ -184,10 +184,7 @@ def main() -> None:
     done = uvloop.run(measure(arguments.rates, arguments.rounds, arguments.seconds, arrivals))
     found = [figures(rate, each) for rate, each in done.items()]
     asked = promises(found)
-    if arguments.json:
-        print(msgspec.json.encode({"rates": found, "promises": asked}).decode())
-    else:
-        show(found, asked)
+    tell({"rates": found, "promises": asked}, lambda: show(found, asked), as_json=arguments.json)
     if arguments.picture is not None:
         drawn = {f"{rate:g}/s": [ms for each in done[rate] for ms in each.delivered_ms] for rate in done}
         arguments.picture.write_bytes(picture.percentiles(drawn, "From hook to merchant, by events a second"))

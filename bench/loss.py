@@ -50,7 +50,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from bench.rig.command import command, one_or_more
+from bench.rig.command import command, one_or_more, tell
 from tests.crash.daemon_under_fault import SABOTAGES
 from tests.crash.harness import Report, crash
 
@@ -199,10 +199,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
     arguments = parser.parse_args()
     figures = measure(arguments.kills, arguments.campaign, arguments.seed, arguments.sabotage)
-    if arguments.json:
-        print(msgspec.json.encode(figures).decode())
-    else:
-        show(figures)
+    tell(figures, lambda: show(figures), as_json=arguments.json)
     sys.exit(0 if figures.kept else 1)
 
 

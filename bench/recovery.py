@@ -36,7 +36,7 @@ from rich.table import Column, Table
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from bench.rig import hooks
-from bench.rig.command import above_zero, command, one_or_more
+from bench.rig.command import above_zero, command, one_or_more, tell
 from bench.rig.daemon import Running, daemon, workplace
 from bench.rig.merchant import Connection, listen, port_of
 from bench.rig.promise import Promise, asked_and_found, at_most
@@ -228,10 +228,7 @@ def main() -> None:
     arguments = parser.parse_args()
     found = uvloop.run(measure(arguments.kills, arguments.rate, random.Random(arguments.seed)))
     asked = promise(found)
-    if arguments.json:
-        print(msgspec.json.encode({"kills": found, "promises": [asked]}).decode())
-    else:
-        show(found, asked)
+    tell({"kills": found, "promises": [asked]}, lambda: show(found, asked), as_json=arguments.json)
     sys.exit(0 if asked.kept else 1)
 
 

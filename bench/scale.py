@@ -43,7 +43,7 @@ from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from bench.rig import picture
-from bench.rig.command import above_zero, command, new_file, one_or_more
+from bench.rig.command import above_zero, command, new_file, one_or_more, tell
 from bench.rig.daemon import ask, daemon, database_of
 from bench.rig.disk import forget
 from bench.rig.longlog import Ids
@@ -245,10 +245,7 @@ def main() -> None:
         parser.error("neither --sizes nor --waiting: there is nothing to measure")
     found = uvloop.run(run(arguments))
     asked = promises(found)
-    if arguments.json:
-        print(msgspec.json.encode({"logs": found, "promises": asked}).decode())
-    else:
-        show(found, asked)
+    tell({"logs": found, "promises": asked}, lambda: show(found, asked), as_json=arguments.json)
     if arguments.picture is not None:
         arguments.picture.write_bytes(draw(found))
     sys.exit(0 if all(promise.kept for promise in asked) else 1)

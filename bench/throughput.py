@@ -38,7 +38,7 @@ from rich.table import Column, Table
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from bench.rig import picture
-from bench.rig.command import command, new_file, one_or_more
+from bench.rig.command import command, new_file, one_or_more, tell
 from bench.rig.daemon import daemon, database_of, workplace
 from bench.rig.hooks import requests
 from bench.rig.load import answered_per_s
@@ -209,10 +209,7 @@ def main() -> None:
     arguments = parser.parse_args()
     figures = figures_of(uvloop.run(measure(arguments.events, arguments.rounds)))
     asked = promises(figures)
-    if arguments.json:
-        print(msgspec.json.encode({"figures": figures, "promises": asked}).decode())
-    else:
-        show(figures, asked)
+    tell({"figures": figures, "promises": asked}, lambda: show(figures, asked), as_json=arguments.json)
     if arguments.picture is not None:
         shares = {name: figure.of_echo for name, figure in figures.items()}
         arguments.picture.write_bytes(

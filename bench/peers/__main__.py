@@ -32,7 +32,6 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-import msgspec
 import uvloop
 from rich.console import Console
 from rich.progress import Progress
@@ -42,7 +41,7 @@ from bench.peers.known import OURS, PEERS
 from bench.peers.peer import Peer
 from bench.peers.report import Report, show
 from bench.rig import picture
-from bench.rig.command import above_zero, command, new_file, one_or_more
+from bench.rig.command import above_zero, command, new_file, one_or_more, tell
 
 
 def named(names: str) -> list[Peer]:
@@ -93,10 +92,7 @@ def main() -> None:
             *(arguments.seconds, arguments.kills, arguments.seed),
         )
     )
-    if arguments.json:
-        print(msgspec.json.encode(report).decode())
-    else:
-        show(report)
+    tell(report, lambda: show(report), as_json=arguments.json)
     if arguments.picture is not None:
         rates = {row.name: float(row.events_per_s) for row in report.peers}
         title = "Taken in, made durable, delivered: events a second"

@@ -6,6 +6,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
+
 
 def command(main: Callable[[], None]) -> None:
     """Run it. Ctrl-C, SIGTERM and a closed terminal end it alike: what it has started is stopped first, then 130."""
@@ -16,6 +18,14 @@ def command(main: Callable[[], None]) -> None:
     except KeyboardInterrupt:
         sys.stderr.write("interrupted: nothing is reported\n")
         sys.exit(130)
+
+
+def tell(figures: object, show: Callable[[], None], *, as_json: bool) -> None:
+    """What was found, on standard output: as one JSON document, or as `show` has it."""
+    if as_json:
+        print(msgspec.json.encode(figures).decode())
+    else:
+        show()
 
 
 def one_or_more(text: str) -> int:
