@@ -8,7 +8,8 @@ from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
 from webhookd.admin.waiting import WAITING_MAX
-from webhookd.receive.server import KEEPALIVE_S, LINGERING_S, HookProtocol
+from webhookd.receive.connection import BoundedServer, Connection
+from webhookd.receive.server import KEEPALIVE_S, LINGERING_S
 
 UNREAD_S_MAX = 30.0
 """So long may a peer take nothing of what it was answered."""
@@ -18,11 +19,10 @@ CONNECTIONS_BESIDE = 64
 """Connections beside those that wait for a payment."""
 
 
-class AdminProtocol(HookProtocol):
+class AdminProtocol(Connection):
     """One connection. What is not HTTP is answered as on the hooks' listener, and quoted nowhere."""
 
     unread_s = UNREAD_S_MAX
-    is_leaving = False
     _patience: asyncio.TimerHandle | None = None
 
     def pause_writing(self) -> None:
@@ -48,7 +48,7 @@ class AdminProtocol(HookProtocol):
             cast(AdminServer, self._manager).unread -= 1
 
 
-class AdminServer(web.Server):
+class AdminServer(BoundedServer):
     """Strangers may connect: at the bound the newest is cut, so that they leave the rest its descriptors."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

@@ -220,7 +220,8 @@ class Daemon:
         )
         await admin.open()
         hooks_runner = web.ServerRunner(
-            HookServer(routes.handle, body_bytes_max=config.server.max_body), shutdown_timeout=RECEIVE_GRACE_S
+            HookServer(routes.handle, routes.at_once, body_bytes_max=config.server.max_body),
+            shutdown_timeout=RECEIVE_GRACE_S,
         )
         watch = [
             Service("disk-watch", FREE_CHECK_S, self._watch_disk(data_dir), self._on_duty_failed),

@@ -11,7 +11,7 @@ from webhookd.clock import SystemClock
 from webhookd.core.event import Appended, Event
 from webhookd.core.identifier import KeyMint
 from webhookd.core.secret import Secret
-from webhookd.providers.provider import Credentials
+from webhookd.providers.provider import Credentials, Request
 from webhookd.providers.standard import Standard
 from webhookd.providers.stripe import Stripe
 from webhookd.receive.intake import EvidenceUnavailableError, Intake, Source
@@ -68,14 +68,19 @@ class Inside:
         self.refusals = Refusals(self.clock)
         self.unready: str | None = None
         self.port = 0
+        self.sources: dict[str, Source] = {}
+        self.evidence: bytes | None = None
+        """What is found when something is fetched."""
 
 
 @asynccontextmanager
 async def receiving(*, body_bytes_max: int = 2**20) -> AsyncIterator[Inside]:
     inside = Inside()
 
-    async def nothing(_url: str) -> bytes:
-        raise EvidenceUnavailableError
+    async def fetch(_request: Request) -> bytes:
+        if inside.evidence is None:
+            raise EvidenceUnavailableError
+        return inside.evidence
 
     class Handed:
         """Lets a test change the log's mind while running."""
@@ -84,18 +89,21 @@ async def receiving(*, body_bytes_max: int = 2**20) -> AsyncIterator[Inside]:
             return inside.log.append(event)
 
     routes = Routes(
-        Intake(Handed(), KeyMint(), lambda: 1, nothing),
+        Intake(Handed(), KeyMint(), lambda: 1, fetch),
         inside.clock,
         inside.meter,
         body_bytes_max=body_bytes_max,
         unready=lambda: inside.unready,
     )
     inside.refusals = routes.refusals
-    routes.sources = {
+    routes.sources = inside.sources
+    inside.sources |= {
         "stripe": Source("stripe", Stripe(Credentials([Secret(STRIPE_SECRET)]))),
         "standard": Source("standard", Standard(Credentials([Secret(STANDARD_SECRET)]))),
     }
-    runner = web.ServerRunner(HookServer(routes.handle, body_bytes_max=body_bytes_max), shutdown_timeout=1)
+    runner = web.ServerRunner(
+        HookServer(routes.handle, routes.at_once, body_bytes_max=body_bytes_max), shutdown_timeout=1
+    )
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()

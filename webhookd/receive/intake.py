@@ -1,5 +1,6 @@
 """From a hook to an event in the log: verify the raw bytes, then parse, then commit."""
 
+import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
@@ -76,6 +77,30 @@ class Intake:
             return await self._append(source, event)
         return await self._append_traced(source, event, self._tracer.received(event, hook.headers))
 
+    def take_in_at_once(
+        self, source: Source, hook: Hook, told: Callable[["asyncio.Future[Appended]"], None]
+    ) -> Refused | bool:
+        """The same where nothing has to be fetched first; False where something has, or spans are sent.
+
+        True: `told` hears how it ended, once it has. Raises StoreUnavailableError, StoreBrokenError.
+        """
+        if self._tracer is not None:
+            return False
+        verdict = source.provider.verify(hook, hook.received_at // 1_000, {})
+        if isinstance(verdict, Needs):
+            return False
+        if isinstance(verdict, Refused):
+            return verdict
+        event = self._event(source, hook)
+
+        def ended(pending: "asyncio.Future[Appended]") -> None:
+            if pending.exception() is None:
+                self._note(source, event, pending.result())
+            told(pending)
+
+        asyncio.ensure_future(self._log.append(event)).add_done_callback(ended)
+        return True
+
     async def judge(self, provider: Provider, hook: Hook) -> Verified | Refused:
         """As of when it came. Raises EvidenceUnavailableError."""
         evidence: dict[Request, bytes] = {}
@@ -97,12 +122,15 @@ class Intake:
 
     async def _append(self, source: Source, event: Event) -> Appended:
         appended = await self._log.append(event)
+        self._note(source, event, appended)
+        return appended
+
+    def _note(self, source: Source, event: Event, appended: Appended) -> None:
         if appended.status == "accepted":
             if event.fact is not None:
                 self._told(event.provider, event.fact.kind, event.fact.status)
             if event.type not in source.provider.event_types:
                 self._unknown(source.name)
-        return appended
 
     async def _append_traced(self, source: Source, event: Event, span: Receiving) -> Appended:
         result, event_id = "unavailable", None

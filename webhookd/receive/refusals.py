@@ -8,10 +8,9 @@ on them, of TRIED_SOURCES_MAX sources. Neither is written to disk or to the log.
 import hashlib
 import re
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from operator import attrgetter
-
-from aiohttp import web
+from typing import Protocol
 
 from webhookd.clock import Clock
 from webhookd.core.event import Hook
@@ -26,6 +25,25 @@ HEADERS_MAX = 8
 _OF_SIGNATURES = re.compile(r"signature|-sig$|hmac|verif-hash", re.ASCII)
 _NOBODYS = ""
 """Stands for all sources that there are not; none is called so."""
+
+
+class Request(Protocol):
+    """What is remembered of a request."""
+
+    @property
+    def method(self) -> str: ...
+
+    @property
+    def raw_path(self) -> str: ...
+
+    @property
+    def headers(self) -> Mapping[str, str]: ...
+
+    @property
+    def content_length(self) -> int | None: ...
+
+    @property
+    def remote(self) -> str | None: ...
 
 
 class Refusals:
@@ -44,7 +62,7 @@ class Refusals:
 
     def note(
         self,
-        request: web.BaseRequest,
+        request: Request,
         source: str | None,
         reason: str,
         status: int,
@@ -112,7 +130,7 @@ class Refusals:
             del self._of[source]
 
 
-def _others(request: web.BaseRequest, claim: Claim) -> list[tuple[str, str]]:
+def _others(request: Request, claim: Claim) -> list[tuple[str, str]]:
     """Headers that look like another provider's signature: a hook that was sent to the wrong address has them."""
     known = {name for name, _ in claim.headers}
     found = (name.lower() for name in request.headers if _OF_SIGNATURES.search(name.lower()))

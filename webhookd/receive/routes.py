@@ -6,19 +6,21 @@ only then what it says.
 
 import asyncio
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Protocol
 
 from aiohttp import HttpVersion10, HttpVersion11, web
 
 from webhookd.clock import Clock
-from webhookd.core.event import Hook
+from webhookd.core.event import Appended, Hook
 from webhookd.core.refusal import UNKNOWN_SOURCE
 from webhookd.providers.provider import Refused
+from webhookd.receive.answer import Answer, problem
+from webhookd.receive.at_once import Whole
 from webhookd.receive.bad_signatures import BadSignatures
 from webhookd.receive.complaints import Complaints
 from webhookd.receive.intake import EvidenceUnavailableError, Intake, Source
-from webhookd.receive.refusals import Refusals
-from webhookd.receive.server import Answer, problem
+from webhookd.receive.refusals import Refusals, Request
 from webhookd.store.protocol import StoreBrokenError, StoreUnavailableError
 
 BODY_S = 10.0
@@ -27,6 +29,9 @@ READING_BYTES_MAX = 64 * 2**20
 UNAVAILABLE_RETRY_S = 5
 TOO_MANY = "too_many_bad_signatures"
 _PREFIX = "/webhooks/"
+_SLOW = ("Expect", "Content-Encoding", "Transfer-Encoding")
+"""Headers that nearly no hook has."""
+_UNAVAILABLE = (StoreUnavailableError, StoreBrokenError)
 _VERSIONS = (HttpVersion11, HttpVersion10)
 """aiohttp's parser would take 0.9 and 2.0 too, and read them as if they were 1.0 and 1.1."""
 
@@ -100,6 +105,53 @@ class Routes:
             return problem(503, why, headers={"Retry-After": str(UNAVAILABLE_RETRY_S)})
         return Answer(200, b'{"status":"ok"}')
 
+    def at_once(self, request: Whole) -> bool:
+        """The way of nearly every hook: it is here, whole, to a source that we know. The others take the longer one."""
+        path = request.raw_path.partition("?")[0]
+        source = self.sources.get(path[len(_PREFIX) :]) if path.startswith(_PREFIX) else None
+        if (
+            source is None
+            or request.method != "POST"
+            or len(request.body) > self._body_bytes_max
+            or any(name in request.headers for name in _SLOW)
+            or self._unready() is not None
+        ):
+            return False
+        began = self._clock.monotonic()
+        hook = Hook(request.headers, request.body, self._clock.now_ms())
+        told = partial(self._end_at_once, request, source, hook, began)
+        try:
+            taken = self._intake.take_in_at_once(source, hook, told)
+        except _UNAVAILABLE:
+            self._answer_at_once(request, source, began, _cannot_store())
+            return True
+        if isinstance(taken, Refused):
+            self._answer_at_once(request, source, began, self._refusal(request, source.name, taken, hook))
+            return True
+        return taken
+
+    def _end_at_once(
+        self, request: Whole, source: Source, hook: Hook, began: float, pending: asyncio.Future[Appended]
+    ) -> None:
+        ended: tuple[Answer, str] | Reason
+        try:
+            ended = self._acknowledged(request, source, hook, pending.result())
+        except Reason as reason:
+            ended = reason
+        except _UNAVAILABLE:
+            ended = _cannot_store()
+        except Exception as error:  # noqa: BLE001 - whoever waits for an answer gets one
+            request.fail(error)
+            return
+        self._answer_at_once(request, source, began, ended)
+
+    def _answer_at_once(self, request: Whole, source: Source, began: float, ended: tuple[Answer, str] | Reason) -> None:
+        if isinstance(ended, Reason):
+            ended = self._refused(request, source, began, ended)
+        response, result = ended
+        self._meter.hook(source.name, result, self._clock.monotonic() - began)
+        request.answer(response)
+
     async def _hook(self, request: web.BaseRequest, name: str) -> Answer:
         began = self._clock.monotonic()
         source = self.sources.get(name)
@@ -110,13 +162,16 @@ class Routes:
         try:
             response, result = await self._take_in(request, source)
         except Reason as reason:
-            response, result = reason.response, reason.word
-            self._complaints.refused(source.name, result, began)
-            if result != TOO_MANY:  # the first ones have been noted, and cost more than this one may
-                provider = source.provider if reason.hook is not None else None
-                self.refusals.note(request, source.name, result, response.status, reason.hook, provider)
+            response, result = self._refused(request, source, began, reason)
         self._meter.hook(source.name, result, self._clock.monotonic() - began)
         return response
+
+    def _refused(self, request: Request, source: Source, began: float, reason: Reason) -> tuple[Answer, str]:
+        self._complaints.refused(source.name, reason.word, began)
+        if reason.word != TOO_MANY:  # the first ones have been noted, and cost more than this one may
+            provider = source.provider if reason.hook is not None else None
+            self.refusals.note(request, source.name, reason.word, reason.response.status, reason.hook, provider)
+        return reason.response, reason.word
 
     async def _take_in(self, request: web.BaseRequest, source: Source) -> tuple[Answer, str]:
         if request.method != "POST":
@@ -127,12 +182,16 @@ class Routes:
         hook = Hook(request.headers, body, self._clock.now_ms())
         try:
             appended = await self._intake.take_in(source, hook)
-        except (StoreUnavailableError, StoreBrokenError):
-            raise _unavailable("store_unavailable", "This cannot be stored now; please send it again.") from None
+        except _UNAVAILABLE:
+            raise _cannot_store() from None
         except EvidenceUnavailableError:
             raise _unavailable("cannot_verify", "The signature cannot be verified now; please send it again.") from None
         if isinstance(appended, Refused):
             raise self._refusal(request, source.name, appended, hook)
+        return self._acknowledged(request, source, hook, appended)
+
+    def _acknowledged(self, request: Request, source: Source, hook: Hook, appended: Appended) -> tuple[Answer, str]:
+        """What is said to the sender once the log has it. Raises Reason."""
         if appended.status == "forged":
             self._complaints.forged(source.name, appended.event_id, self._clock.monotonic())
             raise self._refusal(request, source.name, Refused("forged"), hook)
@@ -191,7 +250,7 @@ class Routes:
     def _too_large(self) -> Reason:
         return Reason(413, "too_large", f"A body here has at most {self._body_bytes_max} bytes.", close=True)
 
-    def _refusal(self, request: web.BaseRequest, source: str, refused: Refused, hook: Hook) -> Reason:
+    def _refusal(self, request: Request, source: str, refused: Refused, hook: Hook) -> Reason:
         self._meter.bad_signature(source)
         if self._bad_signatures.too_many(request.remote or "", self._clock.monotonic()):
             detail = "Too many bad signatures from your address."
@@ -199,6 +258,10 @@ class Routes:
         # One and the same answer for all: it must not tell a forger what was wrong.
         detail = "The signature is missing, wrong, or outside its time window."
         return Reason(401, refused.reason, detail, hook=hook)
+
+
+def _cannot_store() -> Reason:
+    return _unavailable("store_unavailable", "This cannot be stored now; please send it again.")
 
 
 def _unavailable(word: str, detail: str) -> Reason:

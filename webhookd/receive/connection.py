@@ -1,0 +1,72 @@
+"""aiohttp's connection with its gaps closed: errors that quote nothing, bodies that end, and not too many of them."""
+
+import logging
+from typing import Any, cast
+
+from aiohttp import web
+from aiohttp.web_protocol import RequestHandler, _ErrInfo
+
+from webhookd.core.fault import place
+from webhookd.receive.answer import Answer, problem
+
+_log = logging.getLogger("webhookd.receive")
+
+
+class BoundedServer(web.Server):
+    """At `connections_max` the newest is cut."""
+
+    connections_max: int
+
+
+class Connection(RequestHandler):
+    """What is not HTTP gets a bare 400; neither it nor a fault of ours reaches the log as bytes."""
+
+    __slots__ = ()
+
+    def connection_made(self, transport: Any) -> None:
+        server = cast("BoundedServer", self._manager)
+        if len(server._connections) >= server.connections_max:  # noqa: SLF001 - its copy costs
+            transport.abort()
+            return
+        super().connection_made(transport)
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        messages = self._messages
+        if messages and isinstance(messages[-1][0], _ErrInfo):
+            self._end_bodies()
+
+    def resume_reading(self, resume_parser: bool = True) -> None:
+        """Called twice for every body, each time through all of aiohttp's parser; nothing waits there unless paused."""
+        if self._reading_paused:
+            super().resume_reading(resume_parser)
+
+    def _end_bodies(self) -> None:
+        """What came is not HTTP: no body that is still awaited will get its end. aiohttp would let it wait."""
+        bodies = [body for _, body in self._messages]
+        if self._current_request is not None:
+            bodies.append(self._current_request.content)
+        for body in bodies:
+            if not body.is_eof():
+                body.set_exception(web.RequestPayloadError("broken off"))
+                body.feed_eof()
+
+    def handle_error(
+        self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
+    ) -> Any:
+        if request.writer.output_size > 0:
+            raise ConnectionError("the answer has already begun")
+        if status < 500:
+            return problem(400, "This is not an HTTP request as RFC 9112 has it.", close=True)
+        return self.fault(exc)
+
+    def fault(self, error: BaseException | None) -> Answer:
+        """Of ours: it is noted here, and the sender is to try again."""
+        self.log_exception(exc_info=error)
+        return problem(
+            503, "Something went wrong here; please send it again.", close=True, headers={"Retry-After": "5"}
+        )
+
+    def log_exception(self, *args: Any, **kwargs: Any) -> None:
+        error = kwargs.get("exc_info")
+        _log.error("unhandled %s at %s", type(error).__name__, place(error))
