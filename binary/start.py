@@ -18,7 +18,7 @@ def start() -> None:
     if "WATCHDOG_PID" in os.environ:
         os.environ["WATCHDOG_PID"] = str(os.getpid())  # PyInstaller does as much for LISTEN_PID
 
-    from webhookd.cli.app import main  # noqa: PLC0415 - what is above takes no time
+    from webhookd.__main__ import main  # noqa: PLC0415 - what is above takes no time
 
     main()
 

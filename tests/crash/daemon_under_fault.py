@@ -152,7 +152,7 @@ def run() -> None:
     part, _, fifo = own.hang.partition(":")
     seams = Faults(Killer(step or None, int(count)), own.sabotage, Hang(part, fifo), own.slow)
     sys.argv[1:] = rest
-    with patch("webhookd.cli.serve.Daemon", partial(Daemon, seams=seams)):
+    with patch("webhookd.cli.start.Daemon", partial(Daemon, seams=seams)):
         main()
 
 

@@ -43,7 +43,8 @@ messages = Console(stderr=True)
 output = Console()
 
 
-def fail(code: Exit, *lines: str) -> NoReturn:
+def complain(*lines: str) -> None:
+    """Say on standard error what is wrong."""
     for line in lines:
         messages.print(
             f"webhookd: {line}",
@@ -52,6 +53,10 @@ def fail(code: Exit, *lines: str) -> NoReturn:
             highlight=False,
             soft_wrap=True,
         )
+
+
+def fail(code: Exit, *lines: str) -> NoReturn:
+    complain(*lines)
     raise typer.Exit(code)
 
 

@@ -1,41 +1,30 @@
 """`webhookd serve`: the daemon."""
 
 import asyncio
-import os
-import sys
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import structlog
 import typer
 
-from webhookd.admin.door.token import TokenError
 from webhookd.cli.demo import show_sample
 from webhookd.cli.given import given
 from webhookd.cli.listen import print_visit
-from webhookd.cli.options import ConfigFile, DataDirOption, Exit, config_errors, fail, no_daemon
+from webhookd.cli.options import ConfigFile, DataDirOption, no_daemon
+from webhookd.cli.start import start
 from webhookd.clock import SystemClock
-from webhookd.config import Config, ConfigError, load
+from webhookd.config import Config, load
 from webhookd.core.secret import Secret
-from webhookd.daemon import Daemon, DaemonFailedError
+from webhookd.daemon import Daemon
 from webhookd.evidence.shelf import Kept, Shelf
-from webhookd.observe import logs
 from webhookd.providers.paypal.signature import HOME_CERT_URL
 from webhookd.sandbox.dev import LOCAL, LOOPBACK, PAYPAL, dev_secrets, with_dev
 from webhookd.sandbox.merchant import Merchant, Visit
 from webhookd.sandbox.paypal_keys import VALID_FOR, certificate
-from webhookd.store.connection import WrongDatabaseError
-from webhookd.store.data_dir import DataDirError
-from webhookd.store.protocol import StoreError
-from webhookd.store.seal import SealError
-
-try:
-    from uvloop import new_event_loop as _new_event_loop
-except ImportError:  # where uvloop has no wheel
-    from asyncio import new_event_loop as _new_event_loop  # type: ignore[assignment]
 
 MERCHANT_PORT = 9000
 _log = structlog.get_logger("webhookd.serve")
@@ -77,36 +66,12 @@ def serve(
     def load_config() -> Config:
         return load(config_file, server, opened=LOOPBACK if dev else ())
 
-    with config_errors():
-        config = load_config()
-    logs.configure()
     if sample and not dev:
         raise typer.BadParameter("goes with --dev", param_hint="--sample")
-    # A thread that holds the interpreter for the default 5 ms holds up a commit for as long.
-    sys.setswitchinterval(0.0002)
-    try:
-        with asyncio.Runner(loop_factory=_new_event_loop) as runner:
-            runner.run(_serve_dev(config, load_config, sample=sample) if dev else Daemon(config, load_config).run())
-    except ConfigError as error:
-        fail(Exit.CONFIG, *error.mistakes)
-    except (DataDirError, WrongDatabaseError, SealError, TokenError) as error:
-        fail(Exit.CONFIG, str(error))
-    except (DaemonFailedError, StoreError) as error:
-        fail(Exit.FOUND_WRONG, f"stopped: {error}")
-    finally:
-        _let_go_of_standard_error()
+    start(load_config, partial(_serve_dev, load_config, sample=sample) if dev else None)
 
 
-def _let_go_of_standard_error() -> None:
-    """What nobody reads any more must not turn the exit code into Python's 120."""
-    try:
-        sys.stderr.flush()
-    except (OSError, ValueError):
-        with suppress(OSError, ValueError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
-
-
-async def _serve_dev(config: Config, load_config: Callable[[], Config], *, sample: bool) -> None:
+async def _serve_dev(load_config: Callable[[], Config], config: Config, *, sample: bool) -> None:
     kept = dev_secrets(config.data_dir, create=True)
     _keep_paypal_certificate(config.data_dir, kept[PAYPAL])
     visits: asyncio.Queue[Visit] = asyncio.Queue(1_000)
