@@ -6,7 +6,7 @@ from ipaddress import ip_network
 import pytest
 
 from tests.making import spec
-from webhookd.admin.door.answers import Mistake, MistakesError
+from webhookd.admin.door.reasons import Mistake, MistakesError
 from webhookd.config import Config
 from webhookd.core.proxy import Proxy
 from webhookd.deliver.guard import Guard

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from webhookd import __version__
-from webhookd.admin.door.answers import BusyError, Mistake, MistakesError
+from webhookd.admin.door.reasons import BusyError, Mistake, MistakesError
 from webhookd.admin.endpoints import Ping
 from webhookd.admin.reconcile import Exported
 from webhookd.admin.refusals import Tried

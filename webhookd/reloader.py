@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import structlog
 
-from webhookd.admin.door.answers import BusyError, ConflictError, Mistake, MistakesError
+from webhookd.admin.door.reasons import BusyError, ConflictError, Mistake, MistakesError
 from webhookd.admin.reload import Changed, Reloaded
 from webhookd.clock import Clock
 from webhookd.config.fixed import fixed_at_start

@@ -16,8 +16,8 @@ from aiohttp.test_utils import make_mocked_request
 from tests.admin.desk import Desk, desk
 from tests.receive.wire import Answer, ask, assert_problem, head, new_address, wire
 from tests.running import PATIENCE_S, RunningDaemon, configuration, daemon
-from webhookd.admin.door.answers import RefusedError
 from webhookd.admin.door.hosts import Hosts
+from webhookd.admin.door.reasons import RefusedError
 from webhookd.store.token_protocol import TOKEN_SCOPES
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from msgspec import Meta
 from multidict import MultiDict
 
-from webhookd.admin.door.answers import Mistake, MistakesError
 from webhookd.admin.door.asked import converted, converted_query
+from webhookd.admin.door.reasons import Mistake, MistakesError
 from webhookd.admin.door.texts import Currency, EventKey, Glob, Instant, Limit, Text, Wait
 from webhookd.core.identifier import event_id
 

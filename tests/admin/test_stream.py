@@ -17,7 +17,7 @@ from tests.fake_clock import FakeClock
 from tests.making import event
 from tests.running import PATIENCE_S, RunningDaemon, configuration, daemon, endpoint
 from webhookd.admin.crier import ATTEMPTS_HELD_MAX, HEARTBEAT_S, Crier, Listener
-from webhookd.admin.door.answers import BusyError
+from webhookd.admin.door.reasons import BusyError
 from webhookd.admin.stream import LISTENERS_MAX, Listeners
 from webhookd.core.delivery import DeliveryKey, Outcome, Settlement
 from webhookd.core.identifier import event_id

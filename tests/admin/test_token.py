@@ -12,8 +12,8 @@ import pytest
 from tests.fake_clock import FakeClock
 from tests.making import SEAL
 from webhookd.admin.door import doorkeeper as doorkeepers
-from webhookd.admin.door.answers import ConflictError, NotFoundError, RefusedError
 from webhookd.admin.door.doorkeeper import Doorkeeper, Visitor
+from webhookd.admin.door.reasons import ConflictError, NotFoundError, RefusedError
 from webhookd.admin.door.token import GOOD_FOR, TokenError, ensure_token, new_token
 from webhookd.store.protocol import StoreUnavailableError
 from webhookd.store.sqlite import SqliteStore

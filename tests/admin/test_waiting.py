@@ -11,7 +11,7 @@ import pytest
 
 from tests.fake_clock import FakeClock
 from tests.running import PATIENCE_S
-from webhookd.admin.door.answers import BusyError
+from webhookd.admin.door.reasons import BusyError
 from webhookd.admin.waiting import ANSWERED_MAX, READS_MAX, Lookout
 from webhookd.core.ledger import RANKS, SETTLED
 from webhookd.store.protocol import Ledger, PaymentRow, StoreUnavailableError

@@ -9,8 +9,8 @@ import pytest
 
 from tests.fake_clock import FakeClock
 from tests.making import NOW_MS, SEAL, event, spec
-from webhookd.admin.door.answers import NotFoundError
 from webhookd.admin.door.operation import Asked
+from webhookd.admin.door.reasons import NotFoundError
 from webhookd.admin.why import WhyApi
 from webhookd.core.breaker import Health
 from webhookd.core.delivery import Aftermath, DeliveryKey, DeliveryState, Outcome, Settlement

@@ -12,7 +12,7 @@ from tests.admin.desk import desk
 from tests.fake_clock import FakeClock
 from tests.running import PATIENCE_S, STRIPE_SECRET, configuration, daemon, endpoint
 from webhookd import reloader
-from webhookd.admin.door.answers import BusyError, ConflictError, MistakesError
+from webhookd.admin.door.reasons import BusyError, ConflictError, MistakesError
 from webhookd.config.mistake import ConfigError
 from webhookd.config.model import Config
 from webhookd.config.reader import from_table

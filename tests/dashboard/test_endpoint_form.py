@@ -7,7 +7,7 @@ import pytest
 from multidict import MultiDict
 
 from webhookd.admin.dashboard.endpoint_form import again, asked_for, blank, change, form_of, overtaken, was_in
-from webhookd.admin.door.answers import Mistake
+from webhookd.admin.door.reasons import Mistake
 from webhookd.admin.endpoint_views import EndpointView
 
 SETTINGS: dict[str, Any] = {

@@ -10,8 +10,8 @@ import msgspec
 import structlog
 from msgspec import Meta
 
-from webhookd.admin.door.answers import ConflictError, Mistake, MistakesError, RefusedError
 from webhookd.admin.door.operation import Asked, Nothing, Operation
+from webhookd.admin.door.reasons import ConflictError, Mistake, MistakesError, RefusedError
 from webhookd.clock import Clock
 from webhookd.core.units import time_text
 from webhookd.store.backup_protocol import NAME_PATTERN, Backups, NameTakenError, NoRoomError, check_name

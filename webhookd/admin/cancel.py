@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Sequence
 
-from webhookd.admin.door.answers import ConflictError, NotFoundError
 from webhookd.admin.door.operation import Asked, Nothing, Operation
+from webhookd.admin.door.reasons import ConflictError, NotFoundError
 from webhookd.admin.log import DELIVERY
 from webhookd.admin.views import Delivery, delivery_view
 from webhookd.clock import Clock

@@ -10,8 +10,8 @@ import structlog
 from msgspec import Meta
 
 from webhookd.admin.broom import Broom, Sweep
-from webhookd.admin.door.answers import ConflictError
 from webhookd.admin.door.operation import Asked, Nothing, Operation
+from webhookd.admin.door.reasons import ConflictError
 from webhookd.admin.door.texts import SignerName
 from webhookd.clock import Clock
 from webhookd.core.fault import place

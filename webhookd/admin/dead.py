@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import msgspec
 
-from webhookd.admin.door.answers import Mistake, MistakesError
 from webhookd.admin.door.operation import Asked, Nothing, Operation
 from webhookd.admin.door.pages import Page, Paged, Pages
+from webhookd.admin.door.reasons import Mistake, MistakesError
 from webhookd.admin.door.texts import Text
 from webhookd.admin.remedy import remedy
 from webhookd.core.identifier import key_ms

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from webhookd.admin.door.answers import Mistake
+from webhookd.admin.door.reasons import Mistake
 from webhookd.admin.registry import LaneView, LastFailure
 from webhookd.core.breaker import BreakerState
 from webhookd.core.endpoint import Endpoint, EndpointKey, EndpointState, ManagedBy

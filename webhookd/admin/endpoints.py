@@ -5,9 +5,9 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from webhookd.admin.door.answers import BusyError, Mistake, MistakesError, NotFoundError
 from webhookd.admin.door.operation import Asked, Nothing, Operation
 from webhookd.admin.door.pages import Page, Paged, Pages
+from webhookd.admin.door.reasons import BusyError, Mistake, MistakesError, NotFoundError
 from webhookd.admin.door.texts import Text
 from webhookd.admin.endpoint_bodies import EndpointChange, NewEndpoint, Rotation
 from webhookd.admin.endpoint_views import EndpointView, endpoint_view, look_closely

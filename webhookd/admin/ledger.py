@@ -6,9 +6,9 @@ from typing import Any, Literal
 
 import msgspec
 
-from webhookd.admin.door.answers import Mistake, MistakesError, NotFoundError
 from webhookd.admin.door.operation import Asked, Nothing, Operation
 from webhookd.admin.door.pages import Page, Paged, Pages
+from webhookd.admin.door.reasons import Mistake, MistakesError, NotFoundError
 from webhookd.admin.door.texts import Currency, Instant, ProviderName, Text, Wait
 from webhookd.admin.ledger_views import By, LedgerObject, Payment, Revenue, object_view, payment_view, revenue_view
 from webhookd.admin.takings import Takings

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 from aiohttp import web
 
-from webhookd.admin.door.answers import Mistake, MistakesError, NotFoundError
 from webhookd.admin.door.operation import Asked, Nothing, Operation
 from webhookd.admin.door.pages import Page, Paged, Pages
+from webhookd.admin.door.reasons import Mistake, MistakesError, NotFoundError
 from webhookd.admin.door.texts import EventKey, Glob, Instant, SignerName, Status, Text
 from webhookd.admin.views import Delivery, Event, delivery_view, event_view
 from webhookd.core.delivery import DeliveryState, FailureWord

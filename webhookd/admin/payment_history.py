@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import msgspec
 
-from webhookd.admin.door.answers import NotFoundError
 from webhookd.admin.door.operation import Asked, Nothing, Operation
+from webhookd.admin.door.reasons import NotFoundError
 from webhookd.admin.ledger_views import Money
 from webhookd.core.delivery import DeliveryState
 from webhookd.core.event import is_name

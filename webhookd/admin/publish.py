@@ -13,9 +13,10 @@ from typing import Annotated, Any, Literal, Protocol
 import msgspec
 from aiohttp import web
 
-from webhookd.admin.door.answers import JSON, BusyError, ConflictError, Mistake, MistakesError
+from webhookd.admin.door.answers import JSON
 from webhookd.admin.door.asked import converted
 from webhookd.admin.door.operation import Asked, Operation
+from webhookd.admin.door.reasons import BusyError, ConflictError, Mistake, MistakesError
 from webhookd.admin.door.texts import Instant
 from webhookd.clock import Clock
 from webhookd.core.event import NAME_CHARS_MAX, OPERATIONAL, PUBLISHED, Event

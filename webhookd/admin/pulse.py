@@ -7,8 +7,8 @@ from typing import Literal, NamedTuple, Protocol
 
 import msgspec
 
-from webhookd.admin.door.answers import NotFoundError
 from webhookd.admin.door.operation import Asked, Nothing, Operation
+from webhookd.admin.door.reasons import NotFoundError
 from webhookd.admin.endpoint_views import EndpointView, endpoint_view
 from webhookd.admin.kept import Kept
 from webhookd.admin.ledger_views import Revenue, revenue_view

@@ -7,8 +7,8 @@ from typing import Literal
 import msgspec
 import structlog
 
-from webhookd.admin.door.answers import ConflictError
 from webhookd.admin.door.operation import Asked, Nothing, Operation
+from webhookd.admin.door.reasons import ConflictError
 
 Told = Callable[[int, int], None]
 _log = structlog.get_logger("webhookd.admin")

@@ -13,9 +13,9 @@ from typing import Annotated, Any, Literal, NamedTuple, Protocol
 import msgspec
 from aiohttp import web
 
-from webhookd.admin.door.answers import BusyError, Mistake, MistakesError
 from webhookd.admin.door.body import whole
 from webhookd.admin.door.operation import Asked, Operation
+from webhookd.admin.door.reasons import BusyError, Mistake, MistakesError
 from webhookd.core.event import Appended, Hook, Reading
 from webhookd.core.identifier import event_id
 from webhookd.core.units import time_text

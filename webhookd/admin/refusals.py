@@ -10,8 +10,8 @@ import msgspec
 from msgspec import Meta
 
 from webhookd.admin import sources
-from webhookd.admin.door.answers import NotFoundError
 from webhookd.admin.door.operation import Asked, Nothing, Operation
+from webhookd.admin.door.reasons import NotFoundError
 from webhookd.admin.door.texts import Text
 from webhookd.admin.refusal_words import meaning
 from webhookd.core.refusal import Refusal, clock_off_ms

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import msgspec
 import structlog
 
-from webhookd.admin.door.answers import ConflictError, Mistake, MistakesError, NotFoundError
+from webhookd.admin.door.reasons import ConflictError, Mistake, MistakesError, NotFoundError
 from webhookd.clock import Clock
 from webhookd.core.breaker import BreakerState
 from webhookd.core.delivery import DeliveryKey

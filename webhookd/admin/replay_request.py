@@ -7,8 +7,8 @@ from typing import Annotated, Any, NamedTuple
 import msgspec
 from msgspec import Meta
 
-from webhookd.admin.door.answers import Mistake, MistakesError
 from webhookd.admin.door.asked import UNKNOWN_TOLD_MAX, names
+from webhookd.admin.door.reasons import Mistake, MistakesError
 from webhookd.admin.door.texts import STATUS_MAX, STATUS_MIN, TEXT_CHARS_MAX, Glob, Instant, Status, Text
 from webhookd.core.delivery import FAILURE_WORDS, FailureWord
 from webhookd.core.endpoint import check_pattern

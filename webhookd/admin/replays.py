@@ -5,9 +5,9 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 import msgspec
 import structlog
 
-from webhookd.admin.door.answers import ConflictError, Mistake, MistakesError, NotFoundError
 from webhookd.admin.door.operation import Asked, Nothing, Operation
 from webhookd.admin.door.pages import Page, Paged, Pages
+from webhookd.admin.door.reasons import ConflictError, Mistake, MistakesError, NotFoundError
 from webhookd.admin.replay_request import ReplayBody, ReplayRequest, read_request
 from webhookd.clock import Clock
 from webhookd.core.event import OPERATIONAL, PUBLISHED

@@ -12,8 +12,8 @@ import structlog
 from aiohttp import web
 
 from webhookd.admin.crier import ATTEMPTS_HELD_MAX, HEARTBEAT_S, Crier, Listener
-from webhookd.admin.door.answers import BusyError, Mistake, MistakesError
 from webhookd.admin.door.operation import Asked, Operation
+from webhookd.admin.door.reasons import BusyError, Mistake, MistakesError
 from webhookd.admin.door.texts import EventKey, Glob, SignerName, Text
 from webhookd.clock import Clock
 from webhookd.core.delivery import DeliveryState

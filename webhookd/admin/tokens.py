@@ -5,10 +5,10 @@ from typing import Annotated, Any, ClassVar
 
 import msgspec
 
-from webhookd.admin.door.answers import Mistake, MistakesError
 from webhookd.admin.door.doorkeeper import Doorkeeper
 from webhookd.admin.door.operation import Asked, Operation
 from webhookd.admin.door.pages import Page, Paged, Pages
+from webhookd.admin.door.reasons import Mistake, MistakesError
 from webhookd.admin.door.token import NAME
 from webhookd.core.units import duration_ms, time_text
 from webhookd.store.token_protocol import Token, TokenScope

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from functools import partial
 
-from webhookd.admin.door.answers import BusyError
+from webhookd.admin.door.reasons import BusyError
 from webhookd.clock import Clock
 from webhookd.core.ledger import SETTLED
 from webhookd.store.protocol import Ledger, PaymentRow, Payments

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Collection, Sequence
 
-from webhookd.admin.door.answers import NotFoundError
 from webhookd.admin.door.operation import Asked, Operation
+from webhookd.admin.door.reasons import NotFoundError
 from webhookd.admin.story import Teller, subject
 from webhookd.clock import Clock
 from webhookd.core.event import Hook, is_name

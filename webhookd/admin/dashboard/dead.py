@@ -10,7 +10,7 @@ from webhookd.admin.dashboard.attempts import answer_text
 from webhookd.admin.dashboard.frame.visit import Page, Visit
 from webhookd.admin.dashboard.listing import Listed, clean, fresh_s, listed
 from webhookd.admin.dashboard.replay_words import asked, because, counted
-from webhookd.admin.door.answers import Mistake, MistakesError
+from webhookd.admin.door.reasons import Mistake, MistakesError
 from webhookd.admin.remedy import remedy
 from webhookd.clock import Clock
 from webhookd.core.story_words import failure

@@ -11,7 +11,7 @@ import msgspec
 from msgspec import UNSET
 from multidict import MultiMapping
 
-from webhookd.admin.door.answers import Mistake
+from webhookd.admin.door.reasons import Mistake
 from webhookd.admin.endpoint_views import MASKED, EndpointView
 
 Settings = Mapping[str, Any]

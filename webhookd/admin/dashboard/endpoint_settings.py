@@ -9,7 +9,7 @@ from msgspec import UNSET
 from webhookd.admin.dashboard.endpoint_form import Form, again, asked_for, blank, change, form_of, overtaken, was_in
 from webhookd.admin.dashboard.endpoint_words import address
 from webhookd.admin.dashboard.frame.visit import Page, Visit
-from webhookd.admin.door.answers import ConflictError, Mistake, MistakesError, NotFoundError
+from webhookd.admin.door.reasons import ConflictError, Mistake, MistakesError, NotFoundError
 from webhookd.admin.endpoint_views import EndpointView
 from webhookd.admin.endpoints import OVERLAP_DEFAULT
 from webhookd.core.event import PUBLISHED

@@ -11,8 +11,8 @@ from webhookd.admin.dashboard.charts import bar_chart
 from webhookd.admin.dashboard.endpoint_settings import SettingsPages, configured, path_of
 from webhookd.admin.dashboard.endpoint_words import WHY, Tried, address, attempts, failed, health
 from webhookd.admin.dashboard.frame.visit import Page, Visit
-from webhookd.admin.door.answers import Mistake, MistakesError, NotFoundError
 from webhookd.admin.door.pages import Page as ApiPage
+from webhookd.admin.door.reasons import Mistake, MistakesError, NotFoundError
 from webhookd.admin.endpoint_views import EndpointView
 from webhookd.admin.endpoints import PingView
 from webhookd.admin.remedy import remedy

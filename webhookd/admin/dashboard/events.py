@@ -13,7 +13,7 @@ from webhookd.admin.dashboard.frame.visit import Page, Visit
 from webhookd.admin.dashboard.listing import FRESH_S_MIN, clean, fresh_s, listed, ranges
 from webhookd.admin.dashboard.masking import by_check_digits
 from webhookd.admin.dashboard.payload import shown, visible
-from webhookd.admin.door.answers import NotFoundError
+from webhookd.admin.door.reasons import NotFoundError
 from webhookd.admin.door.texts import PROVIDER_NAMES
 from webhookd.admin.views import Delivery, Event
 from webhookd.clock import Clock

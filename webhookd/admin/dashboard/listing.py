@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from webhookd.admin.dashboard.filters import narrowed
 from webhookd.admin.dashboard.frame.render import url
 from webhookd.admin.dashboard.frame.visit import Visit
-from webhookd.admin.door.answers import Mistake, MistakesError
+from webhookd.admin.door.reasons import Mistake, MistakesError
 from webhookd.store.protocol import StoreUnavailableError
 
 FRESH_S_MIN = 1

@@ -9,7 +9,7 @@ from webhookd.admin.dashboard.frame.render import segment
 from webhookd.admin.dashboard.frame.visit import Page, Visit
 from webhookd.admin.dashboard.listing import clean, fresh_s, listed
 from webhookd.admin.dashboard.payment_words import why, words
-from webhookd.admin.door.answers import MistakesError, NotFoundError
+from webhookd.admin.door.reasons import MistakesError, NotFoundError
 from webhookd.admin.door.texts import PROVIDER_NAMES
 from webhookd.admin.ledger_views import Payment
 from webhookd.clock import Clock

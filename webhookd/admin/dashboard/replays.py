@@ -10,7 +10,7 @@ from multidict import MultiMapping
 from webhookd.admin.dashboard.frame.visit import Page, Visit
 from webhookd.admin.dashboard.listing import listed
 from webhookd.admin.dashboard.replay_words import ERRORS, FIELDS, asked, counted, meant
-from webhookd.admin.door.answers import Mistake, MistakesError, NotFoundError
+from webhookd.admin.door.reasons import Mistake, MistakesError, NotFoundError
 from webhookd.admin.replays import ReplayView
 from webhookd.core.event import OPERATIONAL, PUBLISHED
 from webhookd.core.identifier import UnknownIdError

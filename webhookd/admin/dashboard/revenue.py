@@ -16,7 +16,7 @@ from webhookd.admin.dashboard.frame.render import digits_text
 from webhookd.admin.dashboard.frame.visit import Page, Visit
 from webhookd.admin.dashboard.payment_words import words
 from webhookd.admin.dashboard.payments import TABS
-from webhookd.admin.door.answers import Mistake, MistakesError
+from webhookd.admin.door.reasons import Mistake, MistakesError
 from webhookd.admin.door.texts import PROVIDER_NAMES
 from webhookd.admin.ledger import RevenueRows
 from webhookd.admin.ledger_views import BY, Revenue

@@ -1,6 +1,6 @@
-"""How the API answers: JSON, a problem, and the reasons a handler may have for a problem."""
+"""How the API answers: JSON, or a problem."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from http import HTTPStatus
 from typing import Any
@@ -9,52 +9,18 @@ import msgspec
 from aiohttp import web
 
 from webhookd.admin.door.body import whole
+from webhookd.admin.door.reasons import Mistake, MistakesError
 from webhookd.core.problem import PROBLEM_JSON, Problem, problem_body
 
 JSON = "application/json"
 BODY_BYTES_MAX = 2**20
 BODY_S = 10.0
-MISTAKES_MAX = 100
 _encode = msgspec.json.Encoder().encode
 _decode_object = msgspec.json.Decoder(dict[str, Any]).decode
 
 
 asked_for: ContextVar[Callable[[dict[str, Any]], None] | None] = ContextVar("asked_for", default=None)
 """Who is told what a request's body asks for, as soon as that is known."""
-
-
-class RefusedError(Exception):
-    """Answered with this status and these headers, before anything else is looked at."""
-
-    def __init__(self, status: int, detail: str, headers: Mapping[str, str] = {}) -> None:
-        super().__init__(detail)
-        self.status, self.headers = status, headers
-
-
-class NotFoundError(Exception):
-    """404."""
-
-
-class ConflictError(Exception):
-    """409; the message says with what."""
-
-
-class Mistake(msgspec.Struct, frozen=True):
-    field: str
-    reason: str
-
-
-class MistakesError(Exception):
-    """422, with every field that is wrong; at most MISTAKES_MAX, so that the answer is no larger than it is worth."""
-
-    def __init__(self, mistakes: Sequence[Mistake]) -> None:
-        mistakes = mistakes[:MISTAKES_MAX]
-        super().__init__("; ".join(f"{each.field}: {each.reason}" for each in mistakes))
-        self.mistakes = mistakes
-
-
-class BusyError(Exception):
-    """503 with `Retry-After`; the message says what is too much."""
 
 
 class MistakesProblem(Problem, frozen=True, kw_only=True):

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import inspect
 from multidict import MultiMapping
 
-from webhookd.admin.door.answers import Mistake, MistakesError
+from webhookd.admin.door.reasons import Mistake, MistakesError
 from webhookd.admin.door.texts import Meaning
 
 Wanted = TypeVar("Wanted", bound=msgspec.Struct)

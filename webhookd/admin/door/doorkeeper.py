@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import msgspec
 import structlog
 
-from webhookd.admin.door.answers import ConflictError, NotFoundError, RefusedError
 from webhookd.admin.door.guessing import Guessing, Slowed
+from webhookd.admin.door.reasons import ConflictError, NotFoundError, RefusedError
 from webhookd.admin.door.token import GOOD_FOR, NAME, new_token, token_hash
 from webhookd.clock import Clock
 from webhookd.store.protocol import StoreError

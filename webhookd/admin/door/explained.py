@@ -6,16 +6,8 @@ from typing import NamedTuple
 import structlog
 from aiohttp import web
 
-from webhookd.admin.door.answers import (
-    BusyError,
-    ConflictError,
-    Mistake,
-    MistakesError,
-    NotFoundError,
-    RefusedError,
-    mistakes_answer,
-    problem_answer,
-)
+from webhookd.admin.door.answers import mistakes_answer, problem_answer
+from webhookd.admin.door.reasons import BusyError, ConflictError, Mistake, MistakesError, NotFoundError, RefusedError
 from webhookd.core.identifier import UnknownIdError
 from webhookd.store.protocol import StoreUnavailableError
 

@@ -9,7 +9,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from aiohttp import web
 
-from webhookd.admin.door.answers import RefusedError
+from webhookd.admin.door.reasons import RefusedError
 
 _LOOPBACK_NAME = "localhost"
 

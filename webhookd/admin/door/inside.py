@@ -11,10 +11,11 @@ from typing import Any
 from aiohttp import web
 from multidict import MultiDict
 
-from webhookd.admin.door.answers import RefusedError, asked_for
+from webhookd.admin.door.answers import asked_for
 from webhookd.admin.door.asked import converted, converted_query
 from webhookd.admin.door.doorkeeper import Visitor
 from webhookd.admin.door.operation import Asked, Operation
+from webhookd.admin.door.reasons import RefusedError
 from webhookd.admin.door.recorder import Recorder
 from webhookd.admin.door.token import GOOD_FOR
 

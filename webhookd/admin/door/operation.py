@@ -9,8 +9,9 @@ from typing import Any, Generic, Literal, NamedTuple, Protocol, TypeVar
 import msgspec
 from aiohttp import web
 
-from webhookd.admin.door.answers import Mistake, MistakesError, json_answer, json_object, problem_answer
+from webhookd.admin.door.answers import json_answer, json_object, problem_answer
 from webhookd.admin.door.asked import converted, converted_query
+from webhookd.admin.door.reasons import Mistake, MistakesError
 
 Scope = Literal["nobody", "publish", "read", "replay", "admin"]
 """What a token must be good for. `read`, `replay` and `admin` each include the one before; `nobody` asks for none."""

@@ -14,8 +14,8 @@ from typing import Any, Generic, TypeVar
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from webhookd.admin.door.answers import Mistake, MistakesError
 from webhookd.admin.door.operation import Asked
+from webhookd.admin.door.reasons import Mistake, MistakesError
 from webhookd.admin.door.texts import LIMIT_DEFAULT, Limit, Text
 from webhookd.core.identifier import key_ms
 from webhookd.core.units import time_text

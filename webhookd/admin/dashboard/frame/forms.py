@@ -5,8 +5,9 @@ from urllib.parse import parse_qsl
 from aiohttp import web
 from multidict import MultiDict
 
-from webhookd.admin.door.answers import BODY_S, Mistake, MistakesError
+from webhookd.admin.door.answers import BODY_S
 from webhookd.admin.door.body import whole
+from webhookd.admin.door.reasons import Mistake, MistakesError
 
 FORM_BYTES_MAX = 256 * 1024
 FIELDS_MAX = 2_000

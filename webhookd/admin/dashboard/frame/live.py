@@ -13,7 +13,7 @@ from aiohttp import web
 
 from webhookd.admin.dashboard.frame.sessions import Guest, Sessions
 from webhookd.admin.dashboard.frame.visit import Page, Visit
-from webhookd.admin.door.answers import BusyError
+from webhookd.admin.door.reasons import BusyError
 from webhookd.clock import Clock
 
 WATCHERS_MAX = 64

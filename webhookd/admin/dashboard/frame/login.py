@@ -9,9 +9,9 @@ from aiohttp import web
 from webhookd.admin.dashboard.frame.cookie import give_cookie, take_cookie
 from webhookd.admin.dashboard.frame.sessions import Sessions
 from webhookd.admin.dashboard.frame.visit import Page, Visit, ours
-from webhookd.admin.door.answers import RefusedError
 from webhookd.admin.door.doorkeeper import Doorkeeper
 from webhookd.admin.door.operation import Asked, Operation
+from webhookd.admin.door.reasons import RefusedError
 from webhookd.admin.door.recorder import Recorder
 from webhookd.admin.door.token import token_hash
 

@@ -12,12 +12,12 @@ from webhookd.admin.dashboard.frame.forms import form_of
 from webhookd.admin.dashboard.frame.render import Renderer
 from webhookd.admin.dashboard.frame.sessions import Sessions
 from webhookd.admin.dashboard.frame.visit import Page, Visit, ours
-from webhookd.admin.door.answers import RefusedError
 from webhookd.admin.door.app import Handler
 from webhookd.admin.door.doorkeeper import Doorkeeper
 from webhookd.admin.door.explained import explained
 from webhookd.admin.door.inside import Inside
 from webhookd.admin.door.operation import meet, operation_of
+from webhookd.admin.door.reasons import RefusedError
 from webhookd.admin.door.token import GOOD_FOR
 
 CSRF = "csrf"
