@@ -22,7 +22,7 @@ from webhookd.core.event import Appended
 from webhookd.daemon import Attempt, Daemon
 from webhookd.store.sqlite import SqliteStore
 
-STEPS = ("before-commit", "after-commit", "before-answer", "after-2xx", "before-settling")
+STEPS = ("before-commit", "before-sync", "after-commit", "before-answer", "after-2xx", "before-settling")
 SABOTAGES = ("ack-before-commit", "new-id-each-attempt")
 
 
@@ -102,6 +102,9 @@ class _Connection:
         if statement == "COMMIT":
             self._killer.passing("before-commit")
             time.sleep(self._slow_s)
+            self._connection.execute(statement)
+            self._killer.passing("before-sync")
+            return None
         return self._connection.execute(statement, *parameters)
 
     def __getattr__(self, name: str) -> Any:

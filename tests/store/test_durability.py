@@ -22,9 +22,9 @@ from webhookd.store.queries import SQL
 from webhookd.store.sqlite import SqliteStore
 
 
-async def test_the_writer_syncs_every_commit_and_checks_that_sqlite_agreed(store: SqliteStore):
+async def test_the_writer_leaves_only_the_sync_of_a_commit_to_us_and_checks_that_sqlite_agreed(store: SqliteStore):
     assert await store._writer.read("PRAGMA journal_mode") == [("wal",)]
-    assert await store._writer.read("PRAGMA synchronous") == [(2,)]
+    assert await store._writer.read("PRAGMA synchronous") == [(1,)]
     assert await store._writer.read("PRAGMA foreign_keys") == [(1,)]
 
 

@@ -1,4 +1,4 @@
-"""One batch of writes, one transaction, one fsync. Runs on the writer's thread.
+"""One batch of writes, one transaction, one sync. Runs on the writer's thread.
 
 Few statements, each of many rows: every step of SQLite lets go of the interpreter's lock, and getting it back from a
 busy event loop costs more than the step.
@@ -24,6 +24,8 @@ STATEMENT_ROWS_MAX = 64
 _encode = msgspec.json.Encoder().encode
 _ROWS = (Event, Settlement)
 Change = Callable[[sqlite3.Connection], object]
+Commit = Callable[[sqlite3.Connection], None]
+"""Ends the transaction: returns once it is as durable as it is to be."""
 Write = Event | Settlement | Change
 
 
@@ -34,22 +36,27 @@ class Committed(msgspec.Struct):
     """Whether `owed` holds all that the batch's events brought with them, or only the first ANNOUNCED_MAX."""
 
 
-def apply(connection: sqlite3.Connection, batch: Sequence[Write]) -> Committed:
-    """One batch, one transaction, one fsync. A write that cannot be made fails alone, the others are made again."""
+def without_sync(connection: sqlite3.Connection) -> None:
+    """For a database that nobody is told of: in memory, or a draft."""
+    connection.execute("COMMIT")
+
+
+def apply(connection: sqlite3.Connection, batch: Sequence[Write], commit: Commit = without_sync) -> Committed:
+    """One batch, one transaction, one sync. A write that cannot be made fails alone, the others are made again."""
     try:
         connection.execute("BEGIN IMMEDIATE")
         committed = _write(connection, batch)
-        connection.execute("COMMIT")
+        commit(connection)
     except Exception as error:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         if len(batch) == 1 and not isinstance(sorted_error(error), StoreBrokenError):
             if (settlement := _of_what_is_past(connection, batch[0])) is not None:
-                return _note_alone(connection, settlement)
+                return _note_alone(connection, settlement, commit)
             return Committed([sorted_error(error)], [], owed_complete=True)
         if isinstance(sorted_error(error), StoreError):
             raise
-        alone = [apply(connection, [write]) for write in batch]
+        alone = [apply(connection, [write], commit) for write in batch]
         return Committed(
             [committed.results[0] for committed in alone],
             [due for committed in alone for due in committed.owed],
@@ -66,7 +73,7 @@ def _of_what_is_past(connection: sqlite3.Connection, write: Write) -> Settlement
     return None if is_owed else write
 
 
-def _note_alone(connection: sqlite3.Connection, settlement: Settlement) -> Committed:
+def _note_alone(connection: sqlite3.Connection, settlement: Settlement, commit: Commit) -> Committed:
     """What an attempt made of its endpoint, when there is no delivery any more that it could settle."""
     aftermath = settlement.aftermath
     if aftermath is None:
@@ -77,7 +84,7 @@ def _note_alone(connection: sqlite3.Connection, settlement: Settlement) -> Commi
             connection.execute(insert_notice(), event_values(notice))
         _note_aftermath(connection, settlement, aftermath)
 
-    return msgspec.structs.replace(apply(connection, [note]), owed_complete=False)
+    return msgspec.structs.replace(apply(connection, [note], commit), owed_complete=False)
 
 
 def _write(connection: sqlite3.Connection, batch: Sequence[Write]) -> Committed:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import aiosqlite
 
+from webhookd.store.durable import DurableWal, synchronous
 from webhookd.store.patience import in_turn
 from webhookd.store.protocol import StoreBrokenError, StoreError, StoreUnavailableError
 from webhookd.store.queries import schema
@@ -28,6 +29,7 @@ else:
         driver = sqlite3
 
 T = TypeVar("T")
+C = TypeVar("C", bound="SerialConnection")
 # Both bind as they are; but the driver first looks for an adapter, and not to find one costs it two exceptions each.
 for _bound_as_is in (bytes, type(None)):
     driver.register_adapter(_bound_as_is, lambda value: value)
@@ -37,7 +39,6 @@ _BUSY_TIMEOUT_MS = 5_000
 _BESIDE_CACHE_KIB = 64 * 2**10
 _WRITER_PRAGMAS = {
     "journal_mode": "wal",
-    "synchronous": 2,  # FULL: one fsync of the WAL in every commit
     "busy_timeout": _BUSY_TIMEOUT_MS,
     "foreign_keys": 1,
     "trusted_schema": 0,
@@ -109,7 +110,17 @@ class SerialConnection(aiosqlite.Connection):
         return await in_turn(self.run, within)
 
 
-class _LeavesTheWal(SerialConnection):
+class Writer(SerialConnection):
+    """The one connection that writes. A transaction of it ends with `wal.commit`."""
+
+    wal: DurableWal
+
+    async def close(self) -> None:
+        await super().close()
+        self.wal.close()
+
+
+class _LeavesTheWal(Writer):
     """A writer that does not checkpoint when it is closed either: it is not the last, and the last one cannot write."""
 
     async def close(self) -> None:
@@ -129,7 +140,7 @@ async def to_its_end(function: Callable[[], T]) -> T:
         raise
 
 
-async def open_writer(path: Path, *, checkpoints: bool = True) -> SerialConnection:
+async def open_writer(path: Path, *, checkpoints: bool = True) -> Writer:
     """The one connection that writes and, unless another process does, checkpoints. Makes the schema of a new file.
 
     Raises WrongDatabaseError for a file that is not ours to write, and for a SQLite that must not share checkpoints.
@@ -139,17 +150,19 @@ async def open_writer(path: Path, *, checkpoints: bool = True) -> SerialConnecti
             f'store.checkpoint: "external" would lose commits with SQLite {driver.sqlite_version} '
             '(sqlite.org/wal.html, the WAL-reset bug): it takes 3.51.3, or set it to "own"'
         )
-    pragmas = _WRITER_PRAGMAS if checkpoints else {**_WRITER_PRAGMAS, "wal_autocheckpoint": 0}
+    pragmas = _WRITER_PRAGMAS | {"synchronous": synchronous()} | ({} if checkpoints else {"wal_autocheckpoint": 0})
     # SQLite gives the WAL the mode of the database.
     if not path.exists():
         path.touch(mode=0o600)
-    kind = SerialConnection if checkpoints else _LeavesTheWal
-    return await _open(path, _recognise, _give_back_space, _set(path, pragmas), _create, kind=kind)
+    kind, wal = Writer if checkpoints else _LeavesTheWal, DurableWal()
+    writer = await _open(kind, path, _recognise, _give_back_space, _set(path, pragmas), _create, wal.open)
+    writer.wal = wal
+    return writer
 
 
 async def open_reader(path: Path) -> SerialConnection:
     """A connection that cannot write and never checkpoints."""
-    return await _open(path, _set(path, _READER_PRAGMAS))
+    return await _open(SerialConnection, path, _set(path, _READER_PRAGMAS))
 
 
 def open_alone(path: Path, *, read_only: bool = False, **pragmas: object) -> sqlite3.Connection:
@@ -216,9 +229,7 @@ def _roomy_dir() -> str | None:
     return roomy if "TMPDIR" not in os.environ and os.access(roomy, os.W_OK) else None
 
 
-async def _open(
-    path: Path, *steps: Callable[[sqlite3.Connection], None], kind: type[SerialConnection] = SerialConnection
-) -> SerialConnection:
+async def _open(kind: type[C], path: Path, *steps: Callable[[sqlite3.Connection], None]) -> C:
     def connect() -> sqlite3.Connection:
         return driver.connect(path, isolation_level=None, check_same_thread=False, cached_statements=300)
 

@@ -18,7 +18,7 @@ from webhookd.store import endpoints, looks
 from webhookd.store.backup import SqliteBackups
 from webhookd.store.batch import Write, apply
 from webhookd.store.cancel import SqliteCancels
-from webhookd.store.connection import SerialConnection, open_reader, open_writer
+from webhookd.store.connection import SerialConnection, Writer, open_reader, open_writer
 from webhookd.store.dead import SqliteDeadLetters
 from webhookd.store.endpoint_protocol import EndpointRow, KeptEndpoint
 from webhookd.store.feed import SqliteFeed, landed
@@ -80,7 +80,7 @@ class SqliteStore:
         self._broken_read: StoreBrokenError | None = None
         self._counting = 0
         self._seal: Seal
-        self._writer: SerialConnection
+        self._writer: Writer
         self._due_reader: SerialConnection
         self._history_reader: SerialConnection
 
@@ -167,7 +167,7 @@ class SqliteStore:
             return DueBatch(found, frozenset(behind), next_due_at)
 
         try:
-            return await self._due_reader.run(read)
+            return await self._due_reader.run(self._writer.wal.shown(read))
         except StoreBrokenError as error:
             self._broken_read = error
             raise
@@ -339,7 +339,7 @@ class SqliteStore:
 
     async def _commit(self, batch: Sequence[Write]) -> Sequence[object]:
         began = time.perf_counter()
-        committed = await self._writer.run(lambda connection: apply(connection, batch))
+        committed = await self._writer.run(lambda connection: apply(connection, batch, self._writer.wal.commit))
         self._committed(time.perf_counter() - began, len(batch))
         if committed.owed or not committed.owed_complete:
             self._listener(committed.owed, committed.owed_complete)

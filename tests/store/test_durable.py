@@ -1,0 +1,313 @@
+"""What is answered is on the disk: tried with the sync held up, failing, and with a power cut after each of them."""
+
+import asyncio
+import errno
+import os
+import random
+import shutil
+import subprocess
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable
+from contextlib import closing
+from pathlib import Path
+from threading import Event as Signal
+from typing import Any
+
+import pytest
+
+from tests.making import NOW_MS, SEAL, TEN_OF_EACH, event, spec
+from webhookd.core.delivery import DeliveryKey, Outcome, Settlement
+from webhookd.core.endpoint import EndpointSpec
+from webhookd.store.connection import open_alone
+from webhookd.store.protocol import StoreBrokenError
+from webhookd.store.sqlite import SqliteStore
+
+NO_BOUND = 2**62
+fdatasync = os.fdatasync
+OnSync = Callable[[Callable[[int], None]], None]
+
+
+@pytest.fixture
+def on_sync(monkeypatch: pytest.MonkeyPatch) -> OnSync:
+    """Have this called in the place of os.fdatasync from now on."""
+    return lambda function: monkeypatch.setattr(os, "fdatasync", function)
+
+
+@pytest.fixture
+async def shop(store: SqliteStore) -> int:
+    [endpoint] = await store.adopt([spec()], NOW_MS)
+    return endpoint.number
+
+
+class HeldUp:
+    """A sync that does not return until `goes_on` is set, and then as it is told."""
+
+    def __init__(self) -> None:
+        self.has_begun, self.goes_on = Signal(), Signal()
+        self.error: OSError | None = None
+
+    def __call__(self, descriptor: int) -> None:
+        self.has_begun.set()
+        self.goes_on.wait()
+        if self.error is not None:
+            raise self.error
+        fdatasync(descriptor)
+
+    async def begun(self) -> None:
+        await asyncio.to_thread(self.has_begun.wait)
+
+
+@pytest.fixture
+async def held_up(store: SqliteStore, shop: int, on_sync: OnSync) -> AsyncIterator[HeldUp]:
+    sync = HeldUp()
+    on_sync(sync)
+    yield sync
+    sync.goes_on.set()
+
+
+def due(store: SqliteStore, endpoint: int) -> "asyncio.Future[Any]":
+    return asyncio.ensure_future(store.due(endpoint, NOW_MS, [], TEN_OF_EACH, NO_BOUND))
+
+
+async def test_nobody_is_told_before_the_sync_has_returned_and_who_only_looks_need_not_wait(
+    store: SqliteStore, held_up: HeldUp
+):
+    told: list[object] = []
+    store.announce(lambda owed, _complete: told.extend(owed))
+    store.watch_commits(told.append)
+    store.watch_payments(lambda *payment: told.append(payment))
+    made = event(payment_id="pi_1")
+    appended = asyncio.ensure_future(store.append(made))
+    await held_up.begun()
+    assert await store.event(made.key, made.salt) is not None, "it was committed, and the sync is what is waited for"
+    assert (appended.done(), told) == (False, [])
+    held_up.goes_on.set()
+    assert (await appended).status == "accepted"
+    assert len(told) == 3
+
+
+async def test_the_dispatcher_is_shown_what_was_being_synced_once_it_is(store: SqliteStore, shop: int, held_up: HeldUp):
+    made = event()
+    appended = asyncio.ensure_future(store.append(made))
+    await held_up.begun()
+    reading = due(store, shop)
+    held_up.goes_on.set()
+    assert [each.event.key for each in (await reading).due] == [made.key]
+    await appended
+
+
+async def test_the_dispatcher_is_never_shown_what_could_not_be_synced(store: SqliteStore, shop: int, held_up: HeldUp):
+    made = event()
+    appended = asyncio.ensure_future(store.append(made))
+    await held_up.begun()
+    assert await store.event(made.key, made.salt) is not None
+    reading = due(store, shop)
+    held_up.error = OSError(errno.EIO, "Input/output error")
+    held_up.goes_on.set()
+    with pytest.raises(StoreBrokenError):
+        await reading
+    with pytest.raises(StoreBrokenError):
+        await due(store, shop)
+    with pytest.raises(StoreBrokenError):
+        await appended
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ENOSPC, errno.EDQUOT])
+async def test_after_a_sync_that_failed_all_who_wait_hear_so_and_nothing_is_accepted(
+    store: SqliteStore, held_up: HeldUp, number: int
+):
+    """Also when the disk is only full: what the kernel could not write, it may have dropped."""
+    waiting = [asyncio.ensure_future(store.append(event())) for _ in range(300)]
+    await held_up.begun()
+    held_up.error = OSError(number, os.strerror(number))
+    held_up.goes_on.set()
+    answers = await asyncio.gather(*waiting, return_exceptions=True)
+    assert {type(answer) for answer in answers} == {StoreBrokenError}
+    assert isinstance(store.broken, StoreBrokenError)
+    held_up.error = None
+    with pytest.raises(StoreBrokenError, match="could not be synced"):
+        await store.append(event())
+
+
+async def test_a_commit_has_one_sync_of_the_wal_and_no_more(store: SqliteStore, shop: int, on_sync: OnSync):
+    synced: list[str] = []
+
+    def noted(descriptor: int) -> None:
+        fdatasync(descriptor)
+        synced.append(Path(f"/proc/self/fd/{descriptor}").readlink().name)
+
+    on_sync(noted)
+    for _ in range(5):
+        await store.append(made := event())
+    await store.settle(delivered(made.key, shop))
+    await store.set_endpoint_state("shop", "paused")
+    assert synced == ["webhookd.db-wal"] * 7
+
+
+async def _removed(wal: Path) -> None:
+    wal.unlink()
+
+
+async def _moved(wal: Path) -> None:
+    wal.rename(wal.with_name("elsewhere"))
+
+
+async def _replaced(wal: Path) -> None:
+    shutil.copy(wal, copy := wal.with_name("copy"))
+    copy.rename(wal)
+
+
+@pytest.mark.parametrize("mishap", [_removed, _moved, _replaced])
+async def test_a_wal_that_is_no_longer_in_its_place_is_a_broken_store(tmp_path: Path, mishap: Any):
+    """SQLite would go on writing to it, and a restart would not find it."""
+    store = SqliteStore(tmp_path / "webhookd.db")
+    await store.open()
+    await store.append(event())
+    await mishap(tmp_path / "webhookd.db-wal")
+    with pytest.raises(StoreBrokenError):
+        await store.append(event())
+    assert store.broken is not None
+    await store.close()
+
+
+async def test_what_a_process_left_that_died_before_its_sync_is_synced_before_anybody_reads_it(
+    tmp_path: Path, store: SqliteStore, shop: int, on_sync: OnSync
+):
+    """The kernel has it, so that it is found; the disk may not, and a copy of the event would be answered 200."""
+    await store.append(made := event())
+    (left := tmp_path / "left").mkdir()
+    for name in ("webhookd.db", "webhookd.db-wal"):
+        copied(tmp_path / name, left)
+
+    def fails(_descriptor: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    on_sync(fails)
+    again = SqliteStore(left / "webhookd.db")
+    with pytest.raises(StoreBrokenError):
+        await again.open()
+    on_sync(fdatasync)
+    await again.open()
+    assert [each.event.key for each in (await due(again, shop)).due] == [made.key]
+    await again.close()
+
+
+async def test_a_closed_store_holds_no_file_open_and_can_be_opened_again(tmp_path: Path):
+    for _ in range(3):
+        store = SqliteStore(tmp_path / "webhookd.db")
+        await store.open()
+        assert (await store.append(event())).status == "accepted"
+        await store.close()
+        held = [str(each.readlink()) for each in Path("/proc/self/fd").iterdir() if each.is_symlink()]
+        assert not [each for each in held if each.startswith(str(tmp_path))]
+    assert {each.name for each in tmp_path.iterdir()} == {"webhookd.db"}
+
+
+async def test_through_a_symbolic_link_the_wal_is_where_sqlite_has_it(tmp_path: Path):
+    (there := tmp_path / "there").mkdir()
+    (there / "webhookd.db").touch(mode=0o600)
+    (link := tmp_path / "webhookd.db").symlink_to(there / "webhookd.db")
+    store = SqliteStore(link)
+    await store.open()
+    assert (await store.append(event())).status == "accepted"
+    await store.close()
+
+
+async def test_where_there_is_no_fdatasync_sqlite_syncs_every_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delattr(os, "fdatasync")
+    store = SqliteStore(tmp_path / "webhookd.db")
+    await store.open()
+    await store.unlock(SEAL)
+    [endpoint] = await store.adopt([spec()], NOW_MS)
+    await store.append(made := event())
+    assert await store._writer.read("PRAGMA synchronous") == [(2,)]
+    assert [each.event.key for each in (await due(store, endpoint.number)).due] == [made.key]
+    await store.close()
+
+
+class Shadow:
+    """What a power cut would leave: of every sync a copy as of then, and nothing of what was written since."""
+
+    def __init__(self, database: Path, directory: Path) -> None:
+        self._database = database
+        self._directory = directory
+        self.syncs = 0
+        self.wals: set[bytes] = set()
+        """The salts of each WAL's header: a WAL that is begun anew has others."""
+        self._answered: dict[int, list[tuple[str, object]]] = defaultdict(list)
+
+    def synced(self, descriptor: int) -> None:
+        fdatasync(descriptor)
+        copy = self._directory / str(self.syncs + 1)
+        copy.mkdir(parents=True)
+        for suffix in ("", "-wal"):
+            copied(self._database.with_name(f"{self._database.name}{suffix}"), copy)
+        self.wals.add((copy / f"{self._database.name}-wal").read_bytes()[16:24])
+        self.syncs += 1
+
+    def answered(self, sql: str, parameter: object) -> None:
+        """Just now: if the power fails in this moment, this must be found."""
+        self._answered[self.syncs].append((sql, parameter))
+
+    def lost(self) -> list[tuple[int, object]]:
+        """Each answer that is not in what a power cut would have left in its moment."""
+        lost = []
+        for sync, answers in self._answered.items():
+            if not sync:
+                return [(0, parameter) for _, parameter in answers]
+            with closing(open_alone(self._directory / str(sync) / self._database.name)) as found:
+                lost += [(sync, each[1]) for each in answers if found.execute(each[0], each[1:]).fetchone() != (1,)]
+                assert found.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        return lost
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_whatever_was_answered_is_there_after_a_power_cut_in_that_moment(
+    tmp_path: Path, on_sync: OnSync, seed: int
+):
+    dice, path = random.Random(seed), tmp_path / "data" / "webhookd.db"
+    path.parent.mkdir()
+    shadow = Shadow(path, tmp_path / "shadow")
+    on_sync(shadow.synced)
+    specs: list[EndpointSpec] = [spec()]
+
+    async def append() -> int:
+        made = event(body=dice.randbytes(dice.randrange(1, 20_000)))
+        await store.append(made)
+        shadow.answered("SELECT count(*) FROM event WHERE key = ?", made.key)
+        return made.key
+
+    async def append_and_settle() -> None:
+        key = await append()
+        await store.settle(delivered(key, shop))
+        shadow.answered("SELECT count(*) FROM attempt WHERE event = ?", key)
+
+    async def adopt(name: str) -> None:
+        specs.append(spec(name, sources=("none",)))
+        await store.adopt(specs, NOW_MS)
+        shadow.answered("SELECT count(*) FROM endpoint WHERE name = ?", name)
+
+    for opening in range(2):
+        store = SqliteStore(path)
+        await store.open()
+        await store.unlock(SEAL)
+        await store._writer.read("PRAGMA wal_autocheckpoint = 30")
+        [endpoint, *_] = await store.adopt(specs, NOW_MS)
+        shop = endpoint.number
+        for turn in range(12):
+            doing: list[Any] = [dice.choice((append, append_and_settle))() for _ in range(dice.randrange(1, 5))]
+            await asyncio.gather(*doing, *([adopt(f"shop-{opening}-{turn}")] if turn % 4 == 0 else []))
+            if turn % 5 == 4:
+                await store._writer.read("PRAGMA wal_checkpoint(TRUNCATE)")
+        await store.close()
+    assert shadow.lost() == []
+    assert len(shadow.wals) > 5, "the WAL was begun anew in between"
+
+
+def delivered(key: int, endpoint: int) -> Settlement:
+    return Settlement(DeliveryKey(key, endpoint), 1, Outcome(NOW_MS, 5, 200, None), False, "delivered", None, 1)
+
+
+def copied(file: Path, directory: Path) -> None:
+    """By another process: to open and close the database in this one would let go of SQLite's locks on it."""
+    subprocess.run(["cp", file, directory], check=True)
