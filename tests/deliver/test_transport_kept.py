@@ -21,6 +21,7 @@ from tests.deliver.raw import (
     trusting,
     word,
 )
+from tests.running import PATIENCE_S
 from webhookd.core.endpoint import ClientTls
 from webhookd.deliver import connection, pool
 from webhookd.deliver.connection import Connection
@@ -236,6 +237,37 @@ async def test_the_deadline_of_one_attempt_does_not_end_the_next():
             asyncio.get_running_loop().call_later(0.06, over.set)
             await post(ours, there, number, timeout_s=0.05)
             await over.wait()
+        assert there.requests == [2]
+
+
+async def answers_once_and_falls_silent(peer: Peer) -> None:
+    await peer.request()
+    await peer.say(NOTHING)
+    await peer.request()
+    await peer.hung_up()
+
+
+async def test_an_attempt_with_less_time_than_the_one_before_has_no_more_than_that():
+    async with merchant(answers_once_and_falls_silent) as there, transport() as ours:
+        await post(ours, there, timeout_s=3_600)
+        async with asyncio.timeout(PATIENCE_S):
+            assert await word(ours, there, timeout_s=0.05) == "timeout"
+        assert there.requests == [2]
+
+
+async def test_the_deadline_of_one_attempt_does_not_end_the_next_while_it_waits_nor_give_it_more_time():
+    async with merchant(answers_once_and_falls_silent) as there, transport() as ours:
+        await post(ours, there)
+        [kept] = ours._pool._idle
+        began = asyncio.get_running_loop().time()
+        waiting = asyncio.create_task(word(ours, there, timeout_s=0.2))
+        await asyncio.sleep(0)
+        kept._timer.cancel()
+        kept._rings_at = began  # as if the one before had had until now
+        kept._ring()
+        async with asyncio.timeout(PATIENCE_S):
+            assert await waiting == "timeout"
+        assert asyncio.get_running_loop().time() - began > 0.19
         assert there.requests == [2]
 
 

@@ -1,6 +1,7 @@
 """One connection to a merchant: a request is written in one piece, its answer read as it comes; then perhaps another.
 
-No task and no timeout context of its own: a future for the answer, and one timer that makes it fail.
+No task and no timeout context of its own: a future for the answer, and one timer that makes it fail. The timer is the
+connection's and not the exchange's, for it hardly ever rings: when it does, it waits for the deadline there is by then.
 """
 
 import asyncio
@@ -44,6 +45,11 @@ class Connection(asyncio.Protocol):
         self._answer: asyncio.Future[Response] = self._loop.create_future()
         """Done when nothing is expected."""
         self._asked = False
+        self._deadline = 0.0
+        """When what is expected is late, by the loop's clock."""
+        self._timer: asyncio.TimerHandle | None = None
+        self._rings_at = 0.0
+        """By then, or before, the timer looks whether that is so."""
         self._received = 0
         """Bytes of the peer's that were read, before this and by it; without TLS they are those of the kernel."""
         self._owed = 0
@@ -54,8 +60,8 @@ class Connection(asyncio.Protocol):
         if self._asked:
             self._reader.begin()
             self._answer = self._loop.create_future()
-        timer = self._loop.call_at(deadline, self.abort, "timeout")
         self._asked = True
+        self._expect_by(deadline)
         self._owed += len(request)
         if not self._transport.is_closing():
             self._transport.write(request)
@@ -64,8 +70,6 @@ class Connection(asyncio.Protocol):
         except BaseException:
             self.abort()
             raise
-        finally:
-            timer.cancel()
 
     def keep(self) -> bool:
         """After an exchange: whether there may be another."""
@@ -120,8 +124,33 @@ class Connection(asyncio.Protocol):
         if exc is None:
             self._complete()
         self._fail(TransportError("tls" if isinstance(exc, ssl.SSLError) else "disconnected"))
+        if self._timer is not None:
+            self._timer.cancel()
         self.over = True
         self._ended(self)
+
+    # --- How long an answer is waited for
+
+    def _expect_by(self, deadline: float) -> None:
+        self._deadline = deadline
+        if self._timer is not None:
+            if self._rings_at <= deadline:
+                return
+            self._timer.cancel()
+        self._set_timer()
+
+    def _set_timer(self) -> None:
+        self._rings_at = self._deadline
+        self._timer = self._loop.call_at(self._deadline, self._ring)
+
+    def _ring(self) -> None:
+        self._timer = None
+        if self._answer.done():
+            return  # it is idle: the next exchange sets the timer anew
+        if self._deadline > self._rings_at:
+            self._set_timer()
+        else:
+            self.abort("timeout")
 
     # --- How an exchange ends with the connection
 
