@@ -51,3 +51,8 @@ def spec(name: str = "shop", **fields: Any) -> EndpointSpec:
     if waits_ms is not None:
         fields["retry"] = RetryPolicy(tuple(waits_ms))
     return EndpointSpec(name, fields.pop("url", "https://shop.example/hooks"), **fields)
+
+
+def without_sync(connection: Any) -> None:
+    """Ends a batch in a database that is in memory alone."""
+    connection.execute("COMMIT")

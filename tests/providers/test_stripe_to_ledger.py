@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.making import event
+from tests.making import event, without_sync
 from webhookd.core.event import Hook
 from webhookd.providers.stripe import Stripe
 from webhookd.sandbox.samples import sample
@@ -40,7 +40,9 @@ def payments(bodies: Sequence[bytes]) -> list[tuple[str, str, int, int]]:
     for body in bodies:
         reading = Stripe.read(Hook({}, body, 0))
         names = "provider_event_id", "type", "occurred_at", "payment_id", "fact"
-        result = apply(connection, [event(body=body, **{name: getattr(reading, name) for name in names})]).results[0]
+        result = apply(
+            connection, [event(body=body, **{name: getattr(reading, name) for name in names})], without_sync
+        ).results[0]
         assert not isinstance(result, Exception)
     found = connection.execute("SELECT id, status, amount, refunded FROM payment ORDER BY id").fetchall()
     connection.close()

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.making import NOW_MS, event, spec
+from tests.making import NOW_MS, event, spec, without_sync
 from tests.store.history import take
 from webhookd.core.breaker import Health
 from webhookd.core.delivery import Aftermath, DeliveryKey, Outcome, Settlement
@@ -54,7 +54,7 @@ async def test_of_two_bodies_under_one_id_in_one_batch_the_first_is_kept_whereve
 def test_statements_for_batches_of_every_size_have_few_rows_all_together(listening: Listening):
     """Each stays prepared, and keeps the bodies it was last given: one for every size would keep 65 full batches."""
     for size in range(1, COMMIT_WRITES_MAX + 1):
-        committed = apply(listening, [event() for _ in range(size)])
+        committed = apply(listening, [event() for _ in range(size)], without_sync)
         assert len(committed.results) == size
     rows = [sql.count("(?") for sql in listening.statements if sql.startswith("INSERT INTO event")]
     assert sum(rows) < 17 * COMMIT_WRITES_MAX
@@ -66,7 +66,9 @@ def test_a_change_parts_what_came_before_it_from_what_came_after(listening: List
     add_route = """INSERT INTO route (source, is_glob, pattern, endpoint, first_wait_ms, is_ordered, added_at)
         VALUES ('*', 1, '*', 1, 0, 0, 0)"""
     listening.execute("INSERT INTO endpoint (number, name, url, managed_by, created_at) VALUES (1, 'a', 'u', 'api', 0)")
-    committed = apply(listening, [owed_before, lambda connection: connection.execute(add_route), owed_after])
+    committed = apply(
+        listening, [owed_before, lambda connection: connection.execute(add_route), owed_after], without_sync
+    )
     assert len(committed.results) == 3
     assert [due.event.key for due in committed.owed] == [owed_after.key]
 
@@ -76,7 +78,7 @@ def test_a_change_that_is_refused_is_alone_with_it(listening: Listening):
         raise RefusalError("not now")
 
     before, after = event(), event()
-    committed = apply(listening, [before, refused, after])
+    committed = apply(listening, [before, refused, after], without_sync)
     assert isinstance(committed.results[1], RefusalError)
     assert listening.execute("SELECT count(*) FROM event").fetchone() == (2,)
     assert "ROLLBACK" not in listening.statements, "the others were made once"

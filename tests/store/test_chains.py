@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.making import NOW_MS, event
+from tests.making import NOW_MS, event, without_sync
 from tests.store.replaying import FAILED
 from webhookd.core.delivery import DeliveryKey, Settlement
 from webhookd.store.batch import apply
@@ -42,7 +42,7 @@ class Chains:
 
     def do(self, what: str, which: Any) -> None:
         if what == "append":
-            apply(self.connection, [event(payment_id=which)])
+            apply(self.connection, [event(payment_id=which)], without_sync)
         elif what == "replay all":
             self._replay(self._keys("true"))
         elif what == "replay":
@@ -60,7 +60,7 @@ class Chains:
         (attempts,) = self.connection.execute("SELECT attempts FROM delivery WHERE event = ?", (key,)).fetchone()
         due_at = NOW_MS if state == "pending" else None
         settlement = Settlement(DeliveryKey(key, ORDERED), attempts + 1, FAILED, False, state, due_at, 2)
-        assert apply(self.connection, [settlement]).results == [None]
+        assert apply(self.connection, [settlement], without_sync).results == [None]
 
     def _replay(self, keys: Sequence[int]) -> None:
         found = json.dumps([[key, ORDERED] for key in reversed(keys)])

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.making import NOW_MS, event
+from tests.making import NOW_MS, event, without_sync
 from tests.store.test_ledger import DAY_MS, facts_about_one_payment, paid, refund, says, usd
 from webhookd.core.endpoint import EndpointSpec
 from webhookd.core.event import Event
@@ -187,7 +187,7 @@ async def test_after_each_event_it_stood_as_the_ledger_had_it_and_ends_as_the_le
         "SELECT status, amount, currency, exponent, refunded FROM payment WHERE provider = 'stripe' AND id = 'pay_1'"
     )
     for each in events:
-        apply(connection, [each])
+        apply(connection, [each], without_sync)
         ledger.append(connection.execute(query).fetchone())
 
     async def read(sql: str, given: object) -> list[object]:

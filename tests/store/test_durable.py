@@ -18,7 +18,7 @@ import pytest
 from tests.making import NOW_MS, SEAL, TEN_OF_EACH, event, spec
 from webhookd.core.delivery import DeliveryKey, Outcome, Settlement
 from webhookd.core.endpoint import EndpointSpec
-from webhookd.store.connection import open_alone
+from webhookd.store.connection import driver, open_alone
 from webhookd.store.protocol import StoreBrokenError
 from webhookd.store.sqlite import SqliteStore
 
@@ -43,18 +43,22 @@ class HeldUp:
     """A sync that does not return until `goes_on` is set, and then as it is told."""
 
     def __init__(self) -> None:
-        self.has_begun, self.goes_on = Signal(), Signal()
+        self._loop, self._has_begun = asyncio.get_running_loop(), asyncio.Event()
+        self.goes_on = Signal()
         self.error: OSError | None = None
 
     def __call__(self, descriptor: int) -> None:
-        self.has_begun.set()
+        self._loop.call_soon_threadsafe(self._has_begun.set)
         self.goes_on.wait()
         if self.error is not None:
             raise self.error
         fdatasync(descriptor)
 
-    async def begun(self) -> None:
-        await asyncio.to_thread(self.has_begun.wait)
+    async def begun(self, *waiting: "asyncio.Future[Any]") -> None:
+        """That one of `waiting` is over before is a mistake."""
+        begun = asyncio.ensure_future(self._has_begun.wait())
+        await asyncio.wait([begun, *waiting], return_when=asyncio.FIRST_COMPLETED)
+        assert [each for each in waiting if each.done()] == []
 
 
 @pytest.fixture
@@ -78,7 +82,7 @@ async def test_nobody_is_told_before_the_sync_has_returned_and_who_only_looks_ne
     store.watch_payments(lambda *payment: told.append(payment))
     made = event(payment_id="pi_1")
     appended = asyncio.ensure_future(store.append(made))
-    await held_up.begun()
+    await held_up.begun(appended)
     assert await store.event(made.key, made.salt) is not None, "it was committed, and the sync is what is waited for"
     assert (appended.done(), told) == (False, [])
     held_up.goes_on.set()
@@ -86,30 +90,68 @@ async def test_nobody_is_told_before_the_sync_has_returned_and_who_only_looks_ne
     assert len(told) == 3
 
 
-async def test_the_dispatcher_is_shown_what_was_being_synced_once_it_is(store: SqliteStore, shop: int, held_up: HeldUp):
-    made = event()
-    appended = asyncio.ensure_future(store.append(made))
-    await held_up.begun()
-    reading = due(store, shop)
-    held_up.goes_on.set()
-    assert [each.event.key for each in (await reading).due] == [made.key]
-    await appended
+class Door:
+    """The lock of the commit, and a note of whoever comes to it."""
+
+    def __init__(self, lock: Any) -> None:
+        self._loop, self._lock = asyncio.get_running_loop(), lock
+        self.came: asyncio.Queue[None] = asyncio.Queue()
+
+    def __enter__(self) -> None:
+        self._loop.call_soon_threadsafe(self.came.put_nowait, None)
+        self._lock.acquire()
+
+    def __exit__(self, *_error: object) -> None:
+        self._lock.release()
 
 
-async def test_the_dispatcher_is_never_shown_what_could_not_be_synced(store: SqliteStore, shop: int, held_up: HeldUp):
+@pytest.mark.parametrize("error", [None, OSError(errno.EIO, "Input/output error")])
+async def test_the_dispatcher_is_shown_what_is_being_synced_only_once_it_is(
+    store: SqliteStore, shop: int, held_up: HeldUp, error: OSError | None
+):
+    """It would post to a merchant what a power cut could still take away."""
+    store._writer.wal._being_committed = door = Door(store._writer.wal._being_committed)  # type: ignore[assignment]
     made = event()
     appended = asyncio.ensure_future(store.append(made))
-    await held_up.begun()
+    await held_up.begun(appended)
     assert await store.event(made.key, made.salt) is not None
-    reading = due(store, shop)
-    held_up.error = OSError(errno.EIO, "Input/output error")
+    await door.came.get()
+    reading, waits = due(store, shop), asyncio.ensure_future(door.came.get())
+    await asyncio.wait([reading, waits], return_when=asyncio.FIRST_COMPLETED)
+    assert not reading.done()
+    held_up.error = error
     held_up.goes_on.set()
-    with pytest.raises(StoreBrokenError):
-        await reading
-    with pytest.raises(StoreBrokenError):
-        await due(store, shop)
-    with pytest.raises(StoreBrokenError):
+    if error is None:
+        assert [each.event.key for each in (await reading).due] == [made.key]
         await appended
+        return
+    for each in (reading, due(store, shop), appended):
+        with pytest.raises(StoreBrokenError):
+            await each
+
+
+async def test_what_the_dispatcher_reads_is_as_it_was_when_its_read_began(store: SqliteStore, held_up: HeldUp):
+    has_begun, goes_on = asyncio.Event(), Signal()
+    loop = asyncio.get_running_loop()
+
+    def read(connection: Any) -> int:
+        loop.call_soon_threadsafe(has_begun.set)
+        goes_on.wait()
+        (events,) = connection.execute("SELECT count(*) FROM event").fetchone()
+        return int(events)
+
+    reading = asyncio.ensure_future(store._due_reader.run(store._writer.wal.shown(read)))
+    await has_begun.wait()
+    made = event()
+    appended = asyncio.ensure_future(store.append(made))
+    try:
+        await held_up.begun(appended)
+        assert await store.event(made.key, made.salt) is not None
+    finally:
+        goes_on.set()
+    assert await reading == 0
+    held_up.goes_on.set()
+    await appended
 
 
 @pytest.mark.parametrize("number", [errno.EIO, errno.ENOSPC, errno.EDQUOT])
@@ -118,7 +160,7 @@ async def test_after_a_sync_that_failed_all_who_wait_hear_so_and_nothing_is_acce
 ):
     """Also when the disk is only full: what the kernel could not write, it may have dropped."""
     waiting = [asyncio.ensure_future(store.append(event())) for _ in range(300)]
-    await held_up.begun()
+    await held_up.begun(*waiting)
     held_up.error = OSError(number, os.strerror(number))
     held_up.goes_on.set()
     answers = await asyncio.gather(*waiting, return_exceptions=True)
@@ -277,6 +319,11 @@ async def test_whatever_was_answered_is_there_after_a_power_cut_in_that_moment(
         shadow.answered("SELECT count(*) FROM event WHERE key = ?", made.key)
         return made.key
 
+    async def append_what_is_refused() -> None:
+        """The batch that it is in is made again, write by write."""
+        with pytest.raises(driver.IntegrityError):
+            await store.append(event(sha256=b"too short"))
+
     async def append_and_settle() -> None:
         key = await append()
         await store.settle(delivered(key, shop))
@@ -287,6 +334,7 @@ async def test_whatever_was_answered_is_there_after_a_power_cut_in_that_moment(
         await store.adopt(specs, NOW_MS)
         shadow.answered("SELECT count(*) FROM endpoint WHERE name = ?", name)
 
+    moves = (append, append_and_settle, append_what_is_refused)
     for opening in range(2):
         store = SqliteStore(path)
         await store.open()
@@ -295,7 +343,7 @@ async def test_whatever_was_answered_is_there_after_a_power_cut_in_that_moment(
         [endpoint, *_] = await store.adopt(specs, NOW_MS)
         shop = endpoint.number
         for turn in range(12):
-            doing: list[Any] = [dice.choice((append, append_and_settle))() for _ in range(dice.randrange(1, 5))]
+            doing: list[Any] = [dice.choice(moves)() for _ in range(dice.randrange(1, 5))]
             await asyncio.gather(*doing, *([adopt(f"shop-{opening}-{turn}")] if turn % 4 == 0 else []))
             if turn % 5 == 4:
                 await store._writer.read("PRAGMA wal_checkpoint(TRUNCATE)")

@@ -25,7 +25,7 @@ _encode = msgspec.json.Encoder().encode
 _ROWS = (Event, Settlement)
 Change = Callable[[sqlite3.Connection], object]
 Commit = Callable[[sqlite3.Connection], None]
-"""Ends the transaction: returns once it is as durable as it is to be."""
+"""Ends the connection's transaction, and returns once what it wrote is durable."""
 Write = Event | Settlement | Change
 
 
@@ -36,12 +36,7 @@ class Committed(msgspec.Struct):
     """Whether `owed` holds all that the batch's events brought with them, or only the first ANNOUNCED_MAX."""
 
 
-def without_sync(connection: sqlite3.Connection) -> None:
-    """For a database that nobody is told of: in memory, or a draft."""
-    connection.execute("COMMIT")
-
-
-def apply(connection: sqlite3.Connection, batch: Sequence[Write], commit: Commit = without_sync) -> Committed:
+def apply(connection: sqlite3.Connection, batch: Sequence[Write], commit: Commit) -> Committed:
     """One batch, one transaction, one sync. A write that cannot be made fails alone, the others are made again."""
     try:
         connection.execute("BEGIN IMMEDIATE")
