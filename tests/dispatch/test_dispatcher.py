@@ -11,6 +11,7 @@ from tests.making import spec
 from webhookd.core.delivery import Due
 from webhookd.core.retry import DEFAULT_SCHEDULE, RetryPolicy
 from webhookd.core.units import duration_ms
+from webhookd.dispatch import dispatcher
 from webhookd.dispatch.lane import WINDOW
 from webhookd.store.protocol import DueBatch, Filter, StoreBrokenError, StoreUnavailableError
 
@@ -116,6 +117,24 @@ async def test_a_backlog_far_beyond_the_window_is_delivered_once_each_and_never_
     await world.run_dry()
     assert len(world.attempts) == len({key for _, _, key, _ in world.attempts}) == 5 * WINDOW
     assert await states(world) == {"delivered": 5 * WINDOW}
+
+
+async def test_while_the_store_has_fallen_behind_no_more_is_attempted_and_then_all_of_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(dispatcher, "UNSETTLED_MAX", 3)
+    await world.serve(spec("shop", max_in_flight=8))
+    await world.quiet()
+    world.warm()
+    _, go_on = world.hold_settlements()
+    await world.append(10)
+    while world.dispatcher.in_flight:
+        await asyncio.sleep(0)
+    assert len(world.attempts) == world.dispatcher.unsettled == 3
+    go_on.set()
+    await world.quiet()
+    assert len(world.attempts) == 10
+    assert await states(world) == {"delivered": 10}
 
 
 async def test_no_endpoint_has_more_under_way_than_its_cap_and_all_together_no_more_than_theirs(world: World):

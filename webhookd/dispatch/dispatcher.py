@@ -126,6 +126,7 @@ class Dispatcher:
                 lane.miss(due.priority)
             elif lane.offer(due):
                 self.held_bytes += due.event.size
+        for lane in filter(None, map(self._lanes.get, dict.fromkeys(due.endpoint for due in owed))):
             self._look(lane)
         if not complete:
             self.look_again(self._lanes)
@@ -206,7 +207,7 @@ class Dispatcher:
             self.slot_free_at = self._clock.monotonic()
             if self.unsettled >= UNSETTLED_MAX or (lane := self._turns.next()) is None:
                 return
-            if lane.ready and lane.wait_ms() == 0:
+            if lane.next_priority is not None and lane.wait_ms() == 0:
                 due = lane.start()
                 self.in_flight += 1
                 self.unsettled += 1
@@ -217,9 +218,11 @@ class Dispatcher:
         try:
             try:
                 outcome = await self._attempt(lane.endpoint, due)
+                if (standing := self._judge.hear(lane, outcome)) is not None:
+                    self._stand(lane, *standing)
                 if outcome.error is not None:
                     lane.note_failure(due, outcome)
-                self._heed(lane, self._judge.hear(lane, outcome))
+                    self._empty_if_shut(lane)
             finally:
                 lane.in_flight -= 1
                 self.in_flight -= 1
@@ -233,15 +236,12 @@ class Dispatcher:
                     lane.miss()
                 self._report.settled(lane.endpoint, due, settlement)
         finally:
+            was_full = self.unsettled >= UNSETTLED_MAX
             self.unsettled -= 1
             lane.release(due)
-            self._see_to(lane)
+            if was_full or lane.looks_to_disk:
+                self._see_to(lane)
             self._forget_if_over(lane)
-
-    def _heed(self, lane: Lane, standing: tuple[EndpointState, Why] | None) -> None:
-        if standing is not None:
-            self._stand(lane, *standing)
-        self._empty_if_shut(lane)
 
     def _clock_was_set(self, by_ms: float) -> None:
         for lane in self._lanes.values():
@@ -263,7 +263,8 @@ class Dispatcher:
                 self._stopping = True  # and so does the process; after the restart the delivery is due again
                 return False
             else:
-                self._heed(lane, self._judge.hear_again(lane, settlement.outcome, aftermath))
+                if (standing := self._judge.hear_again(lane, settlement.outcome, aftermath)) is not None:
+                    self._stand(lane, *standing)
                 return True
 
     # --- From disk

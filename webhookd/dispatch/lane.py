@@ -65,9 +65,10 @@ class Lane:
         """Among which the lane waits for its turn."""
         self._clock = clock
         self._ready: tuple[deque[Due], ...] = tuple(deque() for _ in PRIORITIES)
-        self._behind = [True for _ in PRIORITIES]
-        """Whether due deliveries are on disk that are not in the window."""
-        self._missed = [False for _ in PRIORITIES]
+        self._behind: set[Priority] = set(PRIORITIES)
+        """Of which due deliveries may be on disk that are not in the window."""
+        self._missed: set[Priority] = set()
+        """Of which some became due during the read that is under way."""
         self._known: set[int] = set()
         """The keys of the events."""
         self._withdrawn: set[int] = set()
@@ -101,7 +102,12 @@ class Lane:
 
     @property
     def is_behind(self) -> bool:
-        return any(self._behind)
+        return bool(self._behind)
+
+    @property
+    def looks_to_disk(self) -> bool:
+        """Whether something of it is on disk that is due and not in the window, or will be due."""
+        return self.wake_at is not None or self.is_behind
 
     @property
     def has_nothing(self) -> bool:
@@ -139,7 +145,7 @@ class Lane:
         return {
             priority: room - len(held)
             for priority, held in zip(PRIORITIES, self._ready, strict=True)
-            if self._behind[priority] and len(held) <= room // 2
+            if priority in self._behind and len(held) <= room // 2
         }
 
     def offer(self, due: Due) -> bool:
@@ -147,7 +153,7 @@ class Lane:
         if due.event.key in self._known:
             return False  # a read that ended between the commit and its announcement has found it
         held = self._ready[due.priority]
-        if self._behind[due.priority] or self.refilling or len(held) >= self.room:
+        if due.priority in self._behind or self.refilling or len(held) >= self.room:
             self.miss(due.priority)
             return False
         self._known.add(due.event.key)
@@ -156,9 +162,9 @@ class Lane:
 
     def miss(self, *priorities: Priority) -> None:
         """Something is due on disk that nobody has named; a read that is under way may have begun before it was."""
-        for priority in priorities or PRIORITIES:
-            self._behind[priority] = True
-            self._missed[priority] = self._missed[priority] or self.refilling
+        self._behind.update(priorities or PRIORITIES)
+        if self.refilling:
+            self._missed.update(priorities or PRIORITIES)
 
     def wake_by(self, at_ms: int) -> None:
         if self.wake_at is None or at_ms < self.wake_at:
@@ -167,7 +173,7 @@ class Lane:
     def begin_refill(self) -> None:
         self.refilling = True
         self._withdrawn.clear()
-        self._missed = [False for _ in PRIORITIES]
+        self._missed.clear()
 
     def end_refill(self, asked: Iterable[Priority], batch: DueBatch) -> int:
         """Take what the read found of the priorities asked for; it passed over what is known. Gives its bytes.
@@ -178,8 +184,8 @@ class Lane:
         for due in found:
             self._ready[due.priority].append(due)
             self._known.add(due.event.key)
-        for priority in asked:
-            self._behind[priority] = self._missed[priority] or priority in batch.behind
+        self._behind.difference_update(asked)
+        self._behind |= self._missed | batch.behind
         if batch.next_due_at is not None:
             self.wake_by(batch.next_due_at)
         self.refilling = False
@@ -188,7 +194,7 @@ class Lane:
     def abandon_refill(self, again_at_ms: int) -> None:
         """The disk could not be read; try again then."""
         self.refilling = False
-        self._behind = [False for _ in PRIORITIES]
+        self._behind.clear()
         self.wake_by(again_at_ms)
 
     # --- What goes out
