@@ -11,7 +11,7 @@ from webhookd.config import Config
 from webhookd.core.proxy import Proxy
 from webhookd.deliver.guard import Guard
 from webhookd.deliver.resolve import AddrInfo, Resolver
-from webhookd.joints import reader, scout
+from webhookd.outbound import reader, scout
 
 PUBLIC, PRIVATE, METADATA = "93.184.216.34", "10.0.0.5", "169.254.169.254"
 

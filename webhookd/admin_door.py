@@ -44,7 +44,8 @@ from webhookd.admin.rebuild import LedgerRebuild
 from webhookd.admin.reconcile import ReconcileApi
 from webhookd.admin.refusals import Reception, RefusalsApi, Trial
 from webhookd.admin.registry import Registry
-from webhookd.admin.reload import ReloadApi, Reloaded
+from webhookd.admin.reload import ReloadApi
+from webhookd.admin.reloaded import Reloaded
 from webhookd.admin.replayer import Replayer
 from webhookd.admin.replays import ReplaysApi
 from webhookd.admin.sources import Counts, SourcesApi

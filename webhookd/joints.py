@@ -6,37 +6,29 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from webhookd import __version__
 from webhookd.admin.door.reasons import BusyError, Mistake, MistakesError
 from webhookd.admin.endpoints import Ping
 from webhookd.admin.reconcile import Exported
 from webhookd.admin.refusals import Tried
-from webhookd.admin.registry import Read, Scout
+from webhookd.aside import aside
 from webhookd.clock import Clock
-from webhookd.config.endpoints import endpoint_spec
-from webhookd.config.mistake import SettingsError
-from webhookd.config.model import Config, EndpointSettings, SourceSettings
+from webhookd.config.model import Config, SourceSettings
 from webhookd.config.secret_text import ClientsTexts
 from webhookd.core.delivery import Due, Outcome
-from webhookd.core.endpoint import Endpoint, EndpointSpec
+from webhookd.core.endpoint import Endpoint
 from webhookd.core.event import OPERATIONAL, Appended, Event, Hook
-from webhookd.core.proxy import Proxy
 from webhookd.core.secret import Secret
-from webhookd.core.url import parse_url
 from webhookd.deliver.courier import Courier, Meter
-from webhookd.deliver.guard import BlockedAddressError, Guard
-from webhookd.deliver.resolve import Resolver, UnknownNameError
 from webhookd.evidence.keeper import Keeper, UnavailableError
 from webhookd.providers import PROVIDERS
 from webhookd.providers.export import exported
 from webhookd.providers.provider import STALE, VERIFIED, CredentialsError, NotUnderstoodError, Provider, Request
 from webhookd.receive.intake import EvidenceUnavailableError, Intake, Source
 from webhookd.receive.refusals import Refusals
-from webhookd.reloader import aside
 from webhookd.store.retention_protocol import Limits
 
 if TYPE_CHECKING:
-    from webhookd.observe.tracing import Tracing
+    pass
 
 
 def evidence(keeper: Keeper) -> Callable[[Request], Awaitable[bytes]]:
@@ -47,44 +39,6 @@ def evidence(keeper: Keeper) -> Callable[[Request], Awaitable[bytes]]:
             raise EvidenceUnavailableError(str(error)) from None
 
     return get
-
-
-def reader(config: Config) -> Read:
-    """Reads what a client asks for by the rules, and with the defaults, of this configuration."""
-    known = set(EndpointSettings.__struct_fields__)
-
-    def read(name: str, settings: Mapping[str, Any]) -> EndpointSpec:
-        given = {field: value for field, value in settings.items() if value is not None or field not in known}
-        try:
-            return endpoint_spec(name, given, config)
-        except SettingsError as error:
-            raise MistakesError([Mistake(field, reason) for field, reason in error.settings]) from None
-
-    return read
-
-
-def scout(resolver: Resolver, guard: Guard, proxy: Proxy | None) -> Scout:
-    """Judges by every address that a name has: with one that is closed, attempts would fail now and then.
-
-    Where a proxy does the dialling, it has another resolver and its own judgement.
-    """
-
-    async def look(spec: EndpointSpec) -> str | None:
-        url = parse_url(spec.url)
-        if proxy is not None:
-            return None
-        try:
-            found = await resolver.resolve(url.host, url.port)
-        except UnknownNameError:
-            return None
-        try:
-            for *_, address in found:
-                guard.check(address[0], url.port, plain_http=url.scheme == "http" and not spec.allow_http)
-        except BlockedAddressError as error:
-            return f"deliveries may not go there: {error}"
-        return None
-
-    return look
 
 
 class Exports:
@@ -156,15 +110,6 @@ def _provider_with(settings: SourceSettings, secret: Secret) -> Provider:
     field = "secrets" if "secrets" in provider.takes else "webhook_id"
     other: Any = {"secrets": [secret], "webhook_id": secret}
     return provider(msgspec.structs.replace(settings.credentials, **{field: other[field]}))
-
-
-def tracing(config: Config, count: Callable[[str, int], None]) -> "Tracing | None":
-    """None where no spans are sent. What it takes to send them takes a while to import, and may not be there."""
-    if config.tracing.otlp is None:
-        return None
-    from webhookd.observe.tracing import Tracing  # noqa: PLC0415
-
-    return Tracing(config.tracing.otlp, config.tracing.sample, __version__, count)
 
 
 class _Uncounted:

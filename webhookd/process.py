@@ -1,22 +1,17 @@
-"""What the operating system gives a process: signals, descriptors, sockets."""
+"""What the operating system gives a process: signals, descriptors, a watchdog."""
 
 import asyncio
 import resource
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Sequence
-from socket import socket
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import structlog
-from aiohttp import web
 
-from webhookd.config.mistake import ConfigError
-from webhookd.config.value import Address
 from webhookd.core.fault import place
 from webhookd.observe.liveness import BEAT_S, Dispatcher, Signs, Watchdog
 from webhookd.observe.sd_notify import notify, watchdog_interval_s
-from webhookd.receive.server import BACKLOG
 from webhookd.service import Failed, Service
 
 FILES_MAX = 65536
@@ -52,21 +47,6 @@ def raise_file_limit() -> None:
     wanted = FILES_MAX if hard == resource.RLIM_INFINITY else min(hard, FILES_MAX)
     if soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-
-
-async def listen(runner: web.BaseRunner, inherited: Sequence[socket], address: Address) -> Address:
-    """Serve on the sockets that systemd handed over, else on the address. Raises ConfigError when that is taken."""
-    await runner.setup()
-    sites: list[web.BaseSite] = [web.SockSite(runner, each, backlog=BACKLOG) for each in inherited]
-    if not sites:
-        sites = [web.TCPSite(runner, address.host, address.port, backlog=BACKLOG, reuse_address=True)]
-    try:
-        for site in sites:
-            await site.start()
-    except OSError as error:
-        how = "choose another with --listen or --admin-listen"
-        raise ConfigError([f"cannot listen on {address}: {error.strerror}; {how}"]) from None
-    return Address(*runner.addresses[0][:2])
 
 
 def watchdog(

@@ -1,28 +1,23 @@
 """Has the configuration read again, one time after the other; each holds as a whole or not at all."""
 
 import asyncio
-import threading
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
-from typing import Any, TypeVar
 
 import structlog
 
 from webhookd.admin.door.reasons import BusyError, ConflictError, Mistake, MistakesError
-from webhookd.admin.reload import Changed, Reloaded
+from webhookd.admin.reloaded import Changed, Reloaded
+from webhookd.aside import aside
 from webhookd.clock import Clock
 from webhookd.config.fixed import fixed_at_start
 from webhookd.config.mistake import ConfigError
 from webhookd.config.model import Config
 from webhookd.observe.sd_notify import notify
-from webhookd.providers import PROVIDERS
-from webhookd.providers.provider import Provider
+from webhookd.outbound import Providers, providers_of
 from webhookd.store.protocol import StoreError
 
 ANSWER_S_MAX = 20.0
 """Who asks through the API is answered by then: a disk may hang for longer, and the client would not wait for it."""
-T = TypeVar("T")
-Providers = Mapping[str, Provider]
 _log = structlog.get_logger("webhookd.daemon")
 
 
@@ -120,33 +115,6 @@ class Reloader:
         return Reloaded(
             _changed(before.sources, config.sources), _changed(_specs(before), _specs(config)), restart_needed
         )
-
-
-def providers_of(config: Config) -> Providers:
-    """Each source's, with its credentials. May read certificates."""
-    return {name: PROVIDERS[each.provider](each.credentials) for name, each in config.sources.items()}
-
-
-async def aside(function: Callable[[], T]) -> T:
-    """Run it on a thread that nobody waits for when the process stops."""
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[T] = loop.create_future()
-
-    def end(settle: Callable[[Any], None], found: Any) -> None:
-        if not future.done():
-            settle(found)
-
-    def run() -> None:
-        found: tuple[Callable[[Any], None], Any]
-        try:
-            found = future.set_result, function()
-        except Exception as error:  # noqa: BLE001 - handed on
-            found = future.set_exception, error
-        with suppress(RuntimeError):  # the loop has ended meanwhile
-            loop.call_soon_threadsafe(end, *found)
-
-    threading.Thread(target=run, name="reload", daemon=True).start()
-    return await future
 
 
 def _specs(config: Config) -> Mapping[str, object]:

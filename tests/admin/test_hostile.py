@@ -21,7 +21,7 @@ from webhookd import admin_server
 from webhookd.admin.door import answers
 from webhookd.admin_server import AdminProtocol, AdminRunner, AdminServer
 from webhookd.config.value import Address
-from webhookd.process import listen
+from webhookd.listening import listen
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 CHANGES = (

@@ -6,7 +6,7 @@ from aiohttp import web
 
 from tests.shell import run
 from webhookd.config.value import Address
-from webhookd.process import listen
+from webhookd.listening import listen
 
 
 async def test_the_token_goes_nowhere_but_where_it_was_meant_to_go(tmp_path: Path):

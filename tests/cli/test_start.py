@@ -53,7 +53,7 @@ def test_a_small_verb_reads_neither_the_daemon_nor_what_signs(arguments: str, tm
 
 
 def test_a_daemon_that_nobody_looks_at_reads_nothing_that_makes_pages():
-    probe = "import sys, json, webhookd.daemon; print(json.dumps(sorted(sys.modules)))"
+    probe = "import sys, json, webhookd.daemon, webhookd.inbound; print(json.dumps(sorted(sys.modules)))"
     said = subprocess.run([sys.executable, "-c", probe], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     read = set(json.loads(said))
     assert "webhookd.admin.dashboard.frame.render" in read

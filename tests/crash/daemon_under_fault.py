@@ -19,7 +19,8 @@ from unittest.mock import patch
 
 from webhookd.cli.app import main
 from webhookd.core.event import Appended
-from webhookd.daemon import Attempt, Daemon
+from webhookd.daemon import Daemon
+from webhookd.outbound import Attempt
 from webhookd.store.sqlite import SqliteStore
 
 STEPS = ("before-commit", "before-sync", "after-commit", "before-answer", "after-2xx", "before-settling")

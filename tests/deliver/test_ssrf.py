@@ -18,7 +18,6 @@ import pytest
 from tests.deliver.test_attempt import KEYS, Counted, merchant, saying, unsigned
 from tests.making import event, spec
 from tests.running import daemon
-from webhookd import joints
 from webhookd.clock import SystemClock
 from webhookd.core.delivery import Due
 from webhookd.core.endpoint import Endpoint, EndpointSpec
@@ -27,6 +26,7 @@ from webhookd.deliver.courier import Courier
 from webhookd.deliver.guard import Guard
 from webhookd.deliver.http_transport import HttpTransport
 from webhookd.deliver.resolve import AddrInfo, LookUp, Resolver, look_up
+from webhookd.outbound import scout
 
 LIAR = "liar.example"
 PUBLIC = "93.184.216.34"
@@ -169,7 +169,7 @@ async def test_a_name_that_is_public_when_it_is_registered_and_not_when_it_is_di
 ):
     rebinding = flipping()
     url = f"http://shop.example:{page.port}/"
-    registered = await joints.scout(Resolver(rebinding), guard, None)(EndpointSpec("shop", url, allow_http=True))
+    registered = await scout(Resolver(rebinding), guard, None)(EndpointSpec("shop", url, allow_http=True))
     assert registered is None, "it looks well"
     assert await attempt(url, guard, rebinding) == word
     assert len(page.visited) == visits

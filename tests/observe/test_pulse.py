@@ -353,3 +353,13 @@ def test_an_hour_begins_anew_where_the_clock_was_set_back():
     hour.put(BEGAN - 30, 3, 4)
     assert [each for each in hour.until(BEGAN) if any(each)] == [(3, 4)]
     assert hour.until(BEGAN - 30)[-1] == (3, 4)
+
+
+async def test_what_was_delivered_before_anybody_looked_is_in_the_first_minute():
+    world = World()
+    world.metrics.delivered_count = 3
+    late = Pulse(
+        *(world.metrics, world, world._backlog, lambda _name: True),
+        *(world.clock.now_ms, world.clock.monotonic, LostError),
+    )
+    assert late.minutes(1)[-1].delivered == 3

@@ -1,26 +1,9 @@
 """`POST /api/v1/reload`: the configuration read again, as on SIGHUP, and answered once it holds."""
 
-from collections.abc import Awaitable, Callable, Sequence
-
-import msgspec
+from collections.abc import Awaitable, Callable
 
 from webhookd.admin.door.operation import Asked, Nothing, Operation
-
-
-class Changed(msgspec.Struct):
-    """What a reload made of the sources, or of the endpoints, that the configuration names."""
-
-    total: int
-    added: Sequence[str]
-    removed: Sequence[str]
-    changed: Sequence[str]
-
-
-class Reloaded(msgspec.Struct):
-    sources: Changed
-    endpoints: Changed
-    restart_needed: Sequence[str]
-    """Settings that are otherwise in the file than in force: they are only read at start."""
+from webhookd.admin.reloaded import Reloaded
 
 
 class ReloadApi:

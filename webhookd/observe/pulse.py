@@ -113,8 +113,9 @@ class Pulse:
     ) -> None:
         self._counted, self._store, self._backlog, self._is_served = counted, minutes, backlog, is_served
         self._now_ms, self._seconds, self._lost = now_ms, seconds, lost
-        self._looks: deque[tuple[float, Totals]] = deque([(seconds(), self._totals())], LOOKS_MAX)
-        self._number, self._began = now_ms() // MINUTE_MS, self._totals()
+        nothing = self._totals().since(self._totals())  # what is counted by now was counted since the start, too
+        self._looks: deque[tuple[float, Totals]] = deque([(seconds(), nothing)], LOOKS_MAX)
+        self._number, self._began = now_ms() // MINUTE_MS, nothing
         self._minutes: dict[int, Minute] = {}
         self._unkept: deque[Minute] = deque(maxlen=_UNKEPT_MAX)
         self._is_loaded = False

@@ -9,7 +9,7 @@ from webhookd.admin.dashboard.diagnosis import Diagnosis, diagnosed
 from webhookd.admin.dashboard.frame.visit import Page, Visit
 from webhookd.admin.door.reasons import BusyError, ConflictError, MistakesError, NotFoundError
 from webhookd.admin.refusals import RefusalList, RefusalView
-from webhookd.admin.reload import Reloaded
+from webhookd.admin.reloaded import Reloaded
 from webhookd.core.story import Quarantined, Story
 from webhookd.core.story_words import words
 

@@ -1,0 +1,159 @@
+"""What is owed goes out: to whom, who attempts it, and when. Nothing of what listens is needed for that.
+
+It is loaded and begins before all else: after a crash deliveries are what somebody waits for.
+"""
+
+import random
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol
+
+from webhookd import __version__
+from webhookd.admin.door.reasons import Mistake, MistakesError
+from webhookd.admin.registry import Read, Registry, Scout
+from webhookd.clock import Clock
+from webhookd.config.endpoints import endpoint_spec
+from webhookd.config.mistake import SettingsError
+from webhookd.config.model import Config, EndpointSettings
+from webhookd.core.delivery import Due, Outcome
+from webhookd.core.endpoint import Endpoint, EndpointSpec
+from webhookd.core.identifier import SALT_BITS, KeyMint
+from webhookd.core.proxy import Proxy
+from webhookd.core.url import parse_url
+from webhookd.deliver.courier import Courier, Meter
+from webhookd.deliver.guard import BlockedAddressError, Guard
+from webhookd.deliver.http_transport import HttpTransport
+from webhookd.deliver.resolve import Resolver, UnknownNameError
+from webhookd.dispatch.dispatcher import Dispatcher
+from webhookd.dispatch.notice import Notice
+from webhookd.observe.metrics import Metrics
+from webhookd.providers import PROVIDERS, sign_again
+from webhookd.providers.provider import Provider
+from webhookd.store.sqlite import SqliteStore
+
+if TYPE_CHECKING:
+    from webhookd.observe.tracing import Tracing
+
+Attempt = Callable[[Endpoint, Due], Awaitable[Outcome]]
+Providers = Mapping[str, Provider]
+
+
+class Seams(Protocol):
+    """Where a test may put something of its own between two rooms."""
+
+    def store(self, store: SqliteStore) -> SqliteStore: ...
+
+    def attempt(self, attempt: Attempt) -> Attempt: ...
+
+
+class Outbound:
+    """Delivers from the first `adopt` on, until `stop`; `close` comes last. `failed` is told of a fault of its own."""
+
+    def __init__(
+        self,
+        config: Config,
+        store: SqliteStore,
+        last_key: int,
+        clock: Clock,
+        metrics: Metrics,
+        failed: Callable[[str, Exception], None],
+        seams: Seams | None,
+    ) -> None:
+        self.guard = Guard(config.allow_networks)
+        self.guard.own_ports = frozenset({config.server.listen.port, config.server.admin_listen.port})
+        self._transport = HttpTransport(self.guard, config.proxy)
+        self._providers: dict[str, Provider] = {}
+        self.tracing = tracing(config, metrics.spans)
+        self._clock = clock
+        attempt: Attempt = self.courier(metrics).attempt
+        self.log = store
+        if seams is not None:
+            self.log, attempt = seams.store(store), seams.attempt(attempt)
+        self.mint, self.salt = KeyMint(last_key), partial(random.getrandbits, SALT_BITS)
+        self.notice = Notice(clock, self.mint, self.salt)
+        self.dispatcher = Dispatcher(
+            self.log,
+            attempt,
+            clock,
+            metrics,
+            max_in_flight=config.delivery.max_in_flight,
+            failed=failed,
+            notice=self.notice,
+        )
+        store.announce(self.dispatcher.offer)
+        self.registry = Registry(store, self.dispatcher, clock, scout(Resolver(), self.guard, config.proxy))
+
+    def courier(self, meter: Meter) -> Courier:
+        """One that counts there."""
+        again = partial(sign_again, self._providers)
+        return Courier(self._transport, self._clock, meter, sign_again=again, tracer=self.tracing)
+
+    async def adopt(self, config: Config, providers: Providers, *, strict: bool) -> None:
+        """Deliver to the endpoints of the configuration and to the API's, as these providers would sign.
+
+        Raises StoreError and, when `strict`, MistakesError; then all stays as it is.
+        """
+        await self.registry.adopt(config.endpoint_specs(), reader(config), strict=strict)
+        self._providers.clear()
+        self._providers.update(providers)
+
+    async def stop(self, grace_s: float) -> None:
+        """No new attempts, then those under way, for so long at most."""
+        await self.dispatcher.stop(grace_s)
+
+    async def close(self) -> None:
+        await self._transport.close()
+        if self.tracing is not None:
+            await self.tracing.close()
+
+
+def providers_of(config: Config) -> Providers:
+    """Each source's, with its credentials. May read certificates."""
+    return {name: PROVIDERS[each.provider](each.credentials) for name, each in config.sources.items()}
+
+
+def reader(config: Config) -> Read:
+    """Reads what a client asks for by the rules, and with the defaults, of this configuration."""
+    known = set(EndpointSettings.__struct_fields__)
+
+    def read(name: str, settings: Mapping[str, Any]) -> EndpointSpec:
+        given = {field: value for field, value in settings.items() if value is not None or field not in known}
+        try:
+            return endpoint_spec(name, given, config)
+        except SettingsError as error:
+            raise MistakesError([Mistake(field, reason) for field, reason in error.settings]) from None
+
+    return read
+
+
+def scout(resolver: Resolver, guard: Guard, proxy: Proxy | None) -> Scout:
+    """Judges by every address that a name has: with one that is closed, attempts would fail now and then.
+
+    Where a proxy does the dialling, it has another resolver and its own judgement.
+    """
+
+    async def look(spec: EndpointSpec) -> str | None:
+        url = parse_url(spec.url)
+        if proxy is not None:
+            return None
+        try:
+            found = await resolver.resolve(url.host, url.port)
+        except UnknownNameError:
+            return None
+        try:
+            for *_, address in found:
+                guard.check(address[0], url.port, plain_http=url.scheme == "http" and not spec.allow_http)
+        except BlockedAddressError as error:
+            return f"deliveries may not go there: {error}"
+        return None
+
+    return look
+
+
+def tracing(config: Config, count: Callable[[str, int], None]) -> "Tracing | None":
+    """None where no spans are sent. What it takes to send them takes a while to import, and may not be there."""
+    if config.tracing.otlp is None:
+        return None
+    from webhookd.observe.tracing import Tracing  # noqa: PLC0415
+
+    return Tracing(config.tracing.otlp, config.tracing.sample, __version__, count)
