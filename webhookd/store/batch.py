@@ -22,6 +22,7 @@ T = TypeVar("T")
 ANNOUNCED_MAX = 4096
 STATEMENT_ROWS_MAX = 64
 _encode = msgspec.json.Encoder().encode
+_decode_numbers = msgspec.json.Decoder(list[int]).decode
 _ROWS = (Event, Settlement)
 Change = Callable[[sqlite3.Connection], object]
 Commit = Callable[[sqlite3.Connection], None]
@@ -213,8 +214,8 @@ def _owed(connection: sqlite3.Connection, events: Sequence[Event]) -> tuple[list
     by_key = {event.key: event for event in events}
     text, count = connection.execute(SQL["owed"], (min(by_key), max(by_key), ANNOUNCED_MAX)).fetchone()
     owed = []
-    for entry in text.split(",") if text else ():
-        key, endpoint, due_at, priority, chained = map(int, entry.split(" "))
+    numbers = iter(_decode_numbers(text))
+    for key, endpoint, due_at, priority, chained in zip(*[numbers] * 5, strict=True):
         if (event := by_key.get(key)) is not None:
             owed.append(Due(endpoint, event, due_at, priority=cast(Priority, priority), chained=bool(chained)))
     return owed, count < ANNOUNCED_MAX

@@ -19,8 +19,10 @@ UPDATE alias SET event = ? WHERE source = ? AND name = ?;
 INSERT INTO conflict (event, sha256, first_at, last_at) VALUES (?, ?, ?, ?)
   ON CONFLICT DO UPDATE SET last_at = excluded.last_at, times = times + 1;
 
--- owed: what a batch of events is owed to whom, as one row of text: every row is a step, and a step may wait for the GIL
-SELECT group_concat(event || ' ' || endpoint || ' ' || due_at || ' ' || priority || ' ' || (chain IS NOT NULL), ','),
+-- owed: what a batch of events is owed to whom, as one list of numbers in JSON: every row is a step, and a step may wait
+-- for the GIL
+SELECT '[' || coalesce(group_concat(event || ',' || endpoint || ',' || due_at || ',' || priority || ',' ||
+                                    (chain IS NOT NULL)), '') || ']',
        count(*)
 FROM (SELECT * FROM delivery WHERE event BETWEEN ? AND ? AND held = 0 LIMIT ?);
 
