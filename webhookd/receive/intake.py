@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import msgspec
 
@@ -36,6 +36,13 @@ class Receiving(Protocol):
 
 class Tracer(Protocol):
     def received(self, event: Event, headers: Mapping[str, str]) -> Receiving: ...
+
+
+class Begun(NamedTuple):
+    """A verified hook on its way into the log. `pending` raises StoreUnavailableError, StoreBrokenError."""
+
+    event: Event
+    pending: "asyncio.Future[Appended]"
 
 
 class EvidenceUnavailableError(Exception):
@@ -77,29 +84,21 @@ class Intake:
             return await self._append(source, event)
         return await self._append_traced(source, event, self._tracer.received(event, hook.headers))
 
-    def take_in_at_once(
-        self, source: Source, hook: Hook, told: Callable[["asyncio.Future[Appended]"], None]
-    ) -> Refused | bool:
-        """The same where nothing has to be fetched first; False where something has, or spans are sent.
+    def begin(self, source: Source, hook: Hook) -> "Begun | Refused | None":
+        """The same as far as it goes without waiting; None where something has to be fetched first, or spans are sent.
 
-        True: `told` hears how it ended, once it has. Raises StoreUnavailableError, StoreBrokenError.
+        Raises StoreUnavailableError, StoreBrokenError.
         """
         if self._tracer is not None:
-            return False
+            return None
         verdict = source.provider.verify(hook, hook.received_at // 1_000, {})
         if isinstance(verdict, Needs):
-            return False
+            return None
         if isinstance(verdict, Refused):
             return verdict
         event = self._event(source, hook)
-
-        def ended(pending: "asyncio.Future[Appended]") -> None:
-            if pending.exception() is None:
-                self._note(source, event, pending.result())
-            told(pending)
-
-        asyncio.ensure_future(self._log.append(event)).add_done_callback(ended)
-        return True
+        pending = self._log.append(event)
+        return Begun(event, pending if isinstance(pending, asyncio.Future) else asyncio.ensure_future(pending))
 
     async def judge(self, provider: Provider, hook: Hook) -> Verified | Refused:
         """As of when it came. Raises EvidenceUnavailableError."""
@@ -122,10 +121,11 @@ class Intake:
 
     async def _append(self, source: Source, event: Event) -> Appended:
         appended = await self._log.append(event)
-        self._note(source, event, appended)
+        self.note(source, event, appended)
         return appended
 
-    def _note(self, source: Source, event: Event, appended: Appended) -> None:
+    def note(self, source: Source, event: Event, appended: Appended) -> None:
+        """Count what has been taken in; for what was begun, once it has ended."""
         if appended.status == "accepted":
             if event.fact is not None:
                 self._told(event.provider, event.fact.kind, event.fact.status)

@@ -12,7 +12,7 @@ from typing import Protocol
 from aiohttp import HttpVersion10, HttpVersion11, web
 
 from webhookd.clock import Clock
-from webhookd.core.event import Appended, Hook
+from webhookd.core.event import Appended, Event, Hook
 from webhookd.core.refusal import UNKNOWN_SOURCE
 from webhookd.providers.provider import Refused
 from webhookd.receive.answer import Answer, problem
@@ -29,8 +29,6 @@ READING_BYTES_MAX = 64 * 2**20
 UNAVAILABLE_RETRY_S = 5
 TOO_MANY = "too_many_bad_signatures"
 _PREFIX = "/webhooks/"
-_SLOW = ("Expect", "Content-Encoding", "Transfer-Encoding")
-"""Headers that nearly no hook has."""
 _UNAVAILABLE = (StoreUnavailableError, StoreBrokenError)
 _VERSIONS = (HttpVersion11, HttpVersion10)
 """aiohttp's parser would take 0.9 and 2.0 too, and read them as if they were 1.0 and 1.1."""
@@ -107,35 +105,43 @@ class Routes:
 
     def at_once(self, request: Whole) -> bool:
         """The way of nearly every hook: it is here, whole, to a source that we know. The others take the longer one."""
-        path = request.raw_path.partition("?")[0]
+        path, headers = request.raw_path.partition("?")[0], request.headers
         source = self.sources.get(path[len(_PREFIX) :]) if path.startswith(_PREFIX) else None
-        if (
-            source is None
-            or request.method != "POST"
-            or len(request.body) > self._body_bytes_max
-            or any(name in request.headers for name in _SLOW)
-            or self._unready() is not None
-        ):
+        if source is None or request.method != "POST" or len(request.body) > self._body_bytes_max:
+            return False
+        if "Expect" in headers or "Content-Encoding" in headers or "Transfer-Encoding" in headers:
+            return False
+        if self._unready() is not None:
             return False
         began = self._clock.monotonic()
-        hook = Hook(request.headers, request.body, self._clock.now_ms())
-        told = partial(self._end_at_once, request, source, hook, began)
+        hook = Hook(headers, request.body, self._clock.now_ms())
         try:
-            taken = self._intake.take_in_at_once(source, hook, told)
+            begun = self._intake.begin(source, hook)
         except _UNAVAILABLE:
             self._answer_at_once(request, source, began, _cannot_store())
             return True
-        if isinstance(taken, Refused):
-            self._answer_at_once(request, source, began, self._refusal(request, source.name, taken, hook))
-            return True
-        return taken
+        if begun is None:
+            return False
+        if isinstance(begun, Refused):
+            self._answer_at_once(request, source, began, self._refusal(request, source.name, begun, hook))
+        else:
+            begun.pending.add_done_callback(partial(self._end_at_once, request, source, hook, began, begun.event))
+        return True
 
     def _end_at_once(
-        self, request: Whole, source: Source, hook: Hook, began: float, pending: asyncio.Future[Appended]
+        self,
+        request: Whole,
+        source: Source,
+        hook: Hook,
+        began: float,
+        event: Event,
+        pending: asyncio.Future[Appended],
     ) -> None:
         ended: tuple[Answer, str] | Reason
         try:
-            ended = self._acknowledged(request, source, hook, pending.result())
+            appended = pending.result()
+            self._intake.note(source, event, appended)
+            ended = self._acknowledged(request, source, hook, appended)
         except Reason as reason:
             ended = reason
         except _UNAVAILABLE:
