@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,8 +16,11 @@ from tests.daemon.merchant import Merchant, merchant
 from tests.daemon.test_end_to_end import post, stripe_event, stripe_headers
 from tests.daemon.test_watchdog import hold
 from tests.running import RunningDaemon, configuration, daemon, endpoint
+from tests.shell import ROOT
 from webhookd.observe.whereabouts import running_at
 
+NOT_NEEDED = {"aiohttp", "prometheus_client", "cryptography.x509", "rich", "webhookd.receive", "webhookd.evidence"}
+"""By a delivery; it takes longer to load than all that is."""
 SLOWLY = [sys.executable, "-m", "tests.daemon.slow_to_load", "serve"]
 
 
@@ -71,3 +75,12 @@ async def test_it_can_be_stopped_before_anything_listens_and_keeps_what_it_has_d
             await post(third, "stripe", body, stripe_headers(body))
             first, _, other = await shop.has(3)
             assert first.headers["webhook-id"] != other.headers["webhook-id"], "what was delivered was settled"
+
+
+def test_before_the_first_delivery_only_what_delivers_is_loaded():
+    probe = "import sys; from webhookd.cli.plain import load_what_delivers as load; load(); print(*sys.modules)"
+    said = subprocess.run([sys.executable, "-c", probe], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    loaded = set(said.split())
+    assert "webhookd.dispatch.dispatcher" in loaded
+    assert not NOT_NEEDED & loaded
+    assert not {each for each in loaded if each.startswith(("webhookd.admin.dashboard", "webhookd.inbound"))}

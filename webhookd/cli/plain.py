@@ -36,9 +36,8 @@ def read(arguments: Sequence[str]) -> Mapping[str, str] | None:
 
 def serve(given: Mapping[str, str]) -> None:
     """Raises SystemExit as `webhookd.cli.start` does."""
-    with _as_if_missing("rich"):
-        import structlog  # noqa: F401, PLC0415 - it would load rich for tracebacks in a terminal, which we never print
-    from webhookd.cli.start import start  # noqa: PLC0415 - after that
+    load_what_delivers()
+    from webhookd.cli.start import start  # noqa: PLC0415 - the command line is read before anything is loaded for it
     from webhookd.config import load  # noqa: PLC0415
 
     server = {name: given.get(name) for name in ("data_dir", "listen", "admin_listen")}
@@ -47,6 +46,13 @@ def serve(given: Mapping[str, str]) -> None:
         start(lambda: load(config_file, server))
     except KeyboardInterrupt:
         raise SystemExit(130) from None
+
+
+def load_what_delivers() -> None:
+    """All that is loaded before the first delivery; what listens is loaded after it has begun."""
+    with _as_if_missing("rich"):
+        import structlog  # noqa: F401, PLC0415 - it would load rich for tracebacks in a terminal, which we never print
+    import webhookd.cli.start  # noqa: F401, PLC0415
 
 
 @contextmanager

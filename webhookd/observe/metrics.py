@@ -4,10 +4,10 @@ Counting is a dictionary's work and happens on every event.
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Sequence
 
 from webhookd.observe import catalogue
-from webhookd.observe.tallies import Family, Spread, Tally
+from webhookd.observe.tallies import Spread, Tally
 
 FAST_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
 SLOW_S = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 3600, 86400)
@@ -126,11 +126,11 @@ class Metrics:
             for values in [values for values in tally.counts if values[0] not in names]:
                 del tally.counts[values]
 
-    def families(self) -> Iterator[Family]:
-        for tally in (
+    def tallies(self) -> Sequence[Tally]:
+        return (
             *(self._hooks, self._bad_signatures, self._conflicts, self._unknown, self._facts, self._attempts),
             *(self._retries, self._deliveries, self._trips, self._stood_down, self._pruned, self._spans),
-        ):
-            yield tally.family()
-        for spread in (self.ack, self._commit, self._batch, self._attempt, self.to_delivered, self._loop_lag):
-            yield spread.family()
+        )
+
+    def spreads(self) -> Sequence[Spread]:
+        return self.ack, self._commit, self._batch, self._attempt, self.to_delivered, self._loop_lag

@@ -16,9 +16,9 @@ from prometheus_client.registry import Collector
 from webhookd.core.breaker import BREAKER_STATES, BreakerState
 from webhookd.core.endpoint import ENDPOINT_STATES, EndpointState
 from webhookd.observe import catalogue
+from webhookd.observe.families import Family, counter, gauge, histogram, info
 from webhookd.observe.metrics import Metrics
 from webhookd.observe.survey import Survey
-from webhookd.observe.tallies import Family, gauge, info
 from webhookd.store.endpoint_protocol import EndpointRow
 
 STUCK_STATES = ("pending", "dead")
@@ -101,7 +101,8 @@ class Scrape(Collector):
 
     def collect(self) -> Iterator[Family]:
         reading, rows, now_ms = self._seen
-        yield from self._metrics.families()
+        yield from map(counter, self._metrics.tallies())
+        yield from map(histogram, self._metrics.spreads())
         yield from _of_process(reading)
         yield from _of_store(reading)
         yield gauge(catalogue.ODD_EVENTS, (((state,), count) for state, count in sorted(self._survey.odd.items())))
