@@ -26,9 +26,9 @@ from webhookd.core.secret import Secret
 from webhookd.providers import PROVIDERS
 from webhookd.providers.provider import Credentials, Request
 from webhookd.receive.intake import Intake, Source
-from webhookd.store.batch import event_values
 from webhookd.store.connection import open_alone
 from webhookd.store.queries import insert_events
+from webhookd.store.values import event_values
 
 DAYS = 14
 """Over which the events of a log are spread, up to now."""

@@ -92,7 +92,7 @@ class Faults:
 
 
 class _Connection:
-    """The writer's connection, watched for its COMMIT."""
+    """The writer's connection, watched for its commits: a COMMIT, or a statement that is a transaction by itself."""
 
     def __init__(self, connection: Any, killer: Killer, slow_s: float) -> None:
         self._connection = connection
@@ -100,13 +100,13 @@ class _Connection:
         self._slow_s = slow_s
 
     def execute(self, statement: str, *parameters: Any) -> Any:
-        if statement == "COMMIT":
-            self._killer.passing("before-commit")
-            time.sleep(self._slow_s)
-            self._connection.execute(statement)
-            self._killer.passing("before-sync")
-            return None
-        return self._connection.execute(statement, *parameters)
+        if statement != "COMMIT" and (self._connection.in_transaction or not statement.startswith("INSERT")):
+            return self._connection.execute(statement, *parameters)
+        self._killer.passing("before-commit")
+        time.sleep(self._slow_s)
+        result = self._connection.execute(statement, *parameters)
+        self._killer.passing("before-sync")
+        return result
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._connection, name)

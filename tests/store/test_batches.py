@@ -1,10 +1,11 @@
 """A batch is few statements of many rows; which rows share one makes no difference to what is kept."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from typing import Any
 
+import msgspec
 import pytest
 
 from tests.making import NOW_MS, event, spec, without_sync
@@ -37,11 +38,13 @@ def listening() -> Iterator[Listening]:
         yield connection
 
 
-@pytest.mark.parametrize("places", [(0, 1), (0, 99), (63, 64), (98, 99)])
+@pytest.mark.parametrize(
+    ("size", "places"), [(2, (0, 1)), (60, (3, 59)), (100, (0, 1)), (100, (0, 99)), (100, (63, 64)), (100, (98, 99))]
+)
 async def test_of_two_bodies_under_one_id_in_one_batch_the_first_is_kept_wherever_they_are(
-    store: SqliteStore, places: tuple[int, int]
+    store: SqliteStore, size: int, places: tuple[int, int]
 ):
-    batch = [event() for _ in range(100)]
+    batch = [event() for _ in range(size)]
     for place, body in zip(places, (b"first", b"second"), strict=True):
         batch[place] = event(key=batch[place].key, provider_event_id="evt_a", body=body)
     answers = await asyncio.gather(*(store.append(each) for each in batch))
@@ -60,15 +63,62 @@ def test_statements_for_batches_of_every_size_have_few_rows_all_together(listeni
     assert sum(rows) < 17 * COMMIT_WRITES_MAX
 
 
+ROUTE = """INSERT INTO route (source, is_glob, pattern, endpoint, first_wait_ms, is_ordered, added_at)
+    VALUES ('*', 1, '*', 1, 0, 0, 0)"""
+ENDPOINT = "INSERT INTO endpoint (number, name, url, managed_by, created_at) VALUES (1, 'a', 'u', 'api', 0)"
+
+
+def delivered(key: int) -> Settlement:
+    return Settlement(DeliveryKey(key, 1), 1, Outcome(NOW_MS, 5, 200, None), False, "delivered", None, 1)
+
+
+def test_events_and_attempts_take_a_statement_each_and_are_told_of_once_both_are_synced(listening: Listening):
+    """Nearly every batch is so: to begin a transaction and to end it would be two statements more."""
+    listening.execute(ENDPOINT)
+    listening.execute(ROUTE)
+    [due, other] = apply(listening, [event(), event()], without_sync).owed
+    listening.statements.clear()
+    syncs: list[int] = []
+
+    def commit(last: Callable[[], Any]) -> Any:
+        result = last()
+        syncs.append(listening.execute("SELECT count(*) FROM attempt").fetchone()[0])
+        return result
+
+    batch = [delivered(due.key.event), event(), event(), delivered(other.key.event)]
+    committed = apply(listening, batch, commit)
+    assert [getattr(result, "status", None) for result in committed.results] == [None, "accepted", "accepted", None]
+    assert [each.event for each in committed.owed] == batch[1:3]
+    assert syncs == [2]
+    assert len([sql for sql in listening.statements if sql.startswith("INSERT")]) == 2
+    assert not listening.statements & {"BEGIN IMMEDIATE", "COMMIT"}
+    assert listening.execute("SELECT DISTINCT state, attempts FROM delivery ORDER BY 1").fetchall() == [
+        ("delivered", 1),
+        ("pending", 0),
+    ]
+
+
+def test_an_attempt_that_cannot_be_recorded_fails_alone_and_what_was_new_beside_it_is_new_and_owed(
+    listening: Listening,
+):
+    listening.execute("PRAGMA foreign_keys = 1")
+    listening.execute(ENDPOINT)
+    listening.execute(ROUTE)
+    made = event()
+    [due] = apply(listening, [event()], without_sync).owed
+    nonsense = msgspec.structs.replace(delivered(due.key.event), number=None)
+    committed = apply(listening, [made, nonsense], without_sync)
+    [appended, failed] = committed.results
+    assert getattr(appended, "status", None) == "accepted"
+    assert isinstance(failed, Exception)
+    assert [each.event for each in committed.owed] == [made]
+
+
 def test_a_change_parts_what_came_before_it_from_what_came_after(listening: Listening):
     """As its writers hear of it: what was asked for first holds for what is written next, and for nothing before."""
     owed_before, owed_after = event(), event()
-    add_route = """INSERT INTO route (source, is_glob, pattern, endpoint, first_wait_ms, is_ordered, added_at)
-        VALUES ('*', 1, '*', 1, 0, 0, 0)"""
-    listening.execute("INSERT INTO endpoint (number, name, url, managed_by, created_at) VALUES (1, 'a', 'u', 'api', 0)")
-    committed = apply(
-        listening, [owed_before, lambda connection: connection.execute(add_route), owed_after], without_sync
-    )
+    listening.execute(ENDPOINT)
+    committed = apply(listening, [owed_before, lambda connection: connection.execute(ROUTE), owed_after], without_sync)
     assert len(committed.results) == 3
     assert [due.event.key for due in committed.owed] == [owed_after.key]
 

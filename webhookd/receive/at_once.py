@@ -69,7 +69,7 @@ class HookConnection(Connection):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._answering = False
-        """Whether a request was taken at once, and has no answer yet; those that came after it wait."""
+        """Whether a request is looked at, or was taken at once and has no answer yet; those that came after it wait."""
 
     @property
     def is_leaving(self) -> bool:
@@ -84,8 +84,30 @@ class HookConnection(Connection):
             self._waiter = idle
         if not self._messages or idle is None or idle.done() or self._answering:
             return
-        if len(self._messages) > 1 or not self._take_at_once():
+        if len(self._messages) > 1 or not self._messages[0][1].is_eof():
             idle.set_result(None)
+            return
+        self._answering = self._request_in_progress = True
+        # Not here: uvloop lets go of the interpreter's lock after each read, and whoever waits for it is woken and
+        # finds it taken again. The looks are made in a row, and he is given it when he has waited long enough.
+        self._loop.call_soon(self._look)
+
+    def _look(self) -> None:
+        if self._manager is None:
+            return
+        if len(self._messages) != 1 or not self._take_at_once():
+            self._let_go()
+            self._wake()
+
+    def _let_go(self) -> None:
+        self._answering = self._request_in_progress = False
+        if self._handler_waiter is not None and not self._handler_waiter.done():
+            self._handler_waiter.set_result(None)
+
+    def _wake(self) -> None:
+        """Have aiohttp look at what has come."""
+        if self._messages and self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
 
     def _take_at_once(self) -> bool:
         message, payload = self._messages[0]
@@ -95,12 +117,10 @@ class HookConnection(Connection):
             or message.should_close
             or message.upgrade
             or message.chunked
-            or not payload.is_eof()
             or payload.exception() is not None
         ):
             return False
         self._messages.popleft()
-        self._answering = self._request_in_progress = True
         body = payload.read_nowait(-1)
         try:
             is_taken = cast(AtOnceServer, self._manager).at_once(Whole(message, body, self))
@@ -111,7 +131,6 @@ class HookConnection(Connection):
             if self._parser is not None:
                 self._parser.message_consumed()
             return True
-        self._answering = self._request_in_progress = False
         self._messages.appendleft((message, self._again(body)))
         return False
 
@@ -124,9 +143,7 @@ class HookConnection(Connection):
 
     def answer(self, answer: Answer) -> None:
         """To what was taken at once."""
-        self._answering = self._request_in_progress = False
-        if self._handler_waiter is not None and not self._handler_waiter.done():
-            self._handler_waiter.set_result(None)
+        self._let_go()
         transport = self.transport
         if transport is None or transport.is_closing():
             return
@@ -141,8 +158,7 @@ class HookConnection(Connection):
         self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
         if self._keepalive_handle is None:
             self._keepalive_handle = self._loop.call_at(self._next_keepalive_close_time, self._process_keepalive)
-        if self._messages and self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+        self._wake()
 
     def _process_keepalive(self) -> None:
         if self._answering:

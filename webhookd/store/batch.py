@@ -1,11 +1,12 @@
-"""One batch of writes, one transaction, one sync. Runs on the writer's thread.
+"""One batch of writes, one sync. Runs on the writer's thread.
 
-Few statements, each of many rows: every step of SQLite lets go of the interpreter's lock, and getting it back from a
-busy event loop costs more than the step.
+Few statements, each of many rows: every one lets go of the interpreter's lock five times and more, and getting it back
+from a busy event loop costs more than the statement.
 """
 
 import sqlite3
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Literal, TypeVar, cast
 
 import msgspec
@@ -13,20 +14,19 @@ import msgspec
 from webhookd.core.delivery import Aftermath, Due, Priority, Settlement
 from webhookd.core.event import PUBLISHED, Appended, Event
 from webhookd.core.identifier import event_id
-from webhookd.core.ledger import Fact, counts, standing
 from webhookd.store.connection import sorted_error
 from webhookd.store.protocol import RefusalError, StoreBrokenError, StoreError
 from webhookd.store.queries import ACCESS, SQL, insert_aliases, insert_attempts, insert_events, insert_notice
+from webhookd.store.values import alias_values, attempt_values, event_values
 
 T = TypeVar("T")
 ANNOUNCED_MAX = 4096
 STATEMENT_ROWS_MAX = 64
-_encode = msgspec.json.Encoder().encode
 _decode_numbers = msgspec.json.Decoder(list[int]).decode
 _ROWS = (Event, Settlement)
 Change = Callable[[sqlite3.Connection], object]
-Commit = Callable[[sqlite3.Connection], None]
-"""Ends the connection's transaction, and returns once what it wrote is durable."""
+Commit = Callable[[Callable[[], Any]], Any]
+"""Does what ends a transaction, or is one, and returns what that gives once it is durable."""
 Write = Event | Settlement | Change
 
 
@@ -38,11 +38,14 @@ class Committed(msgspec.Struct):
 
 
 def apply(connection: sqlite3.Connection, batch: Sequence[Write], commit: Commit) -> Committed:
-    """One batch, one transaction, one sync. A write that cannot be made fails alone, the others are made again."""
+    """One batch, one sync. A write that cannot be made fails alone, the others are made again."""
     try:
-        connection.execute("BEGIN IMMEDIATE")
-        committed = _write(connection, batch)
-        commit(connection)
+        if _is_plain(batch):
+            committed = _write_plainly(connection, batch, commit)
+        else:
+            connection.execute("BEGIN IMMEDIATE")
+            committed = _write(connection, batch)
+            commit(partial(connection.execute, "COMMIT"))
     except Exception as error:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
@@ -58,6 +61,38 @@ def apply(connection: sqlite3.Connection, batch: Sequence[Write], commit: Commit
             [due for committed in alone for due in committed.owed],
             all(committed.owed_complete for committed in alone),
         )
+    return committed
+
+
+def _is_plain(batch: Sequence[Write]) -> bool:
+    """Whether one statement is enough for each kind of write: so it is with nearly every batch."""
+    return len(batch) <= STATEMENT_ROWS_MAX and all(
+        write.alias is None if isinstance(write, Event) else isinstance(write, Settlement) and write.aftermath is None
+        for write in batch
+    )
+
+
+def _write_plainly(connection: sqlite3.Connection, batch: Sequence[Write], commit: Commit) -> Committed:
+    """Each statement a transaction by itself, and one sync for all: to begin one and to end it are statements, too.
+
+    No write needs another of its batch, and nobody is told of one before all are durable.
+    """
+    events = [write for write in batch if isinstance(write, Event)]
+    settlements = [write for write in batch if isinstance(write, Settlement)]
+
+    def write_all() -> int:
+        added = _add(connection, insert_events, events, event_values)
+        _add(connection, insert_attempts, settlements, attempt_values)
+        return added
+
+    committed, appended = Committed([], [], owed_complete=True), _all_new(events)
+    if commit(write_all) < len(events):
+        connection.execute("BEGIN IMMEDIATE")
+        appended = {event.key: _known(connection, event) for event in events}
+        commit(partial(connection.execute, "COMMIT"))
+    if events:
+        committed.owed, committed.owed_complete = _owed(connection, events)
+    committed.results += [appended[write.key] if isinstance(write, Event) else None for write in batch]
     return committed
 
 
@@ -114,7 +149,7 @@ def _write_run(connection: sqlite3.Connection, run: Sequence[Event | Settlement]
         committed.owed += owed
         committed.owed_complete &= complete
     if settlements:
-        _add(connection, insert_attempts, settlements, _attempt_values)
+        _add(connection, insert_attempts, settlements, attempt_values)
         for settlement in settlements:
             if settlement.aftermath is not None:
                 _note_aftermath(connection, settlement, settlement.aftermath)
@@ -158,7 +193,7 @@ def _append_with_aliases(connection: sqlite3.Connection, events: Sequence[Event]
     """Bind the aliases first: what comes under one that is bound already is no new event, whatever else it says."""
     aliased = [event for event in events if event.alias is not None]
     repeated: list[Event] = []
-    if _add(connection, insert_aliases, aliased, _alias_values) < len(aliased):
+    if _add(connection, insert_aliases, aliased, alias_values) < len(aliased):
         repeated = [event for event in aliased if _bound(connection, event)[0] != event.key]
     fresh = [event for event in events if event not in repeated]
     appended = _insert(connection, fresh) if fresh else {}
@@ -193,8 +228,12 @@ def _repeat(connection: sqlite3.Connection, event: Event, known: Appended) -> Ap
 
 def _insert(connection: sqlite3.Connection, events: Sequence[Event]) -> dict[int, Appended]:
     if _add(connection, insert_events, events, event_values) == len(events):
-        return {event.key: Appended(event.id, _status(event.state)) for event in events}
+        return _all_new(events)
     return {event.key: _known(connection, event) for event in events}
+
+
+def _all_new(events: Sequence[Event]) -> dict[int, Appended]:
+    return {event.key: Appended(event.id, _status(event.state)) for event in events}
 
 
 def _known(connection: sqlite3.Connection, event: Event) -> Appended:
@@ -223,45 +262,3 @@ def _owed(connection: sqlite3.Connection, events: Sequence[Event]) -> tuple[list
 
 def _status(state: str) -> Any:
     return "quarantined" if state == "quarantined" else "accepted"
-
-
-def _alias_values(event: Event) -> tuple[Any, ...]:
-    return event.source, event.alias, event.key, event.sha256
-
-
-def event_values(event: Event) -> tuple[Any, ...]:
-    """What EVENT_COLUMNS hold."""
-    return (
-        *(event.key, event.salt, event.source, event.provider, event.provider_event_id, event.type, event.state),
-        *(event.received_at, event.occurred_at, event.payment_id),
-        *fact_values(event.fact, event.occurred_at),
-        *(_encode(event.headers).decode(), event.sha256, event.size, event.body, event.trace),
-    )
-
-
-def fact_values(fact: Fact | None, occurred_at: int | None) -> tuple[Any, ...]:
-    """The columns from `kind` to `names`."""
-    if fact is None:
-        return (None,) * 13
-    names = fact.references if fact.reference is None else (fact.reference, *fact.references)
-    return (
-        *(fact.kind, fact.id, fact.status, fact.detail, *standing(fact, occurred_at), counts(fact)),
-        *(fact.money.amount, fact.money.currency, fact.money.exponent, _refunded(fact), fact.reference),
-        _encode(names).decode() if names else None,
-    )
-
-
-def _refunded(fact: Fact) -> int | None:
-    """All of it, when the state says so and the event no amount."""
-    if fact.kind == "payment" and fact.status == "refunded" and fact.refunded is None:
-        return fact.money.amount
-    return fact.refunded
-
-
-def _attempt_values(settlement: Settlement) -> tuple[Any, ...]:
-    outcome = settlement.outcome
-    return (
-        *(settlement.key.event, settlement.key.endpoint, settlement.number, outcome.started_at, outcome.duration_ms),
-        *(outcome.status, outcome.error, outcome.response, settlement.replay, settlement.state, settlement.due_at),
-        settlement.step,
-    )

@@ -74,15 +74,16 @@ class DurableWal:
             self.close()
             raise
 
-    def commit(self, connection: sqlite3.Connection) -> None:
-        """End the connection's transaction; durable on return.
+    def commit(self, last: Callable[[], T]) -> T:
+        """Do what ends a transaction, or is one; durable on return. What it gives is given back.
 
-        Raises StoreBrokenError when it was committed and may not be durable, and what COMMIT raises.
+        Raises StoreBrokenError when it was committed and may not be durable, and what it raises itself.
         """
         with self._being_committed:
-            connection.execute("COMMIT")
+            result = last()
             if self._descriptor is not None:
                 self._sync(self._descriptor)
+        return result
 
     def shown(self, read: Read[T]) -> Read[T]:
         """The same read, of one snapshot in which all is durable. It waits for a commit that is being synced.

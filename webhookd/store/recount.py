@@ -15,9 +15,9 @@ import msgspec
 from webhookd.core.event import OPERATIONAL, Event, Hook, Reading
 from webhookd.core.ledger import Fact
 from webhookd.core.money import Money
-from webhookd.store.batch import event_values, fact_values
 from webhookd.store.connection import open_beside
 from webhookd.store.queries import AUDIT, FACT_COLUMNS, LEDGER_COLUMNS, insert_events
+from webhookd.store.values import event_values, fact_values
 
 CHUNK_EVENTS = 500
 REFERENCE_COLUMNS = ("name", "provider", "payment_id")
