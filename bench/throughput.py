@@ -1,10 +1,10 @@
 """Events per second: a bare aiohttp echo, receiving without and with the ledger, and hook to merchant; their ratios.
 
-    python bench/throughput.py [--events 10000] [--rounds 5] [--picture throughput.png] [--json]
+    python bench/throughput.py [--events 10000] [--rounds 5] [--clients 64] [--picture throughput.png] [--json]
 
 All in turn, in one run, in an order that is another one in each round. Every hook is a signed Stripe event of about 1
 KiB with an id of its own, of a payment of its own; 200 means verified, committed and fsynced. 64 clients each wait for
-their answer (a closed loop).
+their answer (a closed loop): what waits for a disk gets nearer to what does not the more of them there are.
 
   bare aiohttp echo    reads the body and answers a line of JSON: what aiohttp itself takes, with the same load
   receive, no ledger   the ledger's triggers are taken out
@@ -41,7 +41,7 @@ from bench.rig import picture
 from bench.rig.command import command, new_file, one_or_more, tell
 from bench.rig.daemon import daemon, database_of, workplace
 from bench.rig.hooks import requests
-from bench.rig.load import answered_per_s
+from bench.rig.load import CONNECTIONS, answered_per_s
 from bench.rig.merchant import Sink, listen, port_of
 from bench.rig.promise import Promise, asked_and_found, at_least
 from webhookd.store.connection import open_writer
@@ -87,22 +87,22 @@ async def fresh_daemon(endpoints: str = "", *, ledger: bool = True) -> AsyncIter
             yield running.port
 
 
-async def echo_rate(count: int, run: str) -> float:
+async def echo_rate(count: int, run: str, clients: int = CONNECTIONS) -> float:
     with echo_server() as port:
-        return await answered_per_s(requests(count, run), port)
+        return await answered_per_s(requests(count, run), port, clients)
 
 
-async def receive_rate(count: int, run: str) -> float:
+async def receive_rate(count: int, run: str, clients: int = CONNECTIONS) -> float:
     async with fresh_daemon() as port:
-        return await answered_per_s(requests(count, run), port)
+        return await answered_per_s(requests(count, run), port, clients)
 
 
-async def no_ledger_rate(count: int, run: str) -> float:
+async def no_ledger_rate(count: int, run: str, clients: int = CONNECTIONS) -> float:
     async with fresh_daemon(ledger=False) as port:
-        return await answered_per_s(requests(count, run), port)
+        return await answered_per_s(requests(count, run), port, clients)
 
 
-async def end_to_end_rate(count: int, run: str, idle: int = 0) -> float:
+async def end_to_end_rate(count: int, run: str, clients: int = CONNECTIONS, *, idle: int = 0) -> float:
     """`idle`: how many endpoints are there beside the merchant's, and match nothing."""
     sink = Sink(count)
     server = await listen(sink)
@@ -113,7 +113,7 @@ async def end_to_end_rate(count: int, run: str, idle: int = 0) -> float:
         async with fresh_daemon("\n".join(endpoints)) as port:
             hooks = requests(count, run)
             began = time.perf_counter()
-            await answered_per_s(hooks, port)
+            await answered_per_s(hooks, port, clients)
             async with asyncio.timeout(_ARRIVAL_S_MAX):
                 await sink.reached.wait()
             return count / (time.perf_counter() - began)
@@ -123,7 +123,7 @@ async def end_to_end_rate(count: int, run: str, idle: int = 0) -> float:
         server.close()
 
 
-KINDS: dict[str, Callable[[int, str], Awaitable[float]]] = {
+KINDS: dict[str, Callable[[int, str, int], Awaitable[float]]] = {
     ECHO: echo_rate,
     NO_LEDGER: no_ledger_rate,
     RECEIVE: receive_rate,
@@ -141,7 +141,7 @@ def order(number: int) -> list[str]:
     return turned[::-1] if number % 2 else turned
 
 
-async def measure(count: int, rounds: int) -> dict[str, list[float]]:
+async def measure(count: int, rounds: int, clients: int) -> dict[str, list[float]]:
     """Events a second, by kind: one figure for each round."""
     rates: dict[str, list[float]] = {name: [] for name in KINDS}
     console = Console(stderr=True)
@@ -150,7 +150,7 @@ async def measure(count: int, rounds: int) -> dict[str, list[float]]:
         for number in range(rounds):
             for name in order(number):
                 progress.update(bar, description=name)
-                rates[name].append(await KINDS[name](count, f"round{number}"))
+                rates[name].append(await KINDS[name](count, f"round{number}", clients))
                 progress.advance(bar)
     return rates
 
@@ -204,10 +204,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--events", type=one_or_more, default=10_000, help="hooks in each measurement")
     parser.add_argument("--rounds", type=one_or_more, default=5, help="how often all are measured, in turn")
+    parser.add_argument(
+        "--clients", type=one_or_more, default=CONNECTIONS, help="connections, each with one hook at a time"
+    )
     parser.add_argument("--picture", type=new_file, metavar="FILE", help="draw the shares of the echo into this PNG")
     parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
     arguments = parser.parse_args()
-    figures = figures_of(uvloop.run(measure(arguments.events, arguments.rounds)))
+    figures = figures_of(uvloop.run(measure(arguments.events, arguments.rounds, arguments.clients)))
     asked = promises(figures)
     tell({"figures": figures, "promises": asked}, lambda: show(figures, asked), as_json=arguments.json)
     if arguments.picture is not None:

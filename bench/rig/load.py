@@ -108,9 +108,9 @@ class Load:
             self._done.set()
 
 
-async def answered_per_s(requests: Sequence[bytes], port: int) -> float:
-    """How many were answered 200 a second, by CONNECTIONS clients. Raises SystemExit when too few were."""
-    load = Load(requests, CONNECTIONS)
+async def answered_per_s(requests: Sequence[bytes], port: int, clients: int = CONNECTIONS) -> float:
+    """How many were answered 200 a second, by so many clients. Raises SystemExit when too few were."""
+    load = Load(requests, clients)
     seconds = await load.run("127.0.0.1", port)
     total = load.ok + load.refused
     if load.ok < ENOUGH * total or total == 0:
