@@ -1,7 +1,8 @@
 """A request that has come whole is handed over at once, as bytes, and answered when its answer is known.
 
-aiohttp makes a task, a writer and a request object for each; together they cost more than a hook does. Whatever is not
-as nearly all requests are, or comes while another has no answer yet, goes aiohttp's own way.
+aiohttp makes a task, a writer and a request object for each. Without them a hook takes the loop a tenth less: 38 us of
+CPU instead of 42, of which reading the bytes and writing an answer are 8 instead of 14. Whatever is not as nearly all
+requests are, or comes while another has no answer yet, goes aiohttp's own way.
 """
 
 from collections.abc import Callable
