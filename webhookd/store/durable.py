@@ -3,7 +3,9 @@
 SQLite would do it itself (`synchronous = FULL`), and does it with fsync unless it was built with HAVE_FDATASYNC, which
 the `pysqlite3` wheel's was not. The WAL is overwritten in place, so that all fsync adds is the time of its last change:
 for that a file system with a journal commits its journal (500 lone commits on ext4: 512 times with fsync, 200 times
-with fdatasync, and each took a seventh less). Without a journal the two are alike. So SQLite runs with `synchronous = NORMAL`, which is FULL without the sync of the WAL after each commit
+with fdatasync, and each took a seventh less). Without a journal the two are alike.
+
+So SQLite runs with `synchronous = NORMAL`, which is FULL without the sync of the WAL after each commit
 (sqlite.org/pragma.html#pragma_synchronous), and that one sync is made here. SQLite still syncs the rest: the WAL before
 a checkpoint reads it, the database after it, and a WAL's new header, with its directory, before anything follows it
 (`sqlite3WalFrames`, `walCheckpoint` in wal.c; `unixSync` in os_unix.c).
