@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 
 import pytest
@@ -51,6 +51,19 @@ class Commits:
         event, future = await self.next()
         future.set_result(Appended(event.id, "accepted"))
         return event.provider_event_id
+
+
+def failing(error: Exception, is_at_once: bool) -> Callable[[Event], asyncio.Future[Appended]]:
+    """A log that takes nothing, and says so when it is given an event or when that should be committed."""
+
+    def append(_event: Event) -> asyncio.Future[Appended]:
+        if is_at_once:
+            raise error
+        future: asyncio.Future[Appended] = asyncio.get_running_loop().create_future()
+        future.set_exception(error)
+        return future
+
+    return append
 
 
 async def is_silent(connection: Wire) -> bool:
@@ -202,15 +215,8 @@ async def test_a_server_that_stops_answers_what_it_has_taken_and_says_that_it_is
 )
 @pytest.mark.parametrize("is_at_once", [True, False], ids=["at once", "in the end"])
 async def test_what_cannot_be_stored_is_to_be_sent_again(error: Exception, is_at_once: bool) -> None:
-    def refuse(_event: Event) -> asyncio.Future[Appended]:
-        if is_at_once:
-            raise error
-        future: asyncio.Future[Appended] = asyncio.get_running_loop().create_future()
-        future.set_exception(error)
-        return future
-
     async with receiving() as inside, wire(inside.port) as connection:
-        inside.log.append = refuse
+        inside.log.append = failing(error, is_at_once)
         await connection.send(hook("evt_1"))
         answer = await connection.answer()
         assert_problem(answer, 503)
@@ -226,15 +232,8 @@ async def test_what_cannot_be_stored_is_to_be_sent_again(error: Exception, is_at
 async def test_a_fault_of_ours_is_answered_and_quoted_nowhere(
     is_at_once: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def fail(_event: Event) -> asyncio.Future[Appended]:
-        if is_at_once:
-            raise RuntimeError(CANARY)
-        future: asyncio.Future[Appended] = asyncio.get_running_loop().create_future()
-        future.set_exception(RuntimeError(CANARY))
-        return future
-
     async with receiving() as inside, wire(inside.port) as connection:
-        inside.log.append = fail
+        inside.log.append = failing(RuntimeError(CANARY), is_at_once)
         await connection.send(hook("evt_1"))
         answer = await connection.answer()
         assert_problem(answer, 503)

@@ -186,6 +186,25 @@ async def test_a_commit_has_one_sync_of_the_wal_and_no_more(store: SqliteStore, 
     assert synced == ["webhookd.db-wal"] * 7
 
 
+async def test_what_was_committed_before_the_rest_of_a_batch_failed_is_synced_before_it_is_shown(
+    store: SqliteStore, shop: int, on_sync: OnSync
+):
+    synced: list[int] = []
+
+    def noted(descriptor: int) -> None:
+        fdatasync(descriptor)
+        synced.append(descriptor)
+
+    def fails() -> None:
+        assert store._writer.wal._being_committed.locked()
+        raise ArithmeticError
+
+    on_sync(noted)
+    with pytest.raises(ArithmeticError):
+        await store._writer.run(lambda _connection: store._writer.wal.commit(fails))
+    assert len(synced) == 1
+
+
 async def _removed(wal: Path) -> None:
     wal.unlink()
 

@@ -41,11 +41,10 @@ def apply(connection: sqlite3.Connection, batch: Sequence[Write], commit: Commit
     """One batch, one sync. A write that cannot be made fails alone, the others are made again."""
     try:
         if _is_plain(batch):
-            committed = _write_plainly(connection, batch, commit)
-        else:
-            connection.execute("BEGIN IMMEDIATE")
-            committed = _write(connection, batch)
-            commit(partial(connection.execute, "COMMIT"))
+            return cast(Committed, commit(partial(_write, connection, batch)))
+        connection.execute("BEGIN IMMEDIATE")
+        committed = _write(connection, batch)
+        commit(partial(connection.execute, "COMMIT"))
     except Exception as error:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
@@ -65,35 +64,15 @@ def apply(connection: sqlite3.Connection, batch: Sequence[Write], commit: Commit
 
 
 def _is_plain(batch: Sequence[Write]) -> bool:
-    """Whether one statement is enough for each kind of write: so it is with nearly every batch."""
+    """Whether one statement is enough for each kind of write: so it is with nearly every batch.
+
+    Then each is a transaction by itself, and one sync is for all: to begin one and to end it are statements, too. No
+    write needs another of its batch, and nobody is told of one before all are durable.
+    """
     return len(batch) <= STATEMENT_ROWS_MAX and all(
         write.alias is None if isinstance(write, Event) else isinstance(write, Settlement) and write.aftermath is None
         for write in batch
     )
-
-
-def _write_plainly(connection: sqlite3.Connection, batch: Sequence[Write], commit: Commit) -> Committed:
-    """Each statement a transaction by itself, and one sync for all: to begin one and to end it are statements, too.
-
-    No write needs another of its batch, and nobody is told of one before all are durable.
-    """
-    events = [write for write in batch if isinstance(write, Event)]
-    settlements = [write for write in batch if isinstance(write, Settlement)]
-
-    def write_all() -> int:
-        added = _add(connection, insert_events, events, event_values)
-        _add(connection, insert_attempts, settlements, attempt_values)
-        return added
-
-    committed, appended = Committed([], [], owed_complete=True), _all_new(events)
-    if commit(write_all) < len(events):
-        connection.execute("BEGIN IMMEDIATE")
-        appended = {event.key: _known(connection, event) for event in events}
-        commit(partial(connection.execute, "COMMIT"))
-    if events:
-        committed.owed, committed.owed_complete = _owed(connection, events)
-    committed.results += [appended[write.key] if isinstance(write, Event) else None for write in batch]
-    return committed
 
 
 def _of_what_is_past(connection: sqlite3.Connection, write: Write) -> Settlement | None:
@@ -228,12 +207,8 @@ def _repeat(connection: sqlite3.Connection, event: Event, known: Appended) -> Ap
 
 def _insert(connection: sqlite3.Connection, events: Sequence[Event]) -> dict[int, Appended]:
     if _add(connection, insert_events, events, event_values) == len(events):
-        return _all_new(events)
+        return {event.key: Appended(event.id, _status(event.state)) for event in events}
     return {event.key: _known(connection, event) for event in events}
-
-
-def _all_new(events: Sequence[Event]) -> dict[int, Appended]:
-    return {event.key: Appended(event.id, _status(event.state)) for event in events}
 
 
 def _known(connection: sqlite3.Connection, event: Event) -> Appended:

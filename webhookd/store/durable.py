@@ -77,15 +77,17 @@ class DurableWal:
             raise
 
     def commit(self, last: Callable[[], T]) -> T:
-        """Do what ends a transaction, or is one; durable on return. What it gives is given back.
+        """Do what ends a transaction, or is one or several; durable on return. What it gives is given back.
 
-        Raises StoreBrokenError when it was committed and may not be durable, and what it raises itself.
+        Raises StoreBrokenError when it was committed and may not be durable, and what it raises itself: what had been
+        committed by then is durable, too, before anybody is shown it.
         """
         with self._being_committed:
-            result = last()
-            if self._descriptor is not None:
-                self._sync(self._descriptor)
-        return result
+            try:
+                return last()
+            finally:
+                if self._descriptor is not None:
+                    self._sync(self._descriptor)
 
     def shown(self, read: Read[T]) -> Read[T]:
         """The same read, of one snapshot in which all is durable. It waits for a commit that is being synced.
