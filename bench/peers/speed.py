@@ -13,12 +13,10 @@ from bench.peers.parts import Parts
 from bench.peers.peer import Peer, started
 from bench.peers.tally import Tally
 from bench.rig import hooks
-from bench.rig.load import answered_per_s
+from bench.rig.load import answered_per_s, warm_up_of
 from bench.rig.merchant import listen, port_of
 from bench.rig.steady import SteadyLoad, percentile, poisson
 
-WARM_UP_PART = 10
-"""Before the closed loop that counts, one of a tenth of its hooks."""
 WARM_UP_S = 2.0
 """Of a steady load: what is sent in its first seconds does not count."""
 _PATIENCE_S = 60.0
@@ -62,8 +60,8 @@ async def turn(peer: Peer, events: int, rates: Sequence[float], seconds: float, 
             sink_url = f"http://127.0.0.1:{port_of(server)}/"
             async with started(peer, Path(directory), sink_url) as (parts, port):
                 processes, idle_mb = len(parts.processes), parts.memory_mb()
-                # Compilers of Node's kind, connections, caches: who was just started is slower than he will be.
-                await _burst(port, tally, max(1, events // WARM_UP_PART), f"{run}w")
+                # Compilers of Node's kind, connections, caches.
+                await _burst(port, tally, warm_up_of(events), f"{run}w")
                 cpu_s = parts.cpu_s()
                 accepted_per_s, events_per_s = await _burst(port, tally, events, f"{run}b")
                 measured = Turn(
@@ -93,7 +91,9 @@ async def echo_rate(events: int, run: str) -> float:
     parts = Parts()
     try:
         part = await parts.start("echo", [sys.executable, _ECHO])
-        return await answered_per_s(hooks.requests(events, run), int(await part.said("")))
+        port = int(await part.said(""))
+        await answered_per_s(hooks.requests(warm_up_of(events), f"{run}w"), port)
+        return await answered_per_s(hooks.requests(events, run), port)
     finally:
         await parts.stop()
 

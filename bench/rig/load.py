@@ -8,6 +8,8 @@ from typing import cast
 CONNECTIONS = 64
 ENOUGH = 0.999
 """The share of requests that must have been answered 200, or the run is refused."""
+WARM_UP_PART = 10
+"""Before the load that counts comes one of a tenth of its hooks: who was just started is slower than he will be."""
 _HEAD_END = b"\r\n\r\n"
 
 
@@ -116,3 +118,8 @@ async def answered_per_s(requests: Sequence[bytes], port: int, clients: int = CO
     if load.ok < ENOUGH * total or total == 0:
         raise SystemExit(f"refused to report: {load.refused} of {total} hooks were not answered 200")
     return load.ok / seconds
+
+
+def warm_up_of(count: int) -> int:
+    """How many hooks come before so many that count."""
+    return max(1, count // WARM_UP_PART)

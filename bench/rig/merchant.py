@@ -82,6 +82,11 @@ class Sink:
         self._wanted = wanted
         self._seen: set[bytes] = set()
 
+    def want_more(self, count: int) -> None:
+        """Beside what was wanted before."""
+        self._wanted += count
+        self.reached.clear()
+
     def take(self, connection: Connection, head: bytes, body: bytes) -> None:
         self._seen.add(header(head, b"webhook-id"))
         connection.answer()

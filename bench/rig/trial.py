@@ -9,7 +9,7 @@ import msgspec
 
 from bench.rig import hooks
 from bench.rig.daemon import daemon
-from bench.rig.load import answered_per_s
+from bench.rig.load import answered_per_s, warm_up_of
 from bench.rig.longlog import Ids, run_of
 from bench.rig.merchant import Connection, Merchant, Witness
 from bench.rig.steady import SteadyLoad
@@ -64,6 +64,7 @@ async def put_through(config: Path, stand: Stand, work: Work) -> Measured:
     async with daemon(config) as running:
         await asyncio.sleep(REST_S)
         rest_mb = running.rss_mb()
+        await answered_per_s(_requests(work, "quiet", warm_up_of(work.events)), running.port)
         receive_per_s = await answered_per_s(received, running.port)
         shop = stand.witness(len(delivered))
         began = time.perf_counter()
