@@ -241,6 +241,20 @@ def test_of_one_whose_disk_failed_the_copy_stays(tmp_path: Path, monkeypatch: py
     assert [each.name for each in (tmp_path / "backups").iterdir()] == [f"before-schema-{SCHEMA_VERSION}-now.db"]
 
 
+def test_who_comes_in_the_same_second_after_a_kill_makes_a_copy_of_his_own(tmp_path: Path):
+    """The first one's stays: whether the database was changed since, nobody can know."""
+    path = old_file(tmp_path / "webhookd.db", 3)
+    (tmp_path / "backups").mkdir()
+    names = [f"before-schema-{SCHEMA_VERSION}-now{end}.db" for end in ("", "-2", "-3")]
+    for name in names[:2]:
+        (tmp_path / "backups" / name).write_bytes(b"his")
+    migrated = migrate(path, SEAL_OF_3, reread, nobody, stamp="now")
+    assert migrated is not None
+    assert migrated.backup.name == names[2]
+    assert [(tmp_path / "backups" / name).read_bytes() for name in names[:2]] == [b"his", b"his"]
+    assert ask(migrated.backup, "PRAGMA user_version") == [(3,)]
+
+
 def test_tables_of_others_stay(tmp_path: Path, fresh: Path):
     """Litestream keeps two of its own in the file."""
     path = old_file(tmp_path / "webhookd.db", 3)
@@ -282,6 +296,7 @@ def test_who_does_not_want_to_wait_for_it_finds_the_file_as_it_was(tmp_path: Pat
     brought(path, 2)
 
 
+@pytest.mark.fault(38)
 @EVERY_OLD
 def test_kill_nine_at_any_point_leaves_the_old_schema_or_the_new_one(tmp_path: Path, version: int):
     """In a process of its own that kills a child of its own at every point there is."""

@@ -81,7 +81,7 @@ def migrate(path: Path, seal: Seal, reread: Reread, told: Told, *, stamp: str, k
     if found is None:
         return None
     directory = path.parent / DIRECTORY
-    backup = directory / f"before-schema-{SCHEMA_VERSION}-{stamp}.db"
+    backup = _free_name(directory, f"before-schema-{SCHEMA_VERSION}-{stamp}")
     # The copy, and in the WAL at the most as much again.
     check_room(path, directory, 2 * size_of(path) + keep_free)
     with closing(open_alone(path, **_PRAGMAS)) as connection:
@@ -96,6 +96,15 @@ def migrate(path: Path, seal: Seal, reread: Reread, told: Told, *, stamp: str, k
         told("writing", 0, 0)
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     return Migrated(found, backup)
+
+
+def _free_name(directory: Path, stem: str) -> Path:
+    """Who was killed after he had made a copy may be started again within the same second: his stays."""
+    path, number = directory / f"{stem}.db", 1
+    while path.exists():
+        number += 1
+        path = directory / f"{stem}-{number}.db"
+    return path
 
 
 def bring_up_to_date(connection: sqlite3.Connection, found: int, seal: Seal, reread: Reread, told: Told) -> None:
