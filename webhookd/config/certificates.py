@@ -4,17 +4,16 @@ import ssl
 from collections.abc import Iterator
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from webhookd.config.mistake import Mistake
 from webhookd.config.value import Pem
+from webhookd.core.certificate import UNREADABLE
 from webhookd.core.secret import Secret
 from webhookd.deliver.tls import present
 
 PEM_BYTES_MAX = 64 * 2**10
 """Of a chain, or of the authorities that an endpoint trusts: they are held for as long as it is there."""
-_UNREADABLE = (ValueError, TypeError, UnsupportedAlgorithm)
 _UNUSABLE = (ValueError, ssl.SSLError)
 _NO_PAIR = ("KEY_VALUES_MISMATCH", "NO_CERTIFICATE_ASSIGNED")
 """OpenSSL's reasons for a key that is another's, of the same kind or of another kind."""
@@ -67,13 +66,13 @@ def _certificates(pem: Pem) -> list[x509.Certificate]:
     try:
         pem.content.decode("ascii")
         return x509.load_pem_x509_certificates(pem.content)
-    except _UNREADABLE:
+    except UNREADABLE:
         return []
 
 
 def _is_private_key(key: Secret) -> bool:
     try:
         load_pem_private_key(key.reveal().encode(), password=None)
-    except _UNREADABLE:
+    except UNREADABLE:
         return False
     return True

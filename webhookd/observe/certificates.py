@@ -4,6 +4,8 @@ from collections.abc import Iterable
 
 from cryptography import x509
 
+from webhookd.core.certificate import UNREADABLE
+
 
 class Expiries:
     def __init__(self) -> None:
@@ -29,5 +31,5 @@ def _first_end(text: bytes) -> float | None:
         else:
             certificates = [x509.load_der_x509_certificate(text)]
         return min(each.not_valid_after_utc.timestamp() for each in certificates)
-    except ValueError:
+    except UNREADABLE:
         return None

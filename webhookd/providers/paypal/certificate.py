@@ -14,10 +14,11 @@ from functools import cache
 import certifi
 import msgspec
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.x509.oid import AuthorityInformationAccessOID, NameOID
 from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
+
+from webhookd.core.certificate import UNREADABLE
 
 KEY_BITS_MIN = 2048
 CERTIFICATES_MAX = 8
@@ -76,15 +77,13 @@ class Trust:
             policy = PolicyBuilder().store(self._store).time(datetime.fromtimestamp(now_s, UTC).replace(tzinfo=None))
             path = policy.build_server_verifier(x509.DNSName(name)).verify(chain[0], list(chain[1:]))
             key = path[0].public_key()
-        except (VerificationError, ValueError, TypeError, UnsupportedAlgorithm):
+            from_s = max(each.not_valid_before_utc.timestamp() for each in path)
+            until_s = min(each.not_valid_after_utc.timestamp() for each in path)
+        except (VerificationError, *UNREADABLE):
             return None
         if not isinstance(key, RSAPublicKey) or key.key_size < KEY_BITS_MIN:
             return None
-        signer = Signer(
-            key,
-            max(each.not_valid_before_utc.timestamp() for each in path),
-            min(each.not_valid_after_utc.timestamp() for each in path),
-        )
+        signer = Signer(key, from_s, until_s)
         if not signer.is_valid(now_s):
             return None
         if len(self._signers) >= REMEMBERED_MAX:
@@ -95,7 +94,10 @@ class Trust:
 
 def certificates(pem: bytes) -> list[x509.Certificate]:
     """All that are in the text. Raises ValueError when there is none, or one that cannot be read."""
-    found = [x509.load_pem_x509_certificate(block) for block in _BLOCK.findall(pem)]
+    try:
+        found = [x509.load_pem_x509_certificate(block) for block in _BLOCK.findall(pem)]
+    except UNREADABLE as error:
+        raise ValueError(str(error)) from None
     if not found:
         raise ValueError("there is no certificate in it")
     return found
@@ -114,7 +116,7 @@ def read_issuer(answer: bytes) -> x509.Certificate | None:
     """An issuer's certificate as authorities publish it (DER, RFC 5280 4.2.2.1), or in PEM."""
     try:
         return certificates(answer)[0] if b"-----BEGIN" in answer else x509.load_der_x509_certificate(answer)
-    except ValueError:
+    except UNREADABLE:
         return None
 
 
@@ -122,7 +124,7 @@ def issuer_url(certificate: x509.Certificate) -> str | None:
     """Where the certificate says its issuer's can be had (caIssuers), if we go there; always by https."""
     try:
         access = certificate.extensions.get_extension_for_class(x509.AuthorityInformationAccess).value
-    except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError):
+    except UNREADABLE:
         return None
     for each in access:
         if each.access_method == AuthorityInformationAccessOID.CA_ISSUERS and isinstance(
@@ -136,7 +138,10 @@ def issuer_url(certificate: x509.Certificate) -> str | None:
 
 def is_paypals(certificate: x509.Certificate, now_s: int) -> bool:
     """Whether it would do, if its issuer were known."""
-    from_s, until_s = certificate.not_valid_before_utc.timestamp(), certificate.not_valid_after_utc.timestamp()
+    try:
+        from_s, until_s = certificate.not_valid_before_utc.timestamp(), certificate.not_valid_after_utc.timestamp()
+    except UNREADABLE:
+        return False
     return from_s <= now_s <= until_s and paypal_name(certificate) is not None
 
 
@@ -148,7 +153,7 @@ def paypal_name(certificate: x509.Certificate) -> str | None:
         if len(names) != 1 or not isinstance(name := names[0].value, str) or not _NAME.fullmatch(name):
             return None
         return name if name in alternative.get_values_for_type(x509.DNSName) else None
-    except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError):
+    except UNREADABLE:
         return None
 
 
