@@ -8,7 +8,7 @@ from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
 from webhookd.admin.waiting import WAITING_MAX
-from webhookd.receive.connection import BoundedServer, Connection
+from webhookd.receive.connection import VERSIONS, BoundedServer, Connection, not_spoken
 from webhookd.receive.server import KEEPALIVE_S, LINGERING_S
 
 UNREAD_S_MAX = 30.0
@@ -65,7 +65,7 @@ class AdminRunner(web.AppRunner):
     async def _make_server(self) -> web.Server:
         await super()._make_server()  # makes the application ready
         return AdminServer(
-            self.app._handle,  # noqa: SLF001 - as aiohttp's own runner has it
+            self._handle,
             request_factory=self.app._make_request,  # noqa: SLF001
             handler_cancellation=True,
             keepalive_timeout=KEEPALIVE_S,
@@ -73,3 +73,8 @@ class AdminRunner(web.AppRunner):
             auto_decompress=False,
             access_log=None,
         )
+
+    async def _handle(self, request: web.Request) -> Any:
+        if request.version not in VERSIONS:
+            return not_spoken()
+        return await self.app._handle(request)  # noqa: SLF001 - as aiohttp's own runner has it

@@ -23,7 +23,7 @@ from webhookd.admin_server import AdminProtocol, AdminRunner, AdminServer
 from webhookd.config.value import Address
 from webhookd.listening import listen
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.fault(51)]
 CHANGES = (
     *(("POST", "/endpoints"), ("PATCH", "/endpoints/local"), ("POST", "/endpoints/local/ping"), ("POST", "/replays")),
     *(("POST", "/cleanup"), ("POST", "/backup"), ("POST", "/tokens"), ("POST", "/reload"), ("DELETE", "/tokens/x")),
@@ -120,6 +120,13 @@ async def test_what_is_not_http_is_a_problem_that_quotes_nothing(dev: DevDaemon,
     status, answer = await sent(dev, raw)
     assert (status, b"application/problem+json" in answer, b"canary" in answer) == (400, True, False), answer
     assert "canary" not in json.dumps(dev.running.log)
+
+
+@pytest.mark.parametrize("version", [b"", b" HTTP/0.9", b" HTTP/1.2", b" HTTP/2.0", b" HTTP/3.0"])
+async def test_other_versions_of_http_are_not_spoken(dev: DevDaemon, version: bytes):
+    """Row 17: and not answered in, either."""
+    status, answer = await sent(dev, b"GET /api/v1/status" + version + b"\r\nHost: localhost\r\n\r\n")
+    assert (status, answer.startswith(b"HTTP/1.1 400 "), b"application/problem+json" in answer) == (400, True, True)
 
 
 async def test_a_body_that_breaks_off_in_the_middle_is_nobodys_fault_here(dev: DevDaemon, operator: Desk):

@@ -3,13 +3,20 @@
 import logging
 from typing import Any, cast
 
-from aiohttp import web
+from aiohttp import HttpVersion10, HttpVersion11, web
 from aiohttp.web_protocol import RequestHandler, _ErrInfo
 
 from webhookd.core.fault import place
 from webhookd.receive.answer import Answer, problem
 
+VERSIONS = (HttpVersion11, HttpVersion10)
+"""aiohttp's parser would take 0.9 and 2.0 too, read them as if they were 1.0 and 1.1, and answer in them."""
 _log = logging.getLogger("webhookd.receive")
+
+
+def not_spoken() -> Answer:
+    """To a request of any other version."""
+    return problem(400, "Only HTTP/1.1 and HTTP/1.0 are spoken here.", close=True)
 
 
 class BoundedServer(web.Server):

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Protocol
 
-from aiohttp import HttpVersion10, HttpVersion11, web
+from aiohttp import web
 
 from webhookd.clock import Clock
 from webhookd.core.event import Appended, Event, Hook
@@ -19,6 +19,7 @@ from webhookd.receive.answer import Answer, problem
 from webhookd.receive.at_once import Whole
 from webhookd.receive.bad_signatures import BadSignatures
 from webhookd.receive.complaints import Complaints
+from webhookd.receive.connection import VERSIONS, not_spoken
 from webhookd.receive.intake import EvidenceUnavailableError, Intake, Source
 from webhookd.receive.refusals import Refusals, Request
 from webhookd.store.protocol import StoreBrokenError, StoreUnavailableError
@@ -30,8 +31,6 @@ UNAVAILABLE_RETRY_S = 5
 TOO_MANY = "too_many_bad_signatures"
 _PREFIX = "/webhooks/"
 _UNAVAILABLE = (StoreUnavailableError, StoreBrokenError)
-_VERSIONS = (HttpVersion11, HttpVersion10)
-"""aiohttp's parser would take 0.9 and 2.0 too, and read them as if they were 1.0 and 1.1."""
 
 
 class Meter(Protocol):
@@ -84,8 +83,8 @@ class Routes:
         self.refusals = Refusals(clock)
 
     async def handle(self, request: web.BaseRequest) -> Answer:
-        if request.version not in _VERSIONS:
-            return problem(400, "Only HTTP/1.1 and HTTP/1.0 are spoken here.", close=True)
+        if request.version not in VERSIONS:
+            return not_spoken()
         path = request.raw_path.partition("?")[0]
         if not path.startswith("/"):  # the absolute form of RFC 9112, 3.2.2
             path = request.path
