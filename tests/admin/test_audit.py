@@ -17,7 +17,7 @@ from tests.receive.wire import event, post, stripe
 from tests.running import RunningDaemon, configuration, daemon
 from webhookd import admin_door
 from webhookd.admin.door.operation import Operation, Part
-from webhookd.admin.door.retelling import CHARS_MAX, ELLIPSIS, retold
+from webhookd.admin.door.retelling import CHARS_MAX, ELLIPSIS, plain, retold
 from webhookd.config import load
 from webhookd.daemon import Daemon
 
@@ -355,3 +355,11 @@ async def test_the_trail_is_narrowed_by_time(operator: Desk):
 async def test_a_filter_that_is_none_is_refused_by_its_name(operator: Desk):
     assert (await operator.ask("GET", "/audit", since="yesterday")).wrong.keys() == {"since"}
     assert (await operator.ask("GET", "/audit", colour="red")).wrong.keys() == {"colour"}
+
+
+@pytest.mark.fault(53)
+async def test_a_card_number_is_not_told():
+    found = retold({"type": "4242424242424242", "ids": ["evt_1", "4242 4242 4242 4242"], "rate": 5})
+    assert found is not None
+    assert json.loads(found) == {"type": ELLIPSIS, "ids": ["evt_1", ELLIPSIS], "rate": 5}
+    assert plain("4242424242424242") == ELLIPSIS

@@ -2,7 +2,9 @@
 
 import pytest
 
-from webhookd.core.card_number import is_card_number, without_card_numbers
+from webhookd.core.card_number import has_card_number, is_card_number, without_card_numbers
+
+pytestmark = pytest.mark.fault(53)
 
 
 @pytest.mark.parametrize(
@@ -31,6 +33,12 @@ def test_the_milliseconds_of_a_time_and_what_is_too_long_or_short_are_none(digit
 )
 def test_however_it_is_parted_and_whatever_digits_are_beside_it_it_is_one(text: str):
     assert without_card_numbers(f"by {text}.", lambda digits: digits) == "by 4242424242424242."
+    assert has_card_number(f"by {text}.")
+
+
+@pytest.mark.parametrize("text", ["", "4242", "order 1234567890123", "a4242424242424242", "4242424242424243"])
+def test_a_text_without_one_has_none(text: str):
+    assert not has_card_number(text)
 
 
 def test_any_number_of_digits_takes_as_long_as_it_takes_to_read_them():

@@ -15,6 +15,8 @@ from webhookd.core.identifier import delivery_id, event_id
 from webhookd.core.secret import Secret
 from webhookd.observe.logs import VALUE_CHARS_MAX, redact
 
+pytestmark = pytest.mark.fault(53)
+
 ROOT = Path(__file__).parents[2]
 CANARY = "canary-0b5f"
 CARD = "4242424242424242"
@@ -82,6 +84,7 @@ CARDS = [
     [
         "{}",
         "card {} refused",
+        "what came:\n{}\n",
         '{{"number":"{}"}}',
         "{}, {}",
         "pan={};",

@@ -12,7 +12,7 @@ import pytest
 from tests.receive.wire import Answer, Headers, ask, event, head, post, standard, stripe
 from tests.running import RunningDaemon
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.fault(52)]
 
 
 async def stored(receiver: RunningDaemon, answer: Answer) -> Any:
@@ -173,6 +173,18 @@ async def test_the_content_type_is_the_senders_business(receiver: RunningDaemon,
     assert answer.json()["status"] == "accepted"
     kept = (await stored(receiver, answer))["headers"].get("content-type")
     assert kept == (value if label not in ("missing", "not-text", "long") else None)
+
+
+@pytest.mark.fault(53)
+async def test_a_header_with_a_card_number_is_not_kept(receiver: RunningDaemon) -> None:
+    """Row 58: unless the signature needs it."""
+    body = event("evt_card_in_header")
+    headers = stripe(body) | {
+        "User-Agent": "till 4242 4242 4242 4242",
+        "Content-Type": "text/plain; a=4242424242424242",
+    }
+    answer = await ask(receiver.port, post("stripe", body, headers))
+    assert (await stored(receiver, answer))["headers"].keys() == {"stripe-signature"}
 
 
 async def test_the_body_is_kept_to_the_byte(receiver: RunningDaemon) -> None:

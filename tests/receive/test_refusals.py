@@ -1,6 +1,7 @@
 """What is remembered of refused hooks: enough, and never more."""
 
 import gc
+import re
 import tracemalloc
 from typing import Any
 
@@ -27,6 +28,8 @@ from webhookd.receive.refusals import (
     TRIED_SOURCES_MAX,
     Refusals,
 )
+
+pytestmark = pytest.mark.fault(51, 52)
 
 STRIPE = Stripe(Credentials([Secret(STRIPE_SECRET)]))
 HOSTILE = "\x1b]0;x\x07<script>\u202e"
@@ -167,6 +170,19 @@ def test_texts_are_short_and_steer_nothing():
     assert all(text.isprintable() for text in (*texts, found.path))
     assert max(map(len, texts)) <= TEXT_CHARS_MAX
     assert len(found.path) <= PATH_CHARS_MAX
+
+
+@pytest.mark.fault(53)
+@pytest.mark.parametrize("card", ["4242424242424242", "5555 5555 5555 4444", "3782-822463-10005"])
+@pytest.mark.parametrize("before", [0, PATH_CHARS_MAX - 12, TEXT_CHARS_MAX - 10])
+def test_a_card_number_is_not_remembered_wherever_it_stands(card: str, before: int):
+    refusals = Refusals(FakeClock())
+    headers = {"User-Agent": "x" * before + f" {card} y", "Content-Type": f"text/plain; {card}"}
+    noted(refusals, None, path="/" + "x" * before + f"/{card.replace(' ', '+')}/", headers=headers)
+    (found,) = refusals
+    for text in (found.path, found.user_agent, found.content_type):
+        assert text is not None
+        assert len(re.sub(r"\D", "", text)) < 13, text
 
 
 # --- What is kept whole

@@ -10,6 +10,7 @@ from webhookd.cli.following import follow
 from webhookd.cli.given import given
 from webhookd.cli.looking import look
 from webhookd.cli.options import Json, cell, listing, marked, output, show, write_json
+from webhookd.core.card_number import without_card_numbers
 from webhookd.core.event import EVENT_STATES
 
 app = typer.Typer(help="What is in the log.", no_args_is_help=True)
@@ -143,9 +144,10 @@ def print_delivery(delivery: dict[str, Any], waits: str | None = None) -> None:
     )
     for attempt in delivery.get("history", ()):
         found = cell(attempt["error"] or "ok")
+        answer = cell(without_card_numbers(attempt["response"], lambda digits: f"…{digits[-4:]}"))
         output.print(
             f"  {attempt['number']:>3}  {attempt['started_at']}  {attempt['duration_ms']} ms  "
-            f"{cell(attempt['status'])}  {found}  {cell(attempt['response'])[:80]}",
+            f"{cell(attempt['status'])}  {found}  {answer[:80]}",
             highlight=False,
             markup=False,
             soft_wrap=True,

@@ -21,6 +21,11 @@ def is_card_number(digits: str) -> bool:
     return _first([digits]) is not None
 
 
+def has_card_number(text: str) -> bool:
+    """Whether `without_card_numbers` would replace something."""
+    return len(text) >= DIGITS_MIN and any(_first(_DIGITS.findall(run)) is not None for run in _RUN.findall(text))
+
+
 def without_card_numbers(text: str, instead: Callable[[str], str]) -> str:
     """The text with something else instead of each card number; `instead` is told its digits.
 

@@ -90,9 +90,10 @@ def _clean(name: str, value: Any, depth: int) -> Any:
 
 
 def _text(text: str) -> str:
+    # Before anything is escaped: the n of an escaped line feed would be taken for the beginning of a number's own word.
+    text = without_card_numbers(text, lambda _digits: "[card number]")
     # Unprintable characters could forge a line or steer a terminal.
-    clean = text if text.isprintable() else ascii(text)[1:-1]
-    return without_card_numbers(clean, lambda _digits: "[card number]")[:VALUE_CHARS_MAX]
+    return (text if text.isprintable() else ascii(text)[1:-1])[:VALUE_CHARS_MAX]
 
 
 def _drop_record(_logger: Any, _method: str, entry: Any) -> Any:

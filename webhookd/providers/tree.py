@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from webhookd.core.card_number import has_card_number
 from webhookd.core.event import is_name, occurred_ms
 from webhookd.core.ledger import DETAIL_CHARS_MAX, REFERENCES_MAX
 from webhookd.providers.provider import JSON_ERRORS, NotUnderstoodError
@@ -131,4 +132,10 @@ def values(node: Any) -> list[str]:
     """The short texts and whole numbers of an object such as `metadata` or `notes`, as texts."""
     if not isinstance(node, dict):
         return []
-    return [each for found in islice(node.values(), REFERENCES_MAX) if (each := name_or_number(found)) is not None]
+    return [each for found in islice(node.values(), REFERENCES_MAX) if (each := safe_name(found)) is not None]
+
+
+def safe_name(found: Any) -> str | None:
+    """A short text or a whole number that nobody says the meaning of, so that a card number would be one by mistake."""
+    each = name_or_number(found)
+    return None if each is None or has_card_number(each) else each

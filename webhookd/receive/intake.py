@@ -3,10 +3,12 @@
 import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping
+from functools import lru_cache
 from typing import NamedTuple, Protocol
 
 import msgspec
 
+from webhookd.core.card_number import has_card_number
 from webhookd.core.event import IMPORTED, QUARANTINED_TYPE, Appended, Event, EventState, Hook, Reading
 from webhookd.core.identifier import KeyMint
 from webhookd.providers.provider import Needs, NotUnderstoodError, Provider, Refused, Request, Verified
@@ -14,6 +16,8 @@ from webhookd.store.protocol import EventLog
 
 KEPT_HEADER_CHARS_MAX = 1024
 _ALWAYS_KEPT = ("content-type", "user-agent")
+_has_card_number = lru_cache(64)(has_card_number)
+"""A provider's headers are the same in every hook."""
 
 
 class Source(msgspec.Struct, frozen=True):
@@ -170,9 +174,15 @@ class Intake:
 
 
 def _kept(hook: Hook, names: tuple[str, ...]) -> list[tuple[str, str]]:
-    """Header bytes that are not text arrive as lone surrogates, which no store takes; such a header is left out."""
+    """Header bytes that are not text arrive as lone surrogates, which no store takes; such a header is left out.
+
+    So is one with a card number, unless it is one that the signature needs.
+    """
     return [
         (name, value)
         for name in (*_ALWAYS_KEPT, *names)
-        if (value := hook.headers.get(name)) is not None and len(value) <= KEPT_HEADER_CHARS_MAX and value.isprintable()
+        if (value := hook.headers.get(name)) is not None
+        and len(value) <= KEPT_HEADER_CHARS_MAX
+        and value.isprintable()
+        and (name in names or not _has_card_number(value))
     ]

@@ -13,6 +13,7 @@ from operator import attrgetter
 from typing import Protocol
 
 from webhookd.clock import Clock
+from webhookd.core.card_number import without_card_numbers
 from webhookd.core.event import Hook
 from webhookd.core.refusal import WRONG_SIGNATURE, Refusal
 from webhookd.providers.provider import Claim, Provider
@@ -143,7 +144,7 @@ def _header(value: str | None) -> str | None:
 
 
 def _plain(text: str, chars_max: int) -> str:
-    """Nothing in it steers a terminal or turns a line around."""
-    text = text[: chars_max + 1]
+    """Nothing in it steers a terminal or turns a line around, and no card number is in it."""
+    text = without_card_numbers(text[: 2 * chars_max], lambda _digits: "[card number]")[: chars_max + 1]
     text = text if text.isprintable() else ascii(text)[1:-1]
     return text if len(text) <= chars_max else f"{text[: chars_max - 1]}…"

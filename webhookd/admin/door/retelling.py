@@ -1,4 +1,5 @@
-"""What was asked for, as the audit trail may tell it: no secret, no header's value, no credentials, no long text.
+"""What was asked for, as the audit trail may tell it: no secret, no header's value, no credentials, no card number, no
+long text.
 
 Only short plain values are told at all, so that what nobody thought of is left out and not let through.
 """
@@ -8,6 +9,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
+
+from webhookd.core.card_number import has_card_number, without_card_numbers
 
 ELLIPSIS = "…"
 TEXT_CHARS_MAX = 200
@@ -37,6 +40,7 @@ def retold(asked: Mapping[str, Any]) -> str | None:
 
 def plain(text: str) -> str:
     """A name or an id from a path, without what could steer a terminal, and no longer than is needed to know it."""
+    text = without_card_numbers(text, lambda _digits: ELLIPSIS)
     return (text if text.isprintable() else ascii(text)[1:-1])[:TEXT_CHARS_MAX]
 
 
@@ -59,7 +63,7 @@ def _value(name: str, value: Any) -> Any:
 
 
 def _text(text: str) -> str:
-    if _SECRET_TEXT.search(text) or len(text) > TEXT_CHARS_MAX or not text.isprintable():
+    if _SECRET_TEXT.search(text) or len(text) > TEXT_CHARS_MAX or not text.isprintable() or has_card_number(text):
         return ELLIPSIS
     if (url := _URL.fullmatch(text)) is not None:
         scheme, host, path, rest = url.groups()

@@ -4,7 +4,7 @@ from typing import Any
 
 from webhookd.core.ledger import REFERENCES_MAX
 from webhookd.providers.provider import NotUnderstoodError
-from webhookd.providers.tree import at, ident, parse, text, values
+from webhookd.providers.tree import at, ident, parse, safe_name, values
 
 ORDER_KEYS = ("order_id", "order_number", "order", "orderId", "invoice_id", "reference")
 """Where merchants and plug-ins put their own reference; the first one counts."""
@@ -21,11 +21,11 @@ def order_of(metadata: Any) -> str | None:
 def names_of(metadata: Any) -> list[str]:
     """All short values: of the object itself, of its `custom_fields`, or the one word that it is."""
     fields = _fields(metadata)
-    if fields is None and (word := text(metadata)) is not None:
+    if fields is None and (word := safe_name(metadata)) is not None:
         return [word]
     custom = at(fields, "custom_fields")
     listed = custom[:REFERENCES_MAX] if isinstance(custom, list) else []
-    return values(fields) + [value for each in listed if (value := ident(each, "value")) is not None]
+    return values(fields) + [value for each in listed if (value := safe_name(at(each, "value"))) is not None]
 
 
 def _fields(metadata: Any) -> Any:
