@@ -8,6 +8,7 @@ from aiohttp import web
 
 from webhookd.admin.door.answers import mistakes_answer, problem_answer
 from webhookd.admin.door.reasons import BusyError, ConflictError, Mistake, MistakesError, NotFoundError, RefusedError
+from webhookd.core.fault import place
 from webhookd.core.identifier import UnknownIdError
 from webhookd.store.protocol import StoreUnavailableError
 
@@ -23,7 +24,7 @@ class Explained(NamedTuple):
 
 
 def explained(error: Exception, request: web.Request | None = None) -> Explained:
-    """What nobody foresaw is a 500, and in the log by its kind."""
+    """What nobody foresaw is a 500, and in the log by its kind and place: its words may quote what was sent."""
     match error:
         case RefusedError():
             return Explained(error.status, str(error), error.headers)
@@ -48,7 +49,7 @@ def explained(error: Exception, request: web.Request | None = None) -> Explained
             asks_what_may_be = allow is not None and request is not None and request.method == "OPTIONS"
             status = 204 if asks_what_may_be else error.status
             return Explained(status, error.reason, {} if allow is None else {"Allow": allow})
-    _log.error("admin_request_failed", kind=type(error).__name__, reason=str(error)[:200])
+    _log.error("admin_request_failed", kind=type(error).__name__, at=place(error))
     return Explained(500, "Something went wrong here; the log says what.")
 
 
