@@ -11,7 +11,7 @@ from webhookd.admin.door.token import TokenError
 from webhookd.config import Config, ConfigError
 from webhookd.daemon import Daemon, DaemonFailedError
 from webhookd.observe import logs
-from webhookd.store.connection import WrongDatabaseError
+from webhookd.store.connection import WrongDatabaseError, driver
 from webhookd.store.data_dir import DataDirError
 from webhookd.store.protocol import StoreError
 from webhookd.store.seal import SealError
@@ -42,6 +42,7 @@ def start(load: Callable[[], Config], run: Callable[[Config], Coroutine[None, No
         TokenError,
         DaemonFailedError,
         StoreError,
+        driver.Error,
     ) as error:
         _end(error)
     finally:
@@ -57,6 +58,8 @@ def _end(error: Exception) -> NoReturn:
             code, lines = Exit.CONFIG, error.mistakes
         case DataDirError() | WrongDatabaseError() | SealError() | TokenError():
             code, lines = Exit.CONFIG, [str(error)]
+        case driver.Error():
+            code, lines = Exit.FOUND_WRONG, [f"stopped: the database is not as webhookd made it: {error}"]
         case _:
             code, lines = Exit.FOUND_WRONG, [f"stopped: {error}"]
     complain(*lines)

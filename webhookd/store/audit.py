@@ -2,6 +2,7 @@
 
 import hashlib
 import sqlite3
+import struct
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -13,9 +14,11 @@ from webhookd.core.event import Event
 from webhookd.core.identifier import delivery_id, event_id
 from webhookd.store.connection import driver
 from webhookd.store.queries import AUDIT
-from webhookd.store.recount import Recount, Reread
+from webhookd.store.recount import Recount, Reread, UnreadableError
 
 INTEGRITY_LINES_MAX = 100
+_UNREADABLE = (driver.DatabaseError, sqlite3.DatabaseError, UnreadableError, UnicodeDecodeError, struct.error)
+"""Of a damaged file: also what SQLite says of it, where that quotes bytes of it, and keys that are none."""
 Progress = Callable[[str, int, int | None], None]
 """What is being checked, how much of it is done, and of how much, if that is known."""
 
@@ -37,7 +40,7 @@ def audit(path: Path, reread: Reread, progress: Progress = lambda _what, _done, 
             yield from _log(recount, progress)
             yield from _deliveries(recount.connection, progress)
             yield from _ledger(recount, progress)
-        except (driver.DatabaseError, sqlite3.DatabaseError) as error:
+        except _UNREADABLE as error:
             yield Finding("integrity", "database", f"cannot be read further: {error}")
 
 

@@ -16,6 +16,7 @@ from webhookd.core.event import OPERATIONAL, Event, Hook, Reading
 from webhookd.core.ledger import Fact
 from webhookd.core.money import Money
 from webhookd.store.connection import open_beside
+from webhookd.store.protocol import StoreError
 from webhookd.store.queries import AUDIT, FACT_COLUMNS, LEDGER_COLUMNS, insert_events
 from webhookd.store.values import event_values, fact_values
 
@@ -30,6 +31,10 @@ _headers = msgspec.json.Decoder(list[tuple[str, str]])
 _names = msgspec.json.Decoder(tuple[str, ...])
 Reread = Callable[[str, Hook], Reading | None]
 """Reads a stored hook again, by the provider's name; None when its envelope cannot be understood."""
+
+
+class UnreadableError(StoreError):
+    """A row that webhookd cannot have written so: the file was damaged, or changed by hand."""
 
 
 class Object(NamedTuple):
@@ -50,9 +55,12 @@ class Recount:
     """Holds a connection of its own, on a database of its own with the log attached, read only. Not for two threads."""
 
     def __init__(self, path: Path | None, reread: Reread) -> None:
-        """Without a path there is no log attached, for `make_anew`."""
+        """Without a path there is no log attached, for `make_anew`. Raises StoreError, OSError."""
         self._reread = reread
-        self._connection = open_beside(path)
+        try:
+            self._connection = open_beside(path)
+        except UnicodeDecodeError:
+            raise UnreadableError("the file is damaged: what SQLite says of it quotes it, and is no text") from None
         self._last_key = 0
         self.events = 0
         """Events counted so far."""
@@ -116,12 +124,15 @@ class Recount:
             self.outdated = []
             count = 0
             for row in log.execute(query, (self._last_key,)):  # one body at a time
-                event, body = self._read(row)
+                try:
+                    event, body = self._read(row)
+                    again = self._again(event, body)
+                    values += event_values(again)
+                except (msgspec.MsgspecError, LookupError, TypeError, ValueError) as error:
+                    raise UnreadableError(f"event {row[0]} is not as it was written ({type(error).__name__})") from None
                 told(event, body)
-                again = self._again(event, body)
                 if again != event:
                     self.outdated.append(again)
-                values += event_values(again)
                 count += 1
                 last_key = event.key
             if not count:
