@@ -100,6 +100,7 @@ def data(door: Door) -> Path:
 # --- Tokens
 
 
+@pytest.mark.fault(51)
 async def test_missing_unknown_and_expired_tokens_get_one_answer_and_a_small_scope_another(door: Door):
     """Row 60."""
     line = "GET /api/v1/tokens HTTP/1.1"
@@ -240,6 +241,7 @@ async def test_a_token_that_cannot_be_made_is_refused_by_its_field(operator: Des
     assert (await operator.ask("POST", "/tokens", asked)).wrong.keys() == {field}
 
 
+@pytest.mark.fault(53)
 async def test_no_token_is_in_the_log_or_in_the_database(door: Door):
     kept = b"".join(path.read_bytes() for path in data(door).iterdir() if path.name.startswith("webhookd.db"))
     log = json.dumps(door.running.log)
@@ -251,6 +253,7 @@ async def test_no_token_is_in_the_log_or_in_the_database(door: Door):
 # --- Guessing
 
 
+@pytest.mark.fault(51)
 async def test_six_wrong_tokens_in_a_minute_are_slowed_and_the_right_one_passes_from_the_same_address(
     door: Door, operator: Desk
 ):
@@ -309,6 +312,7 @@ async def test_under_its_own_names_the_admin_listener_answers(door: Door, host: 
         ),
     ],
 )
+@pytest.mark.fault(51)
 async def test_under_another_name_it_answers_nothing_whoever_asks(door: Door, line: str, host: bytes):
     """Row 20."""
     answer = await door.knock(f"{line} HTTP/1.1", door.tokens["admin"], host=host)
@@ -337,6 +341,7 @@ async def test_what_a_proxy_says_of_the_host_is_not_asked(door: Door):
 
 
 @pytest.mark.parametrize("host", [None, b""])
+@pytest.mark.fault(51)
 async def test_without_a_host_nothing_is_answered(door: Door, host: bytes | None):
     """Row 19: HTTP/1.0 need not have one, and gets none the better for it."""
     answer = await door.all_that_comes("GET /metrics HTTP/1.0", host)
@@ -346,6 +351,7 @@ async def test_without_a_host_nothing_is_answered(door: Door, host: bytes | None
     assert (await door.all_that_comes("GET /metrics HTTP/1.0", b"localhost")).startswith(b"HTTP/1.0 200 ")
 
 
+@pytest.mark.fault(51)
 async def test_http_1_1_without_a_host_is_not_http(door: Door):
     """Row 18."""
     assert (await door.all_that_comes("GET /metrics HTTP/1.1", None)).partition(b" ")[2].startswith(b"400 ")

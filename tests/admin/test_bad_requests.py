@@ -19,7 +19,7 @@ from tests.admin.desk import Answer
 from tests.dev_daemon import DevDaemon, dev_daemon, stripe_event
 from tests.running import PATIENCE_S
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.fault(51)]
 JSON = {"Content-Type": "application/json"}
 
 

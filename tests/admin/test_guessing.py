@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable
 
+import pytest
+
 from webhookd.admin.door.guessing import (
     DELAY_S,
     DELAY_S_MAX,
@@ -12,6 +14,8 @@ from webhookd.admin.door.guessing import (
     Slowed,
 )
 from webhookd.core.by_address import ADDRESSES_MAX
+
+pytestmark = pytest.mark.fault(51)
 
 A, B = "192.0.2.1", "192.0.2.2"
 

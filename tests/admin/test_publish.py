@@ -101,6 +101,7 @@ async def test_a_repeat_is_given_the_first_answer_word_for_word_after_a_crash_to
     assert len((await ask.get("/events"))["data"]) == 1
 
 
+@pytest.mark.fault(51)
 async def test_another_body_under_a_known_key_is_422_and_leaves_no_trace(
     running: RunningDaemon, publish: Publisher, ask: Desk
 ):
@@ -195,6 +196,7 @@ async def door() -> AsyncIterator[Door]:
         yield door
 
 
+@pytest.mark.fault(51)
 async def test_a_key_that_is_being_stored_just_now_is_409_and_free_again_afterwards(door: Door):
     first = asyncio.create_task(door.publish("order-1001"))
     while not door.log.offered:
@@ -241,6 +243,7 @@ async def test_a_client_that_leaves_before_the_answer_has_published_all_the_same
 
 
 @pytest.mark.parametrize("key", ["", "k" * 256, "caf\xe9", "a\tb"])
+@pytest.mark.fault(51)
 async def test_a_key_that_is_none_is_400_and_names_the_header(publish: Publisher, ask: Desk, key: str):
     answer = await publish(key=key)
     assert (answer.status, "Idempotency-Key" in answer.json["detail"]) == (400, True)

@@ -20,6 +20,8 @@ from webhookd.store.endpoint_protocol import EndpointRow
 from webhookd.store.protocol import StoreUnavailableError
 from webhookd.store.sqlite import SqliteStore
 
+pytestmark = pytest.mark.fault(53)
+
 
 class World:
     """`readable` is how many more reads of an endpoint the store allows; None: all."""

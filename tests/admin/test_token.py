@@ -125,6 +125,7 @@ async def test_the_token_of_the_data_directory_is_good_for_everything(keeper: Do
         assert await keeper.admit(f"Bearer {FIRST}", A, needed) == Visitor("admin.token", "admin", A)
 
 
+@pytest.mark.fault(51)
 async def test_unknown_missing_expired_and_removed_are_told_the_same(keeper: Doorkeeper, clock: FakeClock):
     """Row 60."""
     _, expired = await keeper.add("old", "admin", DAY_MS)
@@ -153,6 +154,7 @@ async def test_the_scheme_is_read_as_http_says(keeper: Doorkeeper, form: str):
     assert (await keeper.admit(form.format(FIRST), A, "read")).name == "admin.token"
 
 
+@pytest.mark.fault(51)
 async def test_a_miss_does_the_same_work_as_a_hit(
     keeper: Doorkeeper, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ):
@@ -183,6 +185,7 @@ async def test_a_miss_does_the_same_work_as_a_hit(
 # --- Guessing
 
 
+@pytest.mark.fault(51)
 async def test_six_wrong_tokens_in_a_minute_are_one_too_many_and_a_right_one_is_let_in_all_the_same(
     keeper: Doorkeeper, store: SqliteStore
 ):

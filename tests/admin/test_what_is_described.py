@@ -19,7 +19,7 @@ from schemathesis.specs.openapi.checks import ignored_auth, positive_data_accept
 from tests.dev_daemon import DevDaemon, dev_daemon, stripe_event
 from tests.running import PATIENCE_S
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.fault(51)]
 CASES = 5
 """Of each operation: so many that are well-formed, so many that are not, and so many with ids that there are."""
 ENDLESS = ("/api/v1/stream",)

@@ -13,6 +13,8 @@ from webhookd.config import Config, ConfigError, load
 from webhookd.config.reader import from_table, read
 from webhookd.config.written import written
 
+pytestmark = pytest.mark.fault(53)
+
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
 

@@ -18,7 +18,7 @@ from webhookd.sandbox.dev import dev_credentials
 from webhookd.sandbox.samples import sample
 from webhookd.store.audit import audit
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.fault(52)]
 
 SAMPLES = {
     "stripe": ["payment_intent.succeeded", "charge.refunded", "charge.dispute.created", "checkout.session.completed"],

@@ -15,7 +15,7 @@ from tests.dashboard.plain import SAME_ORIGIN, Plain, Seen, plain
 from tests.running import RunningDaemon, configuration, daemon
 from webhookd.admin.dashboard.frame.forms import FIELDS_MAX, FORM_BYTES_MAX
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.fault(51)]
 FORM = {**SAME_ORIGIN, "Content-Type": "application/x-www-form-urlencoded"}
 
 

@@ -13,7 +13,7 @@ from tests.dashboard.every_page import Route, every_page
 from tests.dashboard.plain import SAME_ORIGIN, Plain, plain
 from tests.running import RunningDaemon, configuration, daemon
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.fault(51)]
 NOT_OURS = "not asked for by a page of this dashboard, so nothing was changed"
 OTHERS_FORM = "form is of another session"
 

@@ -16,6 +16,8 @@ from webhookd.admin.dashboard.masking import by_name, kind
 from webhookd.admin.dashboard.payload import CHARS_MAX, shown, visible
 from webhookd.providers.provider import TOLERANCE_S
 
+pytestmark = pytest.mark.fault(53)
+
 EVENT = "evt_00000674250e8b700000000000000001"
 CARD, IBAN, ACCOUNT = "4242424242424242", "DE89370400440532013000", "0123456789"
 

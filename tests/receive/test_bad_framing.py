@@ -20,7 +20,7 @@ from tests.receive.wire import (
 )
 from tests.running import RunningDaemon
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.fault(51)]
 
 HOOK = "POST /webhooks/stripe HTTP/1.1"
 CHUNKED = {"Transfer-Encoding": "chunked"}

@@ -4,6 +4,8 @@ import pytest
 
 from webhookd.receive.complaints import SILENCE_S, Complaints
 
+pytestmark = pytest.mark.fault(51)
+
 
 @pytest.fixture
 def said(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, object]]:

@@ -7,9 +7,13 @@ from contextlib import AsyncExitStack, closing
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.receive.wire import ask, assert_problem, event, head, post, standard, stripe, wire
 from tests.running import RunningDaemon, configuration, daemon, endpoint
 from webhookd.store.connection import driver
+
+pytestmark = pytest.mark.fault(52)
 
 NOBODY = endpoint("shop", 9999)
 """A merchant who is not there: what is owed stays to be counted."""

@@ -14,6 +14,8 @@ from webhookd.receive import routes, server
 from webhookd.receive.bad_signatures import BURST, BadSignatures
 from webhookd.store.protocol import StoreBrokenError, StoreUnavailableError
 
+pytestmark = pytest.mark.fault(51)
+
 HOOK = "POST /webhooks/stripe HTTP/1.1"
 BODY = event("evt_1")
 FRAMINGS: list[Headers] = [{"Content-Length": "100"}, {"Transfer-Encoding": "chunked"}]

@@ -12,6 +12,8 @@ from webhookd.providers.stripe import Stripe
 from webhookd.receive.complaints import Complaints
 from webhookd.receive.intake import EvidenceUnavailableError, Intake, Source
 
+pytestmark = pytest.mark.fault(52)
+
 AT_S = 1_700_000_000
 
 

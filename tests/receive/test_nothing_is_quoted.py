@@ -9,6 +9,8 @@ from tests.receive.conftest import SOURCES, assert_quiet
 from tests.receive.wire import Headers, chunked, event, head, post, standard, stripe, wire
 from tests.running import configuration, daemon
 
+pytestmark = pytest.mark.fault(51, 53)
+
 CANARY = "c4n4ry7f3a"
 CARD = "4242424242424242"
 RAW = CANARY.encode()

@@ -23,7 +23,7 @@ from tests.receive.wire import (
 )
 from tests.running import RunningDaemon
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.fault(52)]
 
 BODY = event("evt_never_accepted")
 WRONG = "0" * 64

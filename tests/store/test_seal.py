@@ -19,6 +19,8 @@ from webhookd.store.connection import driver
 from webhookd.store.seal import Seal, SealError, seal_for, secret_of, settings_of
 from webhookd.store.sqlite import SqliteStore
 
+pytestmark = pytest.mark.fault(53)
+
 KEY, OTHER = (Secret(f"{word} key with enough characters to be one") for word in ("a", "another"))
 SEAL = Seal(KEY)
 ABOUT = secret_of(1, NOW_MS)
