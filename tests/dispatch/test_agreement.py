@@ -14,6 +14,7 @@ from webhookd.core.delivery import Outcome
 from webhookd.core.event import OPERATIONAL
 from webhookd.core.rate_limit import RateLimit
 from webhookd.store.protocol import Filter, StoreUnavailableError
+from webhookd.store.replay_protocol import Selection
 
 DAY = 86_400_000
 
@@ -158,6 +159,38 @@ async def test_what_could_not_be_stored_of_an_endpoint_is_stored_with_the_next_t
     assert row.health.failing_since == world.attempts[0][0]
 
 
+@pytest.mark.parametrize("status", [200, 500])
+async def test_what_is_replayed_before_anybody_has_heard_of_its_settlement_is_attempted_at_once(
+    world: World, status: int
+):
+    """The commit took too long, and was made all the same."""
+    settle, settled = world.store.settle, asyncio.Event()
+
+    async def unheard(settlement: Any) -> None:
+        await settle(settlement)
+        if not settled.is_set():
+            settled.set()
+            raise StoreUnavailableError("the disk takes too long")
+
+    world.store.settle = unheard  # type: ignore[method-assign]
+    world.answers = lambda due: world.failing(status) if status == 500 and due.attempts == 0 else None
+    await world.serve(spec("shop", waits_ms=(0, DAY)))
+    [event] = await world.append()
+    await settled.wait()
+    [delivery] = await world.store.deliveries_of(event.key)
+    begun = await world.store.replays.begin(Selection((event.id,)), None, world.clock.now_ms())
+    world.dispatcher.look_again((await world.store.replays.step(begun.number, 1, world.clock.now_ms())).endpoints)
+    while world.dispatcher._by_name["shop"].refilling:
+        await asyncio.sleep(0)
+    began = world.clock.now_ms()
+    while world.dispatcher.unsettled:
+        world.clock.advance_to_next_timer()
+        await asyncio.sleep(0)
+    await world.quiet()
+    assert delivery.state == ("delivered" if status == 200 else "pending")
+    assert [(number, at - began < 60_000) for at, _, _, number in world.attempts] == [(1, True), (2, True)]
+
+
 @pytest.mark.parametrize("restart", [False, True])
 async def test_an_endpoint_that_comes_back_into_the_configuration_is_forgiven(world: World, restart: bool):
     asked = spec("shop", waits_ms=(0, *[DAY] * 20))
@@ -180,6 +213,7 @@ async def test_an_endpoint_that_comes_back_into_the_configuration_is_forgiven(wo
     assert await agree(world) == "active", "also after another restart"
 
 
+@pytest.mark.fault(25)
 async def test_a_clock_that_is_set_six_days_ahead_disables_nobody(world: World):
     world.answers = lambda _due: world.failing()
     await world.serve(spec("shop", waits_ms=(0, *[1_000] * 50)))

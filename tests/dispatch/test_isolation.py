@@ -3,6 +3,8 @@
 import asyncio
 from collections import Counter
 
+import pytest
+
 from tests.dispatch.conftest import World
 from tests.making import spec
 from webhookd.core.delivery import Due
@@ -141,6 +143,7 @@ async def test_an_endpoint_that_says_it_has_too_much_to_do_gets_half_as_much_at_
     assert world.dispatcher.view("shop").limit == 8
 
 
+@pytest.mark.fault(32)
 async def test_the_black_hole_of_one_costs_the_others_nothing(world: World):
     """Whoever waits for an answer that never comes holds its own slots only."""
     await world.serve(spec("hole", events=("hole",)), *(spec(f"well{n}", events=("well",)) for n in range(5)))

@@ -2,6 +2,8 @@
 
 from collections import Counter
 
+import pytest
+
 from tests.dispatch.conftest import World
 from tests.making import spec
 from webhookd.core.breaker import BreakerPolicy
@@ -16,6 +18,7 @@ async def states(world: World) -> Counter[str]:
     return Counter(row.state for row in (await world.store.deliveries(Filter(), 500)).rows)
 
 
+@pytest.mark.fault(32, 33)
 async def test_after_so_many_failures_in_a_row_nothing_more_is_tried_until_the_wait_is_over(world: World):
     world.answers = lambda _due: world.failing()
     began = world.clock.now_ms()
@@ -32,6 +35,7 @@ async def test_after_so_many_failures_in_a_row_nothing_more_is_tried_until_the_w
     assert world.dispatcher.view("shop").retry_at == world.clock.now_ms() + 2 * POLICY.first_wait_ms
 
 
+@pytest.mark.fault(33)
 async def test_an_open_breaker_postpones_and_uses_up_no_attempt(world: World):
     """Down for a day, when four attempts in three seconds is all each has: nothing is dead, and little was tried."""
     down_until = world.clock.now_ms() + 86_400_000
@@ -44,6 +48,7 @@ async def test_an_open_breaker_postpones_and_uses_up_no_attempt(world: World):
     assert 300 + probes / 2 < len(world.attempts) < 300 + probes
 
 
+@pytest.mark.fault(32, 33)
 async def test_when_it_is_back_one_probe_finds_out_and_the_rest_follows_without_waiting_for_the_schedule(world: World):
     down = True
     world.answers = lambda _due: world.failing() if down else None
@@ -96,6 +101,7 @@ async def test_a_fault_of_ours_does_not_count_against_the_endpoint(world: World)
     assert world.dispatcher.view("shop").failing_since is None
 
 
+@pytest.mark.fault(33)
 async def test_while_the_breaker_is_open_no_body_is_held_in_memory(world: World):
     world.answers = lambda _due: world.failing()
     await world.serve(spec("shop", max_in_flight=1, waits_ms=(0, 1)))

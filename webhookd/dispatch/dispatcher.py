@@ -257,7 +257,7 @@ class Dispatcher:
                 await self._outbox.settle(self._report.told_with(settlement, aftermath))
             except StoreUnavailableError:
                 lane.put_back(aftermath, life)
-                lane.miss()  # if it is on disk after all, it may have been replayed since
+                lane.doubt(due.event.key)
                 await self._clock.sleep(STORE_RETRY_MS / 1_000)
             except StoreBrokenError:
                 self._stopping = True  # and so does the process; after the restart the delivery is due again

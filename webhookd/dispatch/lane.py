@@ -74,7 +74,7 @@ class Lane:
         self._withdrawn: set[int] = set()
         """Those of them that were cancelled during the read that is under way: it may have seen them as due."""
         self._called_back: set[int] = set()
-        """Those that were cancelled while under way. Reads pass over them; they may be replayed meanwhile."""
+        """Those that may be replayed while reads pass over them: they were cancelled, or are perhaps settled."""
         self._health_on_disk = endpoint.health
         self._lives = 0
         self.was_down = False
@@ -219,6 +219,10 @@ class Lane:
         if event in self._known:
             self._called_back.add(event)
         return 0
+
+    def doubt(self, event: int) -> None:
+        """The store does not say whether its settlement is on disk: if so, it may be replayed before it is released."""
+        self._called_back.add(event)
 
     def spill(self) -> list[Due]:
         """Give the window back to the disk. What is under way goes on."""
