@@ -6,19 +6,27 @@ import random
 import signal
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import NamedTuple
 
 from tests.crash.audit import audit, duplicated, lost
 from tests.crash.daemon_under_fault import STEPS
 from tests.crash.parties import Merchants, Provider
+from tests.faults.calls import Call, Tracer
 from tests.running import PATIENCE_S, RunningDaemon, configuration, endpoint
 
 NAMES = ("checkout", "inventory", "fulfillment")
 WAITS = ["0s", "20ms", "20ms", "50ms", "50ms", "100ms", "100ms", "200ms", "200ms", "400ms", "400ms", "800ms"]
 MOMENTS = ("any-moment", "mid-request", *STEPS)
 """Where a kill may strike; `any-moment` is a random one under load."""
+CALLS = {
+    "pwrite64 of webhookd.db-wal": 300,
+    "fdatasync of webhookd.db-wal": 30,
+    "pwrite64 of webhookd.db": 10,
+    "fsync of webhookd.db": 1,
+}
+"""Where strace may strike, too: as a call is entered that is made so many times, or a little more often, under load."""
 ACKS_BEFORE_KILL = 25
 ENOUGH_ACKS_PER_KILL = 10
 
@@ -47,7 +55,13 @@ class Report(NamedTuple):
 
 
 async def crash(
-    directory: Path, kills: int, seed: int, *, sabotage: str | None = None, told: Callable[[str], None] = lambda _: None
+    directory: Path,
+    kills: int,
+    seed: int,
+    *,
+    moments: Collection[str] = MOMENTS,
+    sabotage: str | None = None,
+    told: Callable[[str], None] = lambda _: None,
 ) -> Report:
     """`told` hears of each kill, by its moment."""
     dice = random.Random(seed)
@@ -60,9 +74,9 @@ async def crash(
     struck: Counter[str] = Counter()
     try:
         # Every moment has its turn, in an order that the seed decides.
-        possible = [moment for moment in MOMENTS if (sabotage, moment) != ("ack-before-commit", "before-answer")]
-        moments = [moment for _ in range(kills // len(possible) + 1) for moment in dice.sample(possible, len(possible))]
-        for moment in moments[:kills]:
+        possible = [moment for moment in moments if (sabotage, moment) != ("ack-before-commit", "before-answer")]
+        turns = [moment for _ in range(kills // len(possible) + 1) for moment in dice.sample(possible, len(possible))]
+        for moment in turns[:kills]:
             await _run_until_killed(directory, moment, provider, merchants, dice, sabotage)
             struck[moment] += 1
             told(moment)
@@ -92,9 +106,14 @@ async def _run_until_killed(
 ) -> None:
     step = ["--kill", f"{moment}:{dice.randint(1, 60)}"] if moment in STEPS else []
     running = _daemon(directory, step, sabotage)
+    tracer = None
     try:
         if not await _started(running):
             return  # killed before it was ready
+        if moment in CALLS:
+            kind, _, file = moment.partition(" of ")
+            call = Call(kind, file, dice.randint(1, CALLS[moment]))
+            tracer = await asyncio.to_thread(Tracer, running.pid, directory / "strace.log", directory / "data", call)
         provider.reachable_at(f"{running.hooks}/webhooks/stripe")
         if moment == "mid-request":
             merchants.on_request = _kill_on_request(running.pid, dice.randint(1, 60))
@@ -102,9 +121,12 @@ async def _run_until_killed(
             await provider.acked_more(dice.randint(1, ACKS_BEFORE_KILL))
             running.send_signal(signal.SIGKILL)
         code = await running.ended()
-    except asyncio.CancelledError:
+    except (asyncio.CancelledError, TimeoutError):
         await running.kill()  # somebody does not want to wait for the end of the run
         raise
+    finally:
+        if tracer is not None:
+            await asyncio.to_thread(tracer.ended)
     provider.unreachable()
     merchants.on_request = None
     assert code == -signal.SIGKILL, f"killed at {moment}, the daemon ended with {code}: {running.log[-5:]}"

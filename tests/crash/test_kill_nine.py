@@ -1,5 +1,6 @@
 """What `make crash` does a hundred times, done often enough here to meet every named step twice."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,13 +10,19 @@ from tests.crash.harness import MOMENTS, crash
 SEED = 20261121
 
 
-async def test_kill_nine_at_every_step_loses_nothing_and_doubles_nothing(tmp_path: Path):
-    report = await crash(tmp_path, 2 * len(MOMENTS), SEED)
-    assert report.broken == []
-    assert (report.lost, report.duplicated) == (0, 0)
+@pytest.mark.fault(1, 31)
+async def test_kill_nine_at_every_step_loses_nothing_and_doubles_nothing(
+    tmp_path: Path, seed: int, torture: bool, record_property: Callable[[str, object], None]
+):
+    report = await crash(tmp_path, 100 if torture else 2 * len(MOMENTS), seed)
+    assert report.broken == [], f"seed {seed}"
+    assert (report.lost, report.duplicated) == (0, 0), f"seed {seed}"
     assert report.enough, report
     assert set(report.kills) == set(MOMENTS)
     assert report.repeated_requests > 0, "no delivery was cut short: the kills came too late to mean anything"
+    record_property("kills", sum(report.kills.values()))
+    record_property("acks", report.acked)
+    record_property("requests", report.requests)
 
 
 async def test_an_ack_before_the_commit_is_found_out(tmp_path: Path):
