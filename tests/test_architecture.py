@@ -92,6 +92,7 @@ def test_only_the_clock_reads_the_time():
     assert readers == {"clock"}
 
 
+@pytest.mark.fault(16)
 def test_only_one_file_opens_the_database():
     """Closing any other descriptor of it would drop SQLite's locks (sqlite.org/howtocorrupt.html, 2.2)."""
     openers = {
