@@ -21,6 +21,11 @@ class RetryPolicy(msgspec.Struct, frozen=True):
     jitter: float = 0.2
     """A wait is stretched or shortened by up to this share of itself."""
 
+    @property
+    def longest_ms(self) -> int:
+        """The longest wait it ever makes: what is due later was scheduled by a clock that has been set back since."""
+        return max(round(max(self.waits_ms) * (1 + self.jitter)), RETRY_AFTER_MS_MAX)
+
     def wait_ms(self, step: int, jitter: float, retry_after_ms: int | None = None) -> int | None:
         """Milliseconds to wait once `step` waits are used up; None when there are no more attempts.
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from webhookd.clock import Clock, Timer
 from webhookd.dispatch.lane import Lane
+from webhookd.dispatch.retiming import Step, step
 
 CLOCK_LOOK_S = 30.0
 CLOCK_STEP_MS = 1_000
@@ -11,16 +12,17 @@ CLOCK_STEP_MS = 1_000
 
 
 class Alarms:
-    """`look` is called with a lane whose time has come, `stepped` when the wall clock was set, by how much (ms)."""
+    """`look` is called with a lane whose time has come, `stepped` when the wall clock was set."""
 
-    def __init__(self, clock: Clock, look: Callable[[Lane], None], stepped: Callable[[float], None]) -> None:
+    def __init__(self, clock: Clock, look: Callable[[Lane], None], stepped: Callable[[Step], None]) -> None:
         self._clock = clock
         self._look = look
         self._stepped = stepped
         self._set: dict[Lane, tuple[float, Timer]] = {}
         """When, in seconds of the clock that never steps back."""
         self._watch: Timer | None = None
-        self._ahead_ms = self._wall_ahead_ms()
+        self._seen_ms = clock.now_ms()
+        self._ahead_ms = self._seen_ms - clock.monotonic() * 1_000
 
     def set(self, lane: Lane, wait_ms: float) -> None:
         """Look at the lane again then, or sooner."""
@@ -44,6 +46,7 @@ class Alarms:
 
     def _ring(self, lane: Lane) -> None:
         del self._set[lane]
+        self.look_at_clock()
         self._look(lane)
 
     def _watch_clock(self) -> None:
@@ -54,14 +57,13 @@ class Alarms:
 
     def look_at_clock(self) -> None:
         """Whether the wall clock was set since the last look."""
-        ahead_ms = self._wall_ahead_ms()
-        step_ms, self._ahead_ms = ahead_ms - self._ahead_ms, ahead_ms
-        if abs(step_ms) > CLOCK_STEP_MS:
-            self._stepped(step_ms)
+        now_ms = self._clock.now_ms()
+        ahead_ms = now_ms - self._clock.monotonic() * 1_000
+        by_ms, self._ahead_ms = ahead_ms - self._ahead_ms, ahead_ms
+        seen_ms, self._seen_ms = self._seen_ms, now_ms
+        if abs(by_ms) > CLOCK_STEP_MS:
+            self._stepped(step(round(by_ms), seen_ms, now_ms))
             waiting, self._set = self._set, {}
             for lane, (_, timer) in waiting.items():
                 timer.cancel()
                 self._look(lane)
-
-    def _wall_ahead_ms(self) -> float:
-        return self._clock.now_ms() - self._clock.monotonic() * 1_000

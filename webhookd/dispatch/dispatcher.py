@@ -17,6 +17,7 @@ from webhookd.dispatch.judge import Judge
 from webhookd.dispatch.lane import Lane, LaneView
 from webhookd.dispatch.notice import Notice
 from webhookd.dispatch.report import Meter, Report
+from webhookd.dispatch.retiming import Retiming
 from webhookd.dispatch.turns import Turns
 from webhookd.store.protocol import Outbox, StoreBrokenError, StoreUnavailableError
 
@@ -48,21 +49,18 @@ class Dispatcher:
         notice: Notice,
         dice: Callable[[], float] = lambda: random.uniform(-1, 1),  # noqa: S311 - jitter, not a secret
     ) -> None:
-        self._outbox = outbox
-        self._attempt = attempt
-        self._clock = clock
+        self._outbox, self._attempt, self._clock = outbox, attempt, clock
         self._report = Report(meter, notice)
-        self._failed = failed
-        self._dice = dice
+        self._failed, self._dice = failed, dice
         self.max_in_flight = max_in_flight
         self._lanes: dict[int, Lane] = {}
         self._by_name: dict[str, Lane] = {}
         self._turns = Turns()
         self.in_flight = 0
         """Attempts under way."""
-        self.unsettled = 0
-        self.held_bytes = 0
-        self._alarms = Alarms(clock, self._see_to, self._clock_was_set)
+        self.unsettled = self.held_bytes = 0
+        self._retiming = Retiming(outbox, clock, self._lanes, self._spawn, self._see_to)
+        self._alarms = Alarms(clock, self._see_to, self._retiming.begin)
         self._judge = Judge(self._report, clock, self._alarms.look_at_clock)
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping, self.slot_free_at = False, clock.monotonic()
@@ -120,7 +118,7 @@ class Dispatcher:
         for due in owed:
             if (lane := self._lanes.get(due.endpoint)) is None:
                 continue
-            if due.due_at > now_ms:
+            if 0 < due.due_at - now_ms <= lane.endpoint.spec.retry.longest_ms:
                 lane.wake_by(due.due_at)
             elif self.held_bytes > HELD_BYTES_MAX and not lane.has_nothing:
                 lane.miss(due.priority)
@@ -228,7 +226,7 @@ class Dispatcher:
                 self.in_flight -= 1
                 self.held_bytes -= due.event.size
                 self._see_to(lane)
-            settlement = settle(due, outcome, lane.endpoint.spec.retry, self._clock.now_ms(), self._dice())
+            settlement = settle(due, outcome, lane.endpoint.spec.retry, await self._now_ms(), self._dice())
             if await self._record(lane, due, settlement):
                 if settlement.due_at is not None:
                     lane.wake_by(settlement.due_at)
@@ -243,9 +241,11 @@ class Dispatcher:
                 self._see_to(lane)
             self._forget_if_over(lane)
 
-    def _clock_was_set(self, by_ms: float) -> None:
-        for lane in self._lanes.values():
-            lane.gate.breaker.shift(by_ms)
+    async def _now_ms(self) -> int:
+        """What time it is, once all that is on disk is due by it: it may just have been set."""
+        self._alarms.look_at_clock()
+        await self._retiming.over()
+        return self._clock.now_ms()
 
     async def _record(self, lane: Lane, due: Due, settlement: Settlement) -> bool:
         """Insist: an attempt that was made and is not recorded would be made again. False when the store is broken."""
@@ -271,9 +271,9 @@ class Dispatcher:
 
     async def _refill(self, lane: Lane, rooms: Mapping[Priority, int], reserved: int) -> None:
         """Fill the lane's window; `reserved` bytes of all windows are set aside for it."""
-        now_ms = self._clock.now_ms()
+        now_ms, longest_ms = await self._now_ms(), lane.endpoint.spec.retry.longest_ms
         try:
-            batch = await self._outbox.due(lane.endpoint.number, now_ms, lane.known_events, rooms, reserved)
+            batch = await self._outbox.due(lane.endpoint.number, now_ms, lane.known_events, rooms, reserved, longest_ms)
         except StoreUnavailableError:
             lane.abandon_refill(now_ms + STORE_RETRY_MS)
         except StoreBrokenError:

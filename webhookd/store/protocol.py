@@ -9,6 +9,11 @@ from webhookd.core.delivery import Due, Priority, Settlement
 from webhookd.core.event import Appended, Event
 from webhookd.core.ledger import Kind
 
+LATEST_MS = 2**62
+"""Later than any time there is."""
+Stretch = tuple[int, int]
+"""Of time: its first and its last millisecond."""
+
 
 class StoreError(Exception):
     """The root of what a store raises."""
@@ -59,12 +64,27 @@ class Outbox(Protocol):
         ...
 
     async def due(
-        self, endpoint: int, now_ms: int, known: Sequence[int], rooms: Mapping[Priority, int], bytes_max: int
+        self,
+        endpoint: int,
+        now_ms: int,
+        known: Sequence[int],
+        rooms: Mapping[Priority, int],
+        bytes_max: int,
+        wait_ms_max: int = LATEST_MS,
     ) -> DueBatch:
         """The endpoint's pending deliveries whose time has come: by priority, then oldest first. Changes nothing.
 
-        Passes over the events in `known`; gives at most so many of each priority as `rooms` says, none of another, and
-        `bytes_max` bytes of bodies, but always one.
+        What would have to wait for longer than `wait_ms_max` was scheduled by a clock that has been set back since: its
+        time has come, too. Passes over the events in `known`; gives at most so many of each priority as `rooms` says,
+        none of another, and `bytes_max` bytes of bodies, but always one.
+        """
+        ...
+
+    async def retime(self, endpoint: int, stretch: Stretch, by_ms: int, new_ms: int) -> Stretch | None:
+        """Move what is pending for the endpoint and due in that stretch of time, or a part of it, by so much.
+
+        What is due at `new_ms` or later and has never been tried stays: it may have come since the clock was set. Gives
+        what is left of the stretch, None when all of it is moved. A crash leaves the parts that were moved.
         """
         ...
 

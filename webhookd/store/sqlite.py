@@ -8,13 +8,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-import msgspec
-
 from webhookd.core.delivery import Due, Priority, Settlement
 from webhookd.core.endpoint import Endpoint, EndpointSpec, EndpointState
 from webhookd.core.event import Appended, Event
 from webhookd.core.signature import new_secret
-from webhookd.store import endpoints, looks
+from webhookd.store import endpoints, looks, schedule
 from webhookd.store.backup import SqliteBackups
 from webhookd.store.batch import Write, apply
 from webhookd.store.cancel import SqliteCancels
@@ -28,6 +26,7 @@ from webhookd.store.ledger import LedgerReader
 from webhookd.store.lookup import SqliteLookup
 from webhookd.store.minutes import SqliteMinutes
 from webhookd.store.protocol import (
+    LATEST_MS,
     AttemptRow,
     DeliveryRow,
     DueBatch,
@@ -36,6 +35,7 @@ from webhookd.store.protocol import (
     Looked,
     StoreBrokenError,
     StoreError,
+    Stretch,
 )
 from webhookd.store.queries import SQL
 from webhookd.store.rebuild import rebuild
@@ -43,7 +43,7 @@ from webhookd.store.reconcile import SqliteBooks
 from webhookd.store.recount import Object, Reread
 from webhookd.store.replay import SqliteReplays
 from webhookd.store.retention import SqliteRetention
-from webhookd.store.rows import due_row, event_row
+from webhookd.store.rows import event_row
 from webhookd.store.seal import Seal, holds_secrets, seal_anew
 from webhookd.store.sessions import SqliteSessions
 from webhookd.store.story import SqliteStories
@@ -54,7 +54,6 @@ from webhookd.store.trail_protocol import current_deed
 
 QUEUE_WRITES_MAX = 4096
 QUEUE_BYTES_MAX = 64 * 2**20
-_encode = msgspec.json.Encoder().encode
 Listener = Callable[[Sequence[Due], bool], None]
 Committed = Callable[[float, int], None]
 """Told how long a commit took, in seconds, and how many writes it held."""
@@ -143,29 +142,23 @@ class SqliteStore:
         self._listener = listener
 
     async def due(
-        self, endpoint: int, now_ms: int, known: Sequence[int], rooms: Mapping[Priority, int], bytes_max: int
+        self,
+        endpoint: int,
+        now_ms: int,
+        known: Sequence[int],
+        rooms: Mapping[Priority, int],
+        bytes_max: int,
+        wait_ms_max: int = LATEST_MS,
     ) -> DueBatch:
-        passed_over = _encode(known).decode()
-
-        def read(connection: sqlite3.Connection) -> DueBatch:
-            found: list[Due] = []
-            behind: set[Priority] = set()
-            next_due_at: int | None = None
-            bytes_left = bytes_max
-            for priority, room in sorted(rooms.items()):
-                rows = connection.execute(SQL["due"], (endpoint, priority, now_ms, passed_over, room + 1))
-                for count, row in enumerate(rows):
-                    due = due_row(endpoint, priority, row)
-                    if count == room or (found and due.event.size > bytes_left):
-                        behind.add(priority)
-                        break
-                    found.append(due)
-                    bytes_left -= due.event.size
-                else:
-                    (waits_until,) = connection.execute(SQL["next_due_at"], (endpoint, priority, now_ms)).fetchone()
-                    next_due_at = min(filter(None, (next_due_at, waits_until)), default=None)
-            return DueBatch(found, frozenset(behind), next_due_at)
-
+        read = partial(
+            schedule.due,
+            endpoint=endpoint,
+            now_ms=now_ms,
+            known=known,
+            rooms=rooms,
+            bytes_max=bytes_max,
+            wait_ms_max=wait_ms_max,
+        )
         try:
             return await self._due_reader.run(self._writer.wal.shown(read))
         except StoreBrokenError as error:
@@ -174,6 +167,10 @@ class SqliteStore:
 
     async def settle(self, settlement: Settlement) -> None:
         await self._writes.submit(settlement)
+
+    async def retime(self, endpoint: int, stretch: Stretch, by_ms: int, new_ms: int) -> Stretch | None:
+        change = partial(schedule.retime, endpoint=endpoint, stretch=stretch, by_ms=by_ms, new_ms=new_ms)
+        return cast("Stretch | None", await self._writes.submit(change, patient=True))
 
     # --- Endpoints
 

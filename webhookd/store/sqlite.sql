@@ -34,7 +34,7 @@ SELECT d.due_at, d.attempts, d.step, d.replay, d.chain IS NOT NULL,
        e.key, e.salt, e.source, e.provider, e.provider_event_id, e.type, e.state, e.received_at, e.occurred_at,
        e.payment_id, NULL, NULL, e.headers, e.sha256, e.size, e.body, e.trace
 FROM delivery AS d JOIN event AS e ON e.key = d.event
-WHERE d.endpoint = ? AND d.priority = ? AND d.state = 'pending' AND d.held = 0 AND d.due_at <= ?
+WHERE d.endpoint = ? AND d.priority = ? AND d.state = 'pending' AND d.due_at >= ? AND d.held = 0 AND d.due_at <= ?
   AND d.event NOT IN (SELECT value FROM json_each(?))
 ORDER BY d.due_at LIMIT ?;
 
@@ -46,7 +46,27 @@ UPDATE delivery SET state = ?, due_at = NULL, held = 0, settled_at = ?
 WHERE event = ? AND endpoint = ? AND state = 'pending';
 
 -- next_due_at: when the endpoint's next delivery of a priority is due that is not due yet
-SELECT min(due_at) FROM delivery WHERE endpoint = ? AND priority = ? AND state = 'pending' AND held = 0 AND due_at > ?;
+SELECT min(due_at) FROM delivery
+WHERE endpoint = ? AND priority = ? AND state = 'pending' AND held = 0 AND due_at BETWEEN ? AND ?;
+
+-- waits_until: the due time of the so-manieth that waits, of those of one priority, the first first
+SELECT due_at FROM delivery
+WHERE endpoint = ? AND priority = ? AND state = 'pending' AND held = 0 AND due_at BETWEEN ? AND ?
+ORDER BY due_at LIMIT 1 OFFSET ?;
+
+-- waits_from: the same, the last first
+SELECT due_at FROM delivery
+WHERE endpoint = ? AND priority = ? AND state = 'pending' AND held = 0 AND due_at BETWEEN ? AND ?
+ORDER BY due_at DESC LIMIT 1 OFFSET ?;
+
+-- retime: the clock was set, and what waits goes with it; what has never been tried may be of the new time already
+UPDATE delivery SET due_at = due_at + ?
+WHERE endpoint = ? AND priority = ? AND state = 'pending' AND held = 0 AND due_at BETWEEN ? AND ?
+  AND (step > 1 OR due_at < ?);
+
+-- retime_held: those of a chain that go when their turn comes, and are due by then
+UPDATE delivery INDEXED BY delivery_chain SET due_at = due_at + ?
+WHERE endpoint = ? AND chain IS NOT NULL AND state = 'pending' AND held = 1 AND due_at BETWEEN ? AND ? AND due_at < ?;
 
 -- note_health: what the last outcome made of an endpoint's breaker
 UPDATE endpoint SET breaker = ?, retry_at = ?, trips = ?, failing_since = ? WHERE number = ?;
