@@ -37,6 +37,7 @@ class GroupCommit(Generic[Write]):
     ) -> None:
         self._commit = commit
         self._queue: deque[_Waiting[Write]] = deque()
+        self._under_way: list[_Waiting[Write]] = []
         self._queue_max, self._bytes_max = queue_max, bytes_max
         self._bytes = 0
         self._wake = asyncio.Event()
@@ -62,13 +63,14 @@ class GroupCommit(Generic[Write]):
 
     def start(self) -> None:
         self._task = asyncio.create_task(self._run(), name="group-commit")
+        self._task.add_done_callback(self._ended)
 
     async def stop(self) -> None:
         """Commit what has queued, then stop."""
         self._closing = True
         self._wake.set()
         if self._task is not None:
-            await self._task
+            await asyncio.wait([self._task])
 
     def submit(self, write: Write, size: int = 0, *, patient: bool = False) -> asyncio.Future[Result]:
         """A future of the write's result; it is set once the commit that holds the write is fsynced.
@@ -100,8 +102,8 @@ class GroupCommit(Generic[Write]):
                 self._idle = True
                 self._wake.clear()
                 await self._wake.wait()
-            batch = [self._queue.popleft() for _ in range(min(len(self._queue), COMMIT_WRITES_MAX))]
-            await self._commit_batch(batch)
+            self._under_way = [self._queue.popleft() for _ in range(min(len(self._queue), COMMIT_WRITES_MAX))]
+            await self._commit_batch(self._under_way)
 
     async def _commit_batch(self, batch: list[_Waiting[Write]]) -> None:
         results: Sequence[Result]
@@ -125,6 +127,16 @@ class GroupCommit(Generic[Write]):
                 each.future.set_exception(result)
             else:
                 each.future.set_result(result)
+
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        """By a fault of its own, if not because it was to: nobody commits any more, and all who wait hear of it."""
+        if task.cancelled() or (error := task.exception()) is None:
+            return
+        self._broken = StoreBrokenError(f"nothing is committed any more: {type(error).__name__}")
+        for each in (*self._under_way, *self._queue):
+            if not each.future.done():
+                each.future.set_exception(self._broken)
+        self._queue.clear()
 
     def _give_up(self, batch: list[_Waiting[Write]]) -> None:
         """The disk hangs. What is being committed may yet be stored; what has only queued is dropped for good."""
