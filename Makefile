@@ -7,7 +7,7 @@ VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' webhookd/__init__.py)
 ARCHIVE = webhookd-$(VERSION)-linux-$(shell uname -m)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test crash torture compare test-old test-new test-crash check lint types wheel-smoke dist dist-test docs lock bench bench-latency bench-loss bench-recovery bench-isolation bench-drain bench-scale bench-prune bench-dashboard bench-peers screenshots clean
+.PHONY: help run test crash torture sabotage compare test-old test-new test-crash check lint types wheel-smoke dist dist-test docs lock bench bench-latency bench-loss bench-recovery bench-isolation bench-drain bench-scale bench-prune bench-dashboard bench-peers screenshots clean
 
 help: ## say what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -23,6 +23,9 @@ crash: .venv/test.done ## kill -9 a hundred times under load, and audit what is 
 
 torture: .venv/test.done ## every fault in earnest: an hour, and a report of what was survived
 	@$(BIN)/python -m tests.faults -n auto --dist loadfile
+
+sabotage: .venv/test.done ## put deliberate mistakes in, and see that each turns a named test red (5 minutes)
+	@$(BIN)/python -m tests.faults.sabotage
 
 compare: .venv/test.done ## the old way (a queue in memory) and webhookd under the same payments, deploys and crashes: a report (3 minutes)
 	@$(BIN)/python bench/compare.py

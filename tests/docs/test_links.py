@@ -1,4 +1,4 @@
-"""A guide's links within the repository lead to what is there, and its pictures are small enough to be shown."""
+"""Links within the repository lead to what is there, a test that is named is one, and pictures are small enough."""
 
 import re
 from pathlib import Path
@@ -13,11 +13,21 @@ PICTURE_BYTES_MAX, PICTURES_BYTES_MAX = 150_000, 1_000_000
 
 
 @pytest.mark.parametrize(
-    "guide", [*guides(ROOT), ROOT / "ARCHITECTURE.md"], ids=lambda path: str(path.relative_to(ROOT))
+    "guide",
+    [*guides(ROOT), ROOT / "ARCHITECTURE.md", ROOT / "SECURITY.md"],
+    ids=lambda path: str(path.relative_to(ROOT)),
 )
 def test_a_link_leads_to_a_file(guide: Path):
     links = LINK.findall(guide.read_text(encoding="utf-8"))
     assert [link for link in links if not (guide.parent / link).exists()] == []
+
+
+PROMISES = re.findall(r"\[(test_\w+)\]\((tests/[\w/]+\.py)\)", (ROOT / "SECURITY.md").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize(("name", "file"), PROMISES)
+def test_what_is_promised_is_shown_by_the_test_that_is_named(name: str, file: str):
+    assert f"def {name}(" in (ROOT / file).read_text(encoding="utf-8")
 
 
 def test_the_pictures_are_small_and_each_is_shown():

@@ -91,6 +91,14 @@ async def test_a_hook_that_comes_whole_has_no_task_and_one_in_pieces_has() -> No
         assert commits.tasks == [False, True, False]
 
 
+async def test_a_hook_that_comes_whole_is_refused_as_any_other_while_not_ready() -> None:
+    async with receiving() as inside, wire(inside.port) as connection:
+        inside.unready = "Not now."
+        await connection.send(hook("evt_1"))
+        assert_problem(await connection.answer(), 503)
+    assert not inside.log.events
+
+
 async def test_hooks_in_one_segment_are_answered_each_once_and_in_order() -> None:
     async with receiving() as inside, wire(inside.port) as connection:
         names = [f"evt_{number}" for number in range(40)]  # more than are queued at one time
