@@ -8,6 +8,7 @@ from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
 from webhookd.admin.waiting import WAITING_MAX
+from webhookd.receive.answer import problem
 from webhookd.receive.connection import VERSIONS, BoundedServer, Connection, not_spoken
 from webhookd.receive.server import KEEPALIVE_S, LINGERING_S
 
@@ -77,4 +78,7 @@ class AdminRunner(web.AppRunner):
     async def _handle(self, request: web.Request) -> Any:
         if request.version not in VERSIONS:
             return not_spoken()
+        if request.headers.get("Expect", "100-continue").lower() != "100-continue":
+            # The router's own answer quotes it, and comes before anything else is asked.
+            return problem(417, "Of the expectations only 100-continue is met.", close=True)
         return await self.app._handle(request)  # noqa: SLF001 - as aiohttp's own runner has it

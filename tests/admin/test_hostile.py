@@ -129,6 +129,14 @@ async def test_other_versions_of_http_are_not_spoken(dev: DevDaemon, version: by
     assert (status, answer.startswith(b"HTTP/1.1 400 "), b"application/problem+json" in answer) == (400, True, True)
 
 
+@pytest.mark.parametrize("path", ["/api/v1/status", "/nothing", "/login", "/static/x/page.css"])
+@pytest.mark.parametrize("method", ["GET", "PROPFIND"])
+async def test_what_is_expected_is_quoted_nowhere(dev: DevDaemon, method: str, path: str):
+    """Row 39: neither where something is, nor where nothing is, nor by another method."""
+    status, answer = await sent(dev, f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nExpect: canary\r\n\r\n".encode())
+    assert (status, b"application/problem+json" in answer, b"canary" in answer) == (417, True, False), answer
+
+
 async def test_a_body_that_breaks_off_in_the_middle_is_nobodys_fault_here(dev: DevDaemon, operator: Desk):
     status, answer = await sent(
         dev, head(dev, "POST", "/replays", "Transfer-Encoding: chunked") + b"2\r\n{}\r\ncanary\r\n"

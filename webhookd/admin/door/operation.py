@@ -9,7 +9,7 @@ from typing import Any, Generic, Literal, NamedTuple, Protocol, TypeVar
 import msgspec
 from aiohttp import web
 
-from webhookd.admin.door.answers import json_answer, json_object, problem_answer
+from webhookd.admin.door.answers import json_answer, json_object
 from webhookd.admin.door.asked import converted, converted_query
 from webhookd.admin.door.reasons import Mistake, MistakesError
 
@@ -83,17 +83,8 @@ def route(operation: Operation) -> web.RouteDef:
 
     setattr(serve, _OPERATION, operation)
     if operation.method == "GET":
-        return web.get(operation.path, serve, expect_handler=meet)  # HEAD too
-    return web.route(operation.method, operation.path, serve, expect_handler=meet)
-
-
-async def meet(request: web.Request) -> web.StreamResponse | None:
-    """What the client expects before it sends a body. aiohttp's own answer would quote it."""
-    if request.headers.get("Expect", "").lower() != "100-continue":
-        return problem_answer(417, "Of the expectations only 100-continue is met.")
-    await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-    request.writer.output_size = 0  # nothing of the answer itself is sent yet
-    return None
+        return web.get(operation.path, serve)  # HEAD too
+    return web.route(operation.method, operation.path, serve)
 
 
 def operation_of(request: web.Request) -> Operation | None:

@@ -16,7 +16,7 @@ from webhookd.admin.door.app import Handler
 from webhookd.admin.door.doorkeeper import Doorkeeper
 from webhookd.admin.door.explained import explained
 from webhookd.admin.door.inside import Inside
-from webhookd.admin.door.operation import meet, operation_of
+from webhookd.admin.door.operation import operation_of
 from webhookd.admin.door.reasons import RefusedError
 from webhookd.admin.door.token import GOOD_FOR
 
@@ -62,7 +62,7 @@ class Dashboard:
         self._pages = [page for part in parts for page in part.pages()]
 
     def routes(self) -> Sequence[web.RouteDef]:
-        static = web.get("/static/{edition}/{name}", self._static, expect_handler=meet)
+        static = web.get("/static/{edition}/{name}", self._static)
         return [*map(self._route, self._pages), static]
 
     def serves(self, request: web.Request) -> bool:
@@ -130,7 +130,7 @@ class Dashboard:
 
         setattr(serve, _PAGE, page)
         route = web.get if page.method == "GET" else web.post
-        return route(page.path, serve, expect_handler=meet)
+        return route(page.path, serve)
 
     async def _static(self, request: web.Request) -> web.Response:
         """Of another edition, too: a page that was there before an upgrade still looks for its own."""
