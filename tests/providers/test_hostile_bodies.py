@@ -135,3 +135,19 @@ def test_each_sample_that_is_sent_is_an_event_and_an_object_of_its_own(provider:
     made = [room.read(Hook({}, sample(provider, event_type, NOW_S, dice), 0)) for _ in range(20)]
     assert len({each.provider_event_id for each in made}) == 20
     assert len({each.fact.id for each in made if each.fact is not None}) in (0, 20)
+
+
+LONGEST = "x" * 255
+
+
+@pytest.mark.parametrize(
+    ("provider", "event_type", "settings"),
+    [
+        ("razorpay", "account.rejected", {"payload.account.entity.id": LONGEST}),
+        ("paystack", "refund.processed", {"data.transaction_reference": LONGEST, "data.refund_reference": None}),
+    ],
+)
+def test_an_id_that_is_made_of_another_is_no_longer_than_any(provider: str, event_type: str, settings: Any) -> None:
+    reading = read(provider, sample(provider, event_type, NOW_S, Random(1), settings))
+    check(reading)
+    assert reading.type == event_type

@@ -2,9 +2,11 @@
 refunds know of it; the transaction's number is another name of it.
 """
 
+import hashlib
 from collections.abc import Mapping
 from typing import Any
 
+from webhookd.core.event import NAME_CHARS_MAX
 from webhookd.core.ledger import COUNTING, Fact, Kind
 from webhookd.core.money import Money, of_minor
 from webhookd.providers.event_name import split
@@ -92,7 +94,10 @@ def _refund_id(status: str, data: Json, money: Money) -> str | None:
     if named is not None or status != "succeeded":
         return named
     payment_id = _payment_id("refund", data)
-    return None if payment_id is None else f"{payment_id}:{money.amount}"
+    if payment_id is None:
+        return None
+    made = f"{payment_id}:{money.amount}"
+    return made if len(made) <= NAME_CHARS_MAX else f"sha256:{hashlib.sha256(made.encode()).hexdigest()}"
 
 
 def _reference(kind: Kind, data: Json) -> str | None:

@@ -77,7 +77,7 @@ def _object_id(name: str, event: Json, entity: Json) -> str | None:
     if name == "account":
         # The entity's id comes with and without its prefix; when access was revoked there is no entity.
         account = text(entity, "id") or text(event, "account_id")
-        return account if account is None or account.startswith("acc_") else f"acc_{account}"
+        return account if account is None or account.startswith("acc_") else ident(f"acc_{account}")
     if name == "order.notification":
         return text(entity, "order_id")
     if name == "fund_account.validation":
