@@ -1,6 +1,8 @@
 """Configurations and databases of garbage: a line that says what is wrong, an exit code of the contract, no more."""
 
 import json
+import os
+import signal
 import sys
 from collections.abc import Sequence
 from contextlib import closing, suppress
@@ -243,7 +245,9 @@ async def _served(directory: Path, number: int) -> tuple[int, int | None, str]:
             await running.start()
             body = event(f"evt_garbage_{number}")
             status = (await ask(running.port, post("stripe", body, stripe(body)))).status
-        code = await running.stop()
+            # Not by way of its process object, which would take the exit code of one that is just ending.
+            os.kill(running.pid, signal.SIGTERM)
+        code = await running.ended()
     finally:
         await running.kill()
     return code, status, json.dumps(running.log)

@@ -44,10 +44,10 @@ output = Console()
 
 
 def complain(*lines: str) -> None:
-    """Say on standard error what is wrong."""
+    """Say on standard error what is wrong. What is quoted in it steers no terminal and begins no line."""
     for line in lines:
         messages.print(
-            f"webhookd: {line}",
+            f"webhookd: {line if line.isprintable() else ascii(line)[1:-1]}",
             style="red" if messages.is_terminal else None,
             markup=False,
             highlight=False,

@@ -43,6 +43,7 @@ def start(load: Callable[[], Config], run: Callable[[Config], Coroutine[None, No
         DaemonFailedError,
         StoreError,
         driver.Error,
+        UnicodeDecodeError,  # SQLite may quote a damaged file
     ) as error:
         _end(error)
     finally:
@@ -58,7 +59,7 @@ def _end(error: Exception) -> NoReturn:
             code, lines = Exit.CONFIG, error.mistakes
         case DataDirError() | WrongDatabaseError() | SealError() | TokenError():
             code, lines = Exit.CONFIG, [str(error)]
-        case driver.Error():
+        case driver.Error() | UnicodeDecodeError():
             code, lines = Exit.FOUND_WRONG, [f"stopped: the database is not as webhookd made it: {error}"]
         case _:
             code, lines = Exit.FOUND_WRONG, [f"stopped: {error}"]

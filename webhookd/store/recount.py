@@ -15,7 +15,7 @@ import msgspec
 from webhookd.core.event import OPERATIONAL, Event, Hook, Reading
 from webhookd.core.ledger import Fact
 from webhookd.core.money import Money
-from webhookd.store.connection import open_beside
+from webhookd.store.connection import driver, open_beside
 from webhookd.store.protocol import StoreError
 from webhookd.store.queries import AUDIT, FACT_COLUMNS, LEDGER_COLUMNS, insert_events
 from webhookd.store.values import event_values, fact_values
@@ -59,8 +59,8 @@ class Recount:
         self._reread = reread
         try:
             self._connection = open_beside(path)
-        except UnicodeDecodeError:
-            raise UnreadableError("the file is damaged: what SQLite says of it quotes it, and is no text") from None
+        except (driver.Error, UnicodeDecodeError) as error:  # SQLite may quote a damaged file, and that is no text
+            raise UnreadableError(f"the file is not as webhookd made it: {error}") from None
         self._last_key = 0
         self.events = 0
         """Events counted so far."""
