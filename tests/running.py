@@ -37,6 +37,10 @@ class RunningDaemon:
         return self._process.pid
 
     @property
+    def has_ended(self) -> bool:
+        return self._process.returncode is not None
+
+    @property
     def token(self) -> str:
         return (self.directory / "data" / "admin.token").read_text().strip()
 

@@ -156,9 +156,9 @@ def executable(path: Path, build: str) -> None:
 
 
 @asynccontextmanager
-async def supervised(directory: Path) -> AsyncIterator[tuple[Supervisor, Senders, Path]]:
+async def supervised(directory: Path, config: str | None = None) -> AsyncIterator[tuple[Supervisor, Senders, Path]]:
     """A daemon behind sockets that are not its own, its executable, and who sends hooks to it."""
-    (directory / "webhookd.toml").write_text(configuration())
+    (directory / "webhookd.toml").write_text(config or configuration())
     binary = directory / "webhookd"
     executable(binary, "old")
     with sockets() as (hooks, admin):
