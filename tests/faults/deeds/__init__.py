@@ -11,9 +11,11 @@ from tests.faults.deeds.migrating import Migrate
 from tests.faults.deeds.mistaken import MISTAKES
 from tests.faults.deeds.pruning import Prune
 from tests.faults.deeds.settling import Settle
+from tests.faults.deeds.starting import Start
 from tests.store.old_files import OLD
 
 DEEDS: Mapping[str, Callable[[random.Random], Deed]] = {
+    "start": Start,
     "receive": Receive,
     "settle": Settle,
     "checkpoint": Checkpoint,
