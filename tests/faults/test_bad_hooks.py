@@ -73,7 +73,7 @@ class Sender:
 async def test_whatever_is_rightly_signed_is_taken_and_known_or_quarantined(
     tmp_path: Path, torture: bool, seed: int, record_property: Any
 ) -> None:
-    each = 4_000 if torture else 60
+    each = 3_000 if torture else 50
     async with dev_daemon(tmp_path, NOBODY_YET) as dev:
         sender, room = Sender(dev, seed), asyncio.Semaphore(AT_A_TIME)
 

@@ -148,7 +148,7 @@ async def flooded(running: RunningDaemon, port: int, good: Any, judge: Any, seed
 async def test_whatever_comes_to_the_hooks_listener_is_answered_as_documented_or_cut(
     tmp_path: Path, torture: bool, seed: int, record_property: Any
 ) -> None:
-    many, hooks = 40_000 if torture else 1_200, Hooks()
+    many, hooks = 30_000 if torture else 1_200, Hooks()
     async with hurried(tmp_path, configuration()) as running:
         hooks.signed.add(await good_hook(running, "evt_before"))
         await flooded(running, running.port, hooks.draft, as_the_contract_has_it, seed, many)
@@ -165,7 +165,7 @@ async def test_whatever_comes_to_the_hooks_listener_is_answered_as_documented_or
 async def test_whatever_comes_to_the_admin_listener_is_answered_as_described_or_cut(
     tmp_path: Path, torture: bool, seed: int, record_property: Any
 ) -> None:
-    many = 20_000 if torture else 800
+    many = 10_000 if torture else 800
     async with hurried(tmp_path, configuration()) as running:
         port = int(running.admin.rpartition(":")[2])
         described = await ask(

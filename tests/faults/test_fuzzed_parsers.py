@@ -42,7 +42,7 @@ def corpus(directory: Path) -> Path:
 def test_no_body_is_found_that_a_room_stumbles_over(
     tmp_path: Path, torture: bool, seed: int, record_property: Any
 ) -> None:
-    runs = 500_000 if torture else 5_000
+    runs = 200_000 if torture else 5_000
     found = tmp_path / "found"
     found.mkdir()
     options = [f"-runs={runs}", f"-seed={seed}", "-max_len=16384", f"-timeout={SECONDS_EACH_MAX}"]

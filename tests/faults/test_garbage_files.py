@@ -127,7 +127,7 @@ async def test_a_configuration_of_garbage_is_told_what_is_wrong_with_it(
     """Neither is a secret said back that is in it, whatever stands beside it."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("OTHER", CANARY)
-    many, text, refused = 4_000 if torture else 120, whole(), 0
+    many, text, refused = 2_000 if torture else 120, whole(), 0
     file = tmp_path / "webhookd.toml"
     file.write_text(text)
     assert (await command("config", "check", "-c", file)).code == 0
@@ -205,7 +205,7 @@ def spoilt_database(good: bytes, dice: Random) -> bytes:
 async def test_a_database_of_garbage_is_verified_without_a_word_too_many(
     tmp_path: Path, torture: bool, seed: int, database: bytes, record_property: Any
 ) -> None:
-    many, path = 1_000 if torture else 25, tmp_path / "copy.db"
+    many, path = 500 if torture else 25, tmp_path / "copy.db"
     for number in range(many):
         path.write_bytes(spoilt_database(database, Random(f"{seed}:{number}")))
         ended = await command("verify", path)
