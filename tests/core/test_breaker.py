@@ -119,6 +119,7 @@ def test_it_goes_on_after_a_restart_as_it_was():
     assert retry_at(again) - at == 40_000
 
 
+@pytest.mark.fault(25)
 def test_a_clock_that_was_set_back_does_not_keep_it_open_for_longer_than_the_longest_wait():
     breaker, at = opened()
     assert breaker.state(at - POLICY.wait_max_ms - 86_400_000) == "half_open"

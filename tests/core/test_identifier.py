@@ -58,6 +58,7 @@ def test_an_event_received_later_has_the_greater_id(at_ms: int, later_by_ms: int
     assert event_id(earlier, 2**SALT_BITS - 1) < event_id(later, 0)
 
 
+@pytest.mark.fault(25)
 @given(st.lists(st.integers(0, 2**41), min_size=2, max_size=50))
 def test_keys_only_ever_grow_whatever_the_clock_does(clock_ms: list[int]) -> None:
     mint = KeyMint()
@@ -65,6 +66,7 @@ def test_keys_only_ever_grow_whatever_the_clock_does(clock_ms: list[int]) -> Non
     assert all(first < second for first, second in itertools.pairwise(keys))
 
 
+@pytest.mark.fault(25)
 def test_a_clock_that_steps_back_an_hour_does_not_reorder_the_log() -> None:
     mint = KeyMint()
     before = mint.next(1_700_000_000_000)

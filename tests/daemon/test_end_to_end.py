@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import pytest
 import standardwebhooks
 import stripe
 import svix.webhooks
@@ -77,6 +78,7 @@ async def test_standard_webhooks_senders_are_understood_under_either_header_name
         assert {got.body for got in await shop.has(2)} == {body}
 
 
+@pytest.mark.fault(30)
 async def test_a_merchant_that_fails_is_tried_again_with_the_same_id_and_bytes(tmp_path: Path):
     config = {"endpoints": "", "delivery": 'schedule = ["0s", "20ms", "20ms"]'}
     async with merchant() as shop:

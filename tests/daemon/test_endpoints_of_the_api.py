@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 import standardwebhooks
 
 from tests.admin.desk import Desk, desk
@@ -133,6 +134,7 @@ async def test_no_retry_goes_to_an_endpoint_that_was_removed_meanwhile(tmp_path:
         assert [got.path for got in shop.got] == ["/leaving", *["/staying"] * 10]
 
 
+@pytest.mark.fault(42)
 async def test_both_secrets_sign_while_one_is_being_replaced(tmp_path: Path):
     async with world(tmp_path) as (shop, running, operator):
         await operator.done("POST", "/endpoints", asked(shop))

@@ -44,6 +44,7 @@ async def test_a_reload_is_answered_once_it_holds_and_says_what_it_changed(tmp_p
         assert again["restart_needed"] == ["server.max_body"], "as long as it is not in force"
 
 
+@pytest.mark.fault(42)
 async def test_a_configuration_with_mistakes_is_422_with_all_of_them_and_changes_nothing(tmp_path: Path):
     async with daemon(tmp_path, configuration(endpoints=endpoint("shop", 9999))) as running, desk(running) as ask:
         wrong = configuration() + "\n[sources.bad]\nprovidr = 1\n[endpoints.worse]\nurl = 7\n"
@@ -115,6 +116,7 @@ async def test_of_two_reloads_at_once_the_second_is_refused_and_both_ends_are_to
     assert len(books.applied) == 2
 
 
+@pytest.mark.fault(42)
 async def test_signals_during_a_reload_are_one_more_reload_after_it():
     books = Desk()
     books.may_load.clear()
@@ -128,6 +130,7 @@ async def test_signals_during_a_reload_are_one_more_reload_after_it():
     assert (books.loads, len(books.applied)) == (3, 3)
 
 
+@pytest.mark.fault(42)
 async def test_a_disk_that_hangs_holds_up_neither_the_loop_nor_who_asks(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(reloader, "ANSWER_S_MAX", 0.01)
     books = Desk()

@@ -14,6 +14,7 @@ from itertools import count
 from pathlib import Path
 
 import aiohttp
+import pytest
 
 from tests.daemon.supervisor import Supervisor, sockets
 from tests.daemon.test_end_to_end import stripe_event, stripe_headers
@@ -186,6 +187,7 @@ async def logged(supervisor: Supervisor) -> list[str]:
     return found
 
 
+@pytest.mark.fault(24)
 async def test_restarts_under_load_refuse_no_connection_and_lose_no_request(tmp_path: Path):
     async with supervised(tmp_path) as (supervisor, senders, _):
         async with senders.at_work():
@@ -199,6 +201,7 @@ async def test_restarts_under_load_refuse_no_connection_and_lose_no_request(tmp_
     assert found == Counter(senders.acknowledged)
 
 
+@pytest.mark.fault(24)
 async def test_an_upgrade_under_load_and_its_roll_back_lose_no_request(tmp_path: Path):
     async with supervised(tmp_path) as (supervisor, senders, binary):
         async with senders.at_work():

@@ -165,6 +165,7 @@ async def test_retry_after_is_heard_in_seconds():
         assert (await attempt(f"http://127.0.0.1:{port}/")).retry_after_ms == 120_000
 
 
+@pytest.mark.fault(29)
 async def test_of_an_endless_answer_only_the_first_bytes_are_kept_and_it_ends():
     async def endless(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await request_of(reader)
@@ -179,12 +180,14 @@ async def test_of_an_endless_answer_only_the_first_bytes_are_kept_and_it_ends():
     assert 0 < len(outcome.response) <= RESPONSE_BYTES_MAX
 
 
+@pytest.mark.fault(29)
 async def test_a_compressed_answer_is_not_inflated():
     bomb = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 4\r\n\r\n\x1f\x8b\x08\x00"
     async with merchant(saying(bomb)) as port:
         assert (await attempt(f"http://127.0.0.1:{port}/")).response == b"\x1f\x8b\x08\x00"
 
 
+@pytest.mark.fault(27, 29)
 @pytest.mark.parametrize("head", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n"])
 async def test_a_merchant_that_does_not_finish_costs_one_timeout(head: bytes):
     async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -196,12 +199,14 @@ async def test_a_merchant_that_does_not_finish_costs_one_timeout(head: bytes):
         assert (await attempt(f"http://127.0.0.1:{port}/", timeout_ms=200)).error == "timeout"
 
 
+@pytest.mark.fault(27)
 async def test_nobody_there_is_a_failed_connection():
     async with merchant(saying(b"")) as port:
         pass
     assert (await attempt(f"http://127.0.0.1:{port}/")).error == "connect"
 
 
+@pytest.mark.fault(26)
 async def test_a_name_that_leads_nowhere_is_a_dns_failure():
     assert (await attempt("http://nowhere.invalid/", allow_http=True)).error == "dns"
 
@@ -224,6 +229,7 @@ async def test_loopback_is_blocked_and_says_so():
         assert (await attempt(f"http://127.0.0.1:{port}/", guard=Guard(), allow_http=True)).error == "blocked"
 
 
+@pytest.mark.fault(28)
 async def test_a_certificate_that_nobody_vouches_for_is_a_tls_failure():
     authority = trustme.CA()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -51,6 +51,7 @@ def verifies(secret: str, got: dict[str, str], kept: Event) -> bool:
 # --- While a secret is being replaced
 
 
+@pytest.mark.fault(42)
 def test_the_old_and_the_new_secret_sign_until_the_old_one_is_over() -> None:
     now_ms, kept = now_s() * 1_000, event()
     to = endpoint((NEW, None), (OLD, now_ms + 1))

@@ -66,6 +66,7 @@ async def test_no_more_names_are_remembered_than_there_is_room_for(monkeypatch: 
     assert len(resolver._known) == 2
 
 
+@pytest.mark.fault(26)
 async def test_a_failure_is_not_remembered():
     server = NameServer()
     resolver = Resolver(server)
@@ -90,6 +91,7 @@ async def old_answer(server: NameServer, monkeypatch: pytest.MonkeyPatch, *, age
     return resolver
 
 
+@pytest.mark.fault(26)
 @pytest.mark.parametrize("answer", [socket.gaierror(socket.EAI_AGAIN, "try again"), []])
 async def test_while_it_fails_the_addresses_that_were_good_are_used(
     monkeypatch: pytest.MonkeyPatch, answer: Sequence[AddrInfo] | Exception
@@ -103,6 +105,7 @@ async def test_while_it_fails_the_addresses_that_were_good_are_used(
     assert await resolver.resolve("shop.example", 443) == MOVED, "the newest is the one that holds"
 
 
+@pytest.mark.fault(26)
 async def test_but_not_for_ever(monkeypatch: pytest.MonkeyPatch):
     server = NameServer()
     resolver = await old_answer(server, monkeypatch, age_s=resolve.STALE_S)
@@ -111,6 +114,7 @@ async def test_but_not_for_ever(monkeypatch: pytest.MonkeyPatch):
         await resolver.resolve("shop.example", 443)
 
 
+@pytest.mark.fault(26)
 async def test_names_that_nobody_answers_for_keep_none_from_where_it_went_before(monkeypatch: pytest.MonkeyPatch):
     silent = [f"silent{number}.example" for number in range(resolve.LOOKUPS_MAX)]
     server = NameServer(*silent)
@@ -144,6 +148,7 @@ async def test_a_name_is_asked_for_once_whatever_the_port():
     assert server.asked == ["shop.example"]
 
 
+@pytest.mark.fault(26)
 async def test_of_thousands_of_addresses_the_first_of_each_family_are_taken():
     server = NameServer()
     four: list[AddrInfo] = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (f"192.0.2.{n}", 443)) for n in range(99)]
@@ -156,12 +161,14 @@ async def test_of_thousands_of_addresses_the_first_of_each_family_are_taken():
         assert await resolver.resolve("shop.example", 443) == [*four[:16], *six[:16]]
 
 
+@pytest.mark.fault(26)
 @pytest.mark.parametrize("name", ["nowhere.invalid", "a" * 64 + ".example", "a..b", "\udcff"])
 async def test_what_is_no_name_has_no_address(name: str):
     with pytest.raises(UnknownNameError):
         await Resolver().resolve(name, 443)
 
 
+@pytest.mark.fault(26)
 async def test_a_slow_name_server_keeps_only_its_own_names_waiting(monkeypatch: pytest.MonkeyPatch):
     slow = [f"slow{number}.example" for number in range(8)]  # more than asyncio or uvloop would have threads for
     server = NameServer(*slow)
@@ -175,6 +182,7 @@ async def test_a_slow_name_server_keeps_only_its_own_names_waiting(monkeypatch: 
     await asyncio.gather(*waiting)
 
 
+@pytest.mark.fault(26)
 async def test_a_name_that_nobody_says_in_time_is_not_known_and_holds_one_thread(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(resolve, "LOOKUP_S", 0.01)
     server = NameServer("slow.example")
@@ -187,6 +195,7 @@ async def test_a_name_that_nobody_says_in_time_is_not_known_and_holds_one_thread
     resolver.close()
 
 
+@pytest.mark.fault(26)
 async def test_only_so_many_are_asked_for_at_once(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(resolve, "LOOKUPS_MAX", 2)
     server = NameServer("a", "b")

@@ -163,6 +163,7 @@ async def test_without_rules_and_guard_they_lead_there(trick: str, page: SecretP
 # --- A name that leads elsewhere later
 
 
+@pytest.mark.fault(26)
 @pytest.mark.parametrize(("guard", "word", "visits"), [(Guard(), "blocked", 0), (NoGuard(), "succeeded", 1)])
 async def test_a_name_that_is_public_when_it_is_registered_and_not_when_it_is_dialled(
     page: SecretPage, guard: Guard, word: str, visits: int
@@ -175,6 +176,7 @@ async def test_a_name_that_is_public_when_it_is_registered_and_not_when_it_is_di
     assert len(page.visited) == visits
 
 
+@pytest.mark.fault(26)
 @pytest.mark.parametrize(
     ("guard", "at"), [(Guard([ip_network("127.0.0.2/32")]), "127.0.0.2"), (NoGuard(), "127.0.0.1")]
 )
@@ -189,6 +191,7 @@ async def test_of_a_name_with_several_addresses_a_closed_one_is_passed_over(page
 # --- An answer that leads elsewhere
 
 
+@pytest.mark.fault(29)
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 async def test_a_merchants_answer_leads_nowhere(page: SecretPage, status: int):
     there = f"http://127.0.0.1:{page.port}/"

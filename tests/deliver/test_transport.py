@@ -105,6 +105,7 @@ async def test_an_answer_without_a_length_lasts_until_the_end(version: bytes):
         assert (await post(ours, there)).body == b"until the end"
 
 
+@pytest.mark.fault(29)
 @pytest.mark.parametrize(
     "answer",
     [
@@ -124,6 +125,7 @@ async def test_what_is_no_http_costs_one_attempt_and_the_connection(answer: byte
         await there.left_alone()
 
 
+@pytest.mark.fault(29)
 async def test_of_an_endless_body_the_first_bytes_are_kept_and_the_connection_ends():
     async def endless(peer: Peer) -> None:
         await peer.request()
@@ -136,6 +138,7 @@ async def test_of_an_endless_body_the_first_bytes_are_kept_and_the_connection_en
         await there.left_alone()
 
 
+@pytest.mark.fault(29)
 async def test_endless_framing_around_no_body_ends_too():
     async def endless(peer: Peer) -> None:
         await peer.request()
@@ -148,6 +151,7 @@ async def test_endless_framing_around_no_body_ends_too():
         await there.left_alone()
 
 
+@pytest.mark.fault(29)
 async def test_a_compressed_answer_is_not_inflated():
     bomb = gzip.compress(b"\0" * 20_000_000)
     head = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(bomb)
@@ -155,6 +159,7 @@ async def test_a_compressed_answer_is_not_inflated():
         assert (await post(ours, there)).body == bomb[:RESPONSE_BYTES_MAX]
 
 
+@pytest.mark.fault(29)
 async def test_a_redirect_is_an_answer_and_nobody_goes_there():
     async with merchant(polite) as elsewhere, transport() as ours:
         found = b"HTTP/1.1 307 Temporary Redirect\r\nLocation: http://127.0.0.1:%d/\r\nContent-Length: 0\r\n\r\n"
@@ -163,6 +168,7 @@ async def test_a_redirect_is_an_answer_and_nobody_goes_there():
         assert elsewhere.peers == []
 
 
+@pytest.mark.fault(27, 30)
 @pytest.mark.parametrize(
     "start", [b"", b"HTTP/1.1 2", b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nno", b"HTTP/1.1 100 Continue\r\n\r\n"]
 )
@@ -179,6 +185,7 @@ async def test_an_answer_that_is_cut_short_is_none(start: bytes, how: str):
         assert there.requests == [1], "whoever took it is not asked again"
 
 
+@pytest.mark.fault(27)
 async def test_a_reset_does_not_complete_an_answer_without_a_length():
     """Unlike the end of a stream, it may have swallowed a part of it."""
 
@@ -198,6 +205,7 @@ async def test_a_reset_does_not_complete_an_answer_without_a_length():
         assert await posted == "disconnected"
 
 
+@pytest.mark.fault(27)
 @pytest.mark.parametrize("start", [b"", b"HTTP/1.1 200", b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nsome"])
 async def test_silence_costs_the_time_of_one_attempt_and_the_connection(start: bytes):
     async def silent(peer: Peer) -> None:
@@ -210,6 +218,7 @@ async def test_silence_costs_the_time_of_one_attempt_and_the_connection(start: b
         await there.left_alone()
 
 
+@pytest.mark.fault(29)
 async def test_a_trickle_does_not_buy_time():
     async def trickle(peer: Peer) -> None:
         await peer.request()

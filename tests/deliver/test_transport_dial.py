@@ -53,6 +53,7 @@ class Watching(Guard):
 # --- Several addresses
 
 
+@pytest.mark.fault(27)
 async def test_an_address_that_refuses_is_not_the_last():
     async with merchant(polite) as there:
         say = leading_to(("127.0.0.2", there.port), ("127.0.0.3", there.port), ("127.0.0.1", there.port))
@@ -60,6 +61,7 @@ async def test_an_address_that_refuses_is_not_the_last():
             assert (await post(ours, f"http://shop.example:{there.port}/")).body == b"1"
 
 
+@pytest.mark.fault(27)
 async def test_an_address_that_says_nothing_is_not_the_last():
     async with merchant(polite) as there:
         with black_hole("127.0.0.2", there.port) as nowhere:
@@ -67,6 +69,7 @@ async def test_an_address_that_says_nothing_is_not_the_last():
                 assert (await post(ours, f"http://shop.example:{there.port}/")).body == b"1"
 
 
+@pytest.mark.fault(26)
 async def test_no_more_addresses_are_tried_than_is_reasonable(monkeypatch: pytest.MonkeyPatch):
     tried: list[AddrInfo] = []
 
@@ -84,6 +87,7 @@ async def test_no_more_addresses_are_tried_than_is_reasonable(monkeypatch: pytes
 # --- Waiting
 
 
+@pytest.mark.fault(27)
 async def test_nobody_there_is_a_failed_connection():
     async with merchant(polite) as there:
         pass
@@ -91,6 +95,7 @@ async def test_nobody_there_is_a_failed_connection():
         assert await word(ours, there) == "connect"
 
 
+@pytest.mark.fault(27)
 async def test_nobody_who_answers_is_a_failed_connection_too(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(dial, "CONNECT_S", 0.05)
     with black_hole() as (host, port):
@@ -98,17 +103,20 @@ async def test_nobody_who_answers_is_a_failed_connection_too(monkeypatch: pytest
             assert await word(ours, f"http://{host}:{port}/") == "connect"
 
 
+@pytest.mark.fault(27)
 async def test_the_time_of_the_attempt_bounds_the_dial_as_well():
     with black_hole() as (host, port):
         async with transport() as ours:
             assert await word(ours, f"http://{host}:{port}/", timeout_s=0.05) == "timeout"
 
 
+@pytest.mark.fault(26)
 async def test_a_name_without_an_address_is_a_dns_failure():
     async with transport() as ours:
         assert await word(ours, "https://nowhere.invalid/") == "dns"
 
 
+@pytest.mark.fault(26)
 async def test_a_name_server_that_says_nothing_is_a_dns_failure(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(resolve, "LOOKUP_S", 0.05)
     over = threading.Event()
@@ -125,6 +133,7 @@ async def test_a_name_server_that_says_nothing_is_a_dns_failure(monkeypatch: pyt
 # --- The guard
 
 
+@pytest.mark.fault(26)
 async def test_only_permitted_addresses_of_a_name_are_dialled():
     guard = Watching("127.0.0.2")
     async with merchant(polite, host="0.0.0.0") as there:
@@ -135,6 +144,7 @@ async def test_only_permitted_addresses_of_a_name_are_dialled():
         assert peer.writer.get_extra_info("sockname")[0] == "127.0.0.1"
 
 
+@pytest.mark.fault(26)
 async def test_a_name_that_leads_only_to_closed_addresses_is_blocked():
     async with merchant(polite, host="0.0.0.0") as there:
         say = leading_to(("127.0.0.2", there.port), ("127.0.0.3", there.port))
@@ -143,6 +153,7 @@ async def test_a_name_that_leads_only_to_closed_addresses_is_blocked():
         assert there.peers == []
 
 
+@pytest.mark.fault(26)
 async def test_a_name_that_leads_elsewhere_each_time_is_judged_each_time(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(resolve, "KNOWN_S", 0)
     async with merchant(polite, host="0.0.0.0") as there:
@@ -155,6 +166,7 @@ async def test_a_name_that_leads_elsewhere_each_time_is_judged_each_time(monkeyp
         assert len(there.peers) == 1
 
 
+@pytest.mark.fault(26)
 async def test_the_address_that_was_reached_is_judged_too(monkeypatch: pytest.MonkeyPatch):
     async def start_connection(addresses: list[AddrInfo], **_: object) -> socket.socket:
         connected = socket.create_connection(("127.0.0.2", addresses[0][4][1]))

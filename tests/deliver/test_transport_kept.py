@@ -90,6 +90,7 @@ async def test_one_that_was_closed_while_it_was_idle_is_not_used(heard: bool, se
         assert there.requests == [1, 1, 1]
 
 
+@pytest.mark.fault(27)
 async def test_one_that_is_closed_while_we_write_is_replaced_and_the_request_arrives_once(
     monkeypatch: pytest.MonkeyPatch,
 ):
@@ -109,6 +110,7 @@ async def test_nothing_is_sent_again_where_the_kernel_cannot_be_asked(monkeypatc
         assert there.requests == [1]
 
 
+@pytest.mark.fault(30)
 @pytest.mark.parametrize("how", ["closed", "reset"])
 async def test_a_merchant_that_took_the_request_and_died_over_it_does_not_get_it_twice(how: str, secure: bool):
     async def dies(peer: Peer) -> None:
@@ -125,6 +127,7 @@ async def test_a_merchant_that_took_the_request_and_died_over_it_does_not_get_it
         assert there.requests == [2]
 
 
+@pytest.mark.fault(30)
 @pytest.mark.parametrize(("start", "expected"), [(b"", None), (b"HTTP/1.1 5", "disconnected")])
 async def test_a_request_that_was_not_taken_whole_is_sent_again_unless_an_answer_began(
     start: bytes, expected: str | None
@@ -146,6 +149,7 @@ async def test_a_request_that_was_not_taken_whole_is_sent_again_unless_an_answer
         over.set()
 
 
+@pytest.mark.fault(27)
 async def test_a_fresh_one_that_ends_without_an_answer_is_a_failed_attempt():
     async def hangs_up(peer: Peer) -> None:
         pass

@@ -27,6 +27,7 @@ async def test_a_private_authority_is_trusted_for_the_names_and_addresses_that_i
         assert there.requests == [2]
 
 
+@pytest.mark.fault(28)
 @pytest.mark.parametrize(
     ("context", "tls"),
     [
@@ -45,11 +46,13 @@ async def test_a_certificate_that_does_not_vouch_for_the_host_is_a_tls_failure(
         assert there.peers == [], "no request, and not even a connection"
 
 
+@pytest.mark.fault(28)
 async def test_an_address_that_the_certificate_does_not_name_is_a_tls_failure():
     async with merchant(polite, ssl=served_by(AUTHORITY, "localhost")) as there, transport() as ours:
         assert await word(ours, f"https://127.0.0.1:{there.port}/", tls=TRUSTING) == "tls"
 
 
+@pytest.mark.fault(28)
 async def test_a_self_signed_certificate_is_a_tls_failure():
     itself = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     with STRANGER.cert_pem.tempfile() as certificate, STRANGER.private_key_pem.tempfile() as key:
@@ -58,6 +61,7 @@ async def test_a_self_signed_certificate_is_a_tls_failure():
         assert await word(ours, f"https://localhost:{there.port}/", tls=TRUSTING) == "tls"
 
 
+@pytest.mark.fault(28)
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1])
 @pytest.mark.filterwarnings("ignore:ssl.TLSVersion:DeprecationWarning")
 async def test_who_speaks_only_an_old_tls_is_not_spoken_to(version: ssl.TLSVersion):
@@ -75,6 +79,7 @@ async def test_tls_1_2_will_do():
         assert await word(ours, f"https://localhost:{there.port}/", tls=TRUSTING) is None
 
 
+@pytest.mark.fault(28)
 async def test_a_handshake_that_stalls_is_a_tls_failure_in_time(monkeypatch: pytest.MonkeyPatch):
     async def stalls(peer: Peer) -> None:
         await peer.reader.read(1)
@@ -86,12 +91,14 @@ async def test_a_handshake_that_stalls_is_a_tls_failure_in_time(monkeypatch: pyt
         await there.left_alone()
 
 
+@pytest.mark.fault(28)
 async def test_the_time_of_the_attempt_bounds_the_handshake_too():
     async with merchant(Peer.hung_up) as there, transport() as ours:
         assert await word(ours, f"https://localhost:{there.port}/", timeout_s=0.05) == "timeout"
         await there.left_alone()
 
 
+@pytest.mark.fault(28)
 @pytest.mark.parametrize("hello", [b"", b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\x15\x03\x01\x00\x02\x02\x28"])
 async def test_who_does_not_speak_tls_is_a_tls_failure(hello: bytes):
     async def says(peer: Peer) -> None:

@@ -101,6 +101,7 @@ async def test_a_fault_of_ours_does_not_count_against_the_endpoint(world: World)
     assert world.dispatcher.view("shop").failing_since is None
 
 
+@pytest.mark.fault(21)
 @pytest.mark.fault(33)
 async def test_while_the_breaker_is_open_no_body_is_held_in_memory(world: World):
     world.answers = lambda _due: world.failing()

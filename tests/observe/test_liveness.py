@@ -66,6 +66,7 @@ def test_all_that_are_stuck_are_named_with_how_long() -> None:
     assert stuck(probes) == ["loop (3 s)", "dispatcher (400 s)"]
 
 
+@pytest.mark.fault(23)
 async def test_a_loop_that_does_not_come_round_for_two_seconds_is_stuck(ill: Ill) -> None:
     await ill.signs.beat()
     ill.passes(BEAT_S + LOOP_S_MAX - 0.01)

@@ -111,6 +111,7 @@ async def test_a_quarantined_event_is_kept_and_owed_to_nobody(store: SqliteStore
     assert await store.deliveries_of(sent.key) == []
 
 
+@pytest.mark.fault(21)
 async def test_what_is_due_comes_oldest_first_bounded_in_rows_and_bytes_and_without_what_is_known(store: SqliteStore):
     [endpoint] = await store.adopt([spec()], NOW_MS)
     sent = [event(received_at=NOW_MS + number, body=b"x" * 100) for number in range(5)]

@@ -58,6 +58,7 @@ def _trusts(held: str, signature: str, at_ms: int) -> bool:
     return True
 
 
+@pytest.mark.fault(42)
 def test_merchants_with_the_old_and_the_new_secret_trust_us_until_the_old_one_is_over() -> None:
     now_ms = now_s() * 1_000
     until_ms = now_ms + 60_000
@@ -75,6 +76,7 @@ Rotations = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 12)), max_size=
 """How long after the one before, and for how long the old ones sign on."""
 
 
+@pytest.mark.fault(42)
 @given(Rotations, st.integers(0, 12))
 def test_whatever_the_rotations_each_secret_ends_when_the_first_of_its_successors_said(
     rotations: list[tuple[int, int]], later: int
@@ -105,6 +107,7 @@ def test_what_is_over_is_no_longer_kept() -> None:
         assert connection.execute("SELECT count(*) FROM secret").fetchone() == (1,)
 
 
+@pytest.mark.fault(25, 42)
 def test_a_clock_that_was_set_back_makes_no_older_secret_the_first() -> None:
     with database() as connection:
         adopted(connection, NOW_MS)
@@ -122,6 +125,7 @@ def _with(held: str) -> Endpoint:
         return adopted(connection, NOW_MS, spec(secret=Secret(held)))
 
 
+@pytest.mark.fault(42)
 def test_the_configurations_old_secrets_sign_as_long_as_they_are_listed() -> None:
     now_ms = now_s() * 1_000
     both = spec(secret=Secret(secret(1)), old_secrets=(Secret(secret(2)), Secret(secret(3))))
