@@ -1,4 +1,4 @@
-"""A small file that nobody else may read: there whole or not at all, whenever the process dies."""
+"""A small file that nobody else may read: there whole or not at all, whenever the process dies or the power fails."""
 
 import os
 import stat
@@ -11,16 +11,21 @@ class ExposedError(OSError):
 
 
 def keep(path: Path, make: Callable[[], str]) -> str:
-    """The text of the file, which `make` gives when there is none yet. Raises OSError, UnicodeDecodeError."""
+    """The text of the file, which `make` gives when there is none yet. On return it is there for good.
+
+    Raises OSError, UnicodeDecodeError.
+    """
     try:
         with path.open(encoding="ascii") as file:
             if stat.S_IMODE(os.fstat(file.fileno()).st_mode) & 0o077:
                 raise ExposedError(f"{path} can be read by others: chmod 600 it")
-            return file.read().strip()
+            text = file.read().strip()
     except FileNotFoundError:
         text = make()
         write(path, f"{text}\n".encode("ascii"))
-        return text
+    else:
+        sync_names(path.parent)  # who gave it its name may have been killed before he had
+    return text
 
 
 def write(path: Path, content: bytes) -> None:
@@ -32,8 +37,13 @@ def write(path: Path, content: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     draft.rename(path)
-    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    sync_names(path.parent)
+
+
+def sync_names(directory: Path) -> None:
+    """What was made, renamed or removed in it stays so when the power fails. Raises OSError."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        os.fsync(directory)
+        os.fsync(descriptor)
     finally:
-        os.close(directory)
+        os.close(descriptor)

@@ -53,6 +53,7 @@ def compact(path: Path, told: Told, *, bytes_max: int) -> None:
         # A WAL that is still there belongs to the file as it was.
         if any(path.with_name(f"{path.name}{end}").exists() for end in ("-wal", "-journal")):
             raise NotNowError("another process has the database open")
+        sync(path.parent)  # nor may it come back after a power cut, beside the file that it would be played into
         draft.rename(path)
         sync(path.parent)
     except (driver.Error, sqlite3.Error) as error:

@@ -3,10 +3,12 @@
 import fcntl
 import os
 import re
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from webhookd.private_file import sync_names
 from webhookd.store.protocol import StoreError
 
 _REMOTE = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p"}
@@ -39,6 +41,8 @@ class DataDir:
             )
         # A file of its own: closing any descriptor of the database itself would drop SQLite's locks.
         try:
+            if not (self.path / LOCK_NAME).exists():
+                _make_safe(self.path)
             self._lock = os.open(self.path / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise DataDirError(f"data_dir {self.path} cannot be written: {error.strerror}") from None
@@ -61,6 +65,19 @@ class DataDir:
         """What an unprivileged process may still write here."""
         found = os.statvfs(self.path)
         return found.f_bavail * found.f_frsize
+
+
+def _make_safe(path: Path) -> None:
+    """A new directory stays when the power fails once the one that it is in was synced, and that one, and so on.
+
+    Before anything is in it: who finds a file here need not ask who made the way to it. Raises OSError.
+    """
+    device = path.stat().st_dev
+    for parent in path.resolve().parents:
+        if parent.stat().st_dev != device:
+            return
+        with suppress(PermissionError):  # what is in there was made by somebody else
+            sync_names(parent)
 
 
 def file_system_of(path: Path) -> str:
