@@ -15,7 +15,7 @@ from webhookd.core.delivery import Aftermath, Due, Priority, Settlement
 from webhookd.core.event import PUBLISHED, Appended, Event
 from webhookd.core.identifier import event_id
 from webhookd.store.connection import sorted_error
-from webhookd.store.protocol import RefusalError, StoreBrokenError, StoreError
+from webhookd.store.protocol import RefusalError, StoreBrokenError, StoreError, StoreUnavailableError
 from webhookd.store.queries import ACCESS, SQL, insert_aliases, insert_attempts, insert_events, insert_notice
 from webhookd.store.values import alias_values, attempt_values, event_values
 
@@ -53,6 +53,8 @@ def apply(connection: sqlite3.Connection, batch: Sequence[Write], commit: Commit
                 return _note_alone(connection, settlement, commit)
             return Committed([sorted_error(error)], [], owed_complete=True)
         if isinstance(sorted_error(error), StoreError):
+            if _may_be_there_in_part(batch, sorted_error(error)):
+                return Committed([sorted_error(error)] * len(batch), [], owed_complete=False)
             raise
         alone = [apply(connection, [write], commit) for write in batch]
         return Committed(
@@ -73,6 +75,12 @@ def _is_plain(batch: Sequence[Write]) -> bool:
         write.alias is None if isinstance(write, Event) else isinstance(write, Settlement) and write.aftermath is None
         for write in batch
     )
+
+
+def _may_be_there_in_part(batch: Sequence[Write], error: Exception) -> bool:
+    """Whether events may be committed, though the settlements after them were not: who they are owed to must look."""
+    kinds = {type(write) for write in batch}
+    return isinstance(error, StoreUnavailableError) and _is_plain(batch) and kinds == {Event, Settlement}
 
 
 def _of_what_is_past(connection: sqlite3.Connection, write: Write) -> Settlement | None:
