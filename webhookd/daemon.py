@@ -22,7 +22,7 @@ from webhookd.process import raise_file_limit, watch_signals, watchdog
 from webhookd.reloader import Reloader
 from webhookd.service import Service, calm_collector
 from webhookd.store.connection import driver, has_wal_reset_bug
-from webhookd.store.data_dir import DataDir, file_system_of
+from webhookd.store.data_dir import DataDir, file_system_of, is_read_only
 from webhookd.store.protocol import StoreError
 from webhookd.store.seal import seal_for
 from webhookd.store.sqlite import SqliteStore
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from webhookd.inbound import Inbound
 
 DELIVER_GRACE_S = 20.0
+FILES_CHECK_S = 1.0
 _log = structlog.get_logger("webhookd.daemon")
 
 
@@ -104,6 +105,7 @@ class Daemon:
         watch = [
             Service("disk-watch", FREE_CHECK_S, self._watch_disk(data_dir), self._on_duty_failed),
             Service("store-watch", 0.25, self._watch_store, self._on_duty_failed),
+            Service("files-watch", FILES_CHECK_S, store.upkeep.look, self._on_duty_failed),
             *watchdog(self._clock.monotonic, store.answers, outbound.dispatcher, self._on_duty_failed),
         ]
         try:
@@ -129,7 +131,7 @@ class Daemon:
                 service.start()
             calm_collector()
             # Before it is said: who hears it may ask at once.
-            note(data_dir.path, Whereabouts(f"http://{self.hooks_at}", f"http://{self.admin_at}", os.getpid()))
+            self._note(data_dir, Whereabouts(f"http://{self.hooks_at}", f"http://{self.admin_at}", os.getpid()))
             _log.info(
                 "ready",
                 version=__version__,
@@ -156,6 +158,13 @@ class Daemon:
                 await service.stop()
             await outbound.close()
             forget(data_dir.path)
+
+    @staticmethod
+    def _note(data_dir: DataDir, whereabouts: Whereabouts) -> None:
+        try:
+            note(data_dir.path, whereabouts)
+        except OSError as error:  # a full disk is no reason not to deliver
+            _log.warning("whereabouts_not_noted", why=error.strerror, what="commands need --url to find this process")
 
     # --- Configuration
 
@@ -203,8 +212,11 @@ class Daemon:
             _log.warning("store_stalled" if self._store.stalled else "store_goes_on")
         if self._store.broken is not None and not self._health.store_broken:
             self._health.store_broken = True
-            _log.error("store_broken", reason=str(self._store.broken), what="check the disk; restarting reads it again")
-            self._fail("the store is broken")
+            why = str(self._store.broken)
+            if is_read_only(self._config.data_dir):
+                why = f"the file system of {self._config.data_dir} has become read-only ({why})"
+            _log.error("store_broken", reason=why, what="check the disk; restarting reads it again")
+            self._fail(f"the store is broken: {why}")
 
     def _on_duty_failed(self, name: str, error: Exception) -> None:
         _log.error("duty_failed", duty=name, kind=type(error).__name__, at=place(error))

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO
 
 import aiohttp
+import pytest
 
 from tests.daemon.merchant import Merchant, merchant
 from tests.daemon.test_end_to_end import post, stripe_event, stripe_headers
@@ -75,6 +76,17 @@ async def test_it_can_be_stopped_before_anything_listens_and_keeps_what_it_has_d
             await post(third, "stripe", body, stripe_headers(body))
             first, _, other = await shop.has(3)
             assert first.headers["webhook-id"] != other.headers["webhook-id"], "what was delivered was settled"
+
+
+@pytest.mark.fault(8)
+async def test_that_it_cannot_note_where_it_listens_keeps_it_from_nothing(tmp_path: Path):
+    """There may be no room for even that."""
+    (tmp_path / "data" / "daemon.json.new").mkdir(parents=True)
+    async with daemon(tmp_path) as running:
+        await running.logged("whereabouts_not_noted")
+        body = stripe_event()
+        assert (await post(running, "stripe", body, stripe_headers(body)))[0] == 200
+        assert await running.stop() == 0
 
 
 def test_before_the_first_delivery_only_what_delivers_is_loaded():

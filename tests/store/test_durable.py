@@ -18,6 +18,7 @@ import pytest
 from tests.making import NOW_MS, SEAL, TEN_OF_EACH, event, spec
 from webhookd.core.delivery import DeliveryKey, Outcome, Settlement
 from webhookd.core.endpoint import EndpointSpec
+from webhookd.store import durable
 from webhookd.store.connection import driver, open_alone
 from webhookd.store.protocol import StoreBrokenError
 from webhookd.store.sqlite import SqliteStore
@@ -154,6 +155,7 @@ async def test_what_the_dispatcher_reads_is_as_it_was_when_its_read_began(store:
     await appended
 
 
+@pytest.mark.fault(5)
 @pytest.mark.parametrize("number", [errno.EIO, errno.ENOSPC, errno.EDQUOT])
 async def test_after_a_sync_that_failed_all_who_wait_hear_so_and_nothing_is_accepted(
     store: SqliteStore, held_up: HeldUp, number: int
@@ -218,6 +220,7 @@ async def _replaced(wal: Path) -> None:
     copy.rename(wal)
 
 
+@pytest.mark.fault(15)
 @pytest.mark.parametrize("mishap", [_removed, _moved, _replaced])
 async def test_a_wal_that_is_no_longer_in_its_place_is_a_broken_store(tmp_path: Path, mishap: Any):
     """SQLite would go on writing to it, and a restart would not find it."""
@@ -324,8 +327,9 @@ class Shadow:
 
 @pytest.mark.parametrize("seed", range(3))
 async def test_whatever_was_answered_is_there_after_a_power_cut_in_that_moment(
-    tmp_path: Path, on_sync: OnSync, seed: int
+    tmp_path: Path, on_sync: OnSync, monkeypatch: pytest.MonkeyPatch, seed: int
 ):
+    monkeypatch.setattr(durable, "CHECKPOINT_FRAMES", 30)
     dice, path = random.Random(seed), tmp_path / "data" / "webhookd.db"
     path.parent.mkdir()
     shadow = Shadow(path, tmp_path / "shadow")
@@ -358,7 +362,6 @@ async def test_whatever_was_answered_is_there_after_a_power_cut_in_that_moment(
         store = SqliteStore(path)
         await store.open()
         await store.unlock(SEAL)
-        await store._writer.read("PRAGMA wal_autocheckpoint = 30")
         [endpoint, *_] = await store.adopt(specs, NOW_MS)
         shop = endpoint.number
         for turn in range(12):

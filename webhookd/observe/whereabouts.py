@@ -1,6 +1,7 @@
 """Where a running daemon listens, noted in its data directory so that commands find it."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -15,13 +16,16 @@ class Whereabouts(msgspec.Struct, frozen=True):
 
 
 def note(data_dir: Path, whereabouts: Whereabouts) -> None:
+    """Raises OSError."""
     draft = data_dir / f"{FILE}.new"
     draft.write_bytes(msgspec.json.encode(whereabouts))
     draft.rename(data_dir / FILE)
 
 
 def forget(data_dir: Path) -> None:
-    (data_dir / FILE).unlink(missing_ok=True)
+    """On a disk that is not to be written any more it stays; a process that is dead is not believed to listen."""
+    with suppress(OSError):
+        (data_dir / FILE).unlink(missing_ok=True)
 
 
 def running_at(data_dir: Path) -> Whereabouts | None:

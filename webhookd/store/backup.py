@@ -23,10 +23,10 @@ from webhookd.store.connection import (
     open_alone,
     schema_version,
     sorted_error,
-    to_its_end,
 )
 from webhookd.store.protocol import StoreBrokenError, StoreUnavailableError
 from webhookd.store.queries import SQL
+from webhookd.store.uncut import to_its_end
 
 DIRECTORY = "backups"
 PAGES_TOGETHER = 64

@@ -21,8 +21,9 @@ from webhookd.store.chronicle_protocol import (
     SaidRow,
     StoodRow,
 )
-from webhookd.store.connection import open_beside, to_its_end
+from webhookd.store.connection import open_beside
 from webhookd.store.queries import CHRONICLE
+from webhookd.store.uncut import to_its_end
 
 _FACT = (
     *("key", "salt", "source", "provider", "provider_event_id", "type", "received_at", "occurred_at", "payment_id"),

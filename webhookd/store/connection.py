@@ -4,12 +4,11 @@ One driver per process: two SQLite libraries on one file drop each other's locks
 Nothing but this file opens the database, for the same reason (2.2).
 """
 
-import asyncio
 import os
 import sqlite3
 import tempfile
 from collections.abc import Callable
-from contextlib import closing, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -46,7 +45,7 @@ _WRITER_PRAGMAS = {
     "mmap_size": 0,
     "temp_store": 2,
     "journal_size_limit": 64 * 2**20,
-    "wal_autocheckpoint": 1_000,
+    "wal_autocheckpoint": 0,
 }
 _READER_PRAGMAS = {"query_only": 1, "busy_timeout": _BUSY_TIMEOUT_MS, "wal_autocheckpoint": 0, "mmap_size": 0}
 _BROKEN = ("SQLITE_IOERR", "SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_PROTOCOL", "SQLITE_READONLY", "SQLITE_CANTOPEN")
@@ -120,26 +119,6 @@ class Writer(SerialConnection):
         self.wal.close()
 
 
-class _LeavesTheWal(Writer):
-    """A writer that does not checkpoint when it is closed either: it is not the last, and the last one cannot write."""
-
-    async def close(self) -> None:
-        [(path,)] = await self.read("SELECT file FROM pragma_database_list WHERE name = 'main'")
-        with closing(open_alone(Path(path), read_only=True)) as last:
-            last.execute("SELECT count(*) FROM sqlite_schema").fetchone()  # it is there once it has read
-            await super().close()
-
-
-async def to_its_end(function: Callable[[], T]) -> T:
-    """Run it on a thread of its own; when the caller is cancelled, that waits until the function has ended."""
-    running = asyncio.ensure_future(asyncio.to_thread(function))
-    try:
-        return await asyncio.shield(running)
-    except asyncio.CancelledError:
-        await asyncio.wait([running])
-        raise
-
-
 async def open_writer(path: Path, *, checkpoints: bool = True) -> Writer:
     """The one connection that writes and, unless another process does, checkpoints. Makes the schema of a new file.
 
@@ -150,19 +129,20 @@ async def open_writer(path: Path, *, checkpoints: bool = True) -> Writer:
             f'store.checkpoint: "external" would lose commits with SQLite {driver.sqlite_version} '
             '(sqlite.org/wal.html, the WAL-reset bug): it takes 3.51.3, or set it to "own"'
         )
-    pragmas = _WRITER_PRAGMAS | {"synchronous": synchronous()} | ({} if checkpoints else {"wal_autocheckpoint": 0})
+    pragmas = _WRITER_PRAGMAS | {"synchronous": synchronous()}
+    _must_have_its_database(path)
     # SQLite gives the WAL the mode of the database.
     if not path.exists():
         path.touch(mode=0o600)
-    kind, wal = Writer if checkpoints else _LeavesTheWal, DurableWal()
-    writer = await _open(kind, path, _recognise, _give_back_space, _set(path, pragmas), _create, wal.open)
+    wal = DurableWal(shared=not checkpoints)
+    writer = await _open(Writer, str(path), _recognise, _give_back_space, _set(path, pragmas), _create, wal.open)
     writer.wal = wal
     return writer
 
 
 async def open_reader(path: Path) -> SerialConnection:
-    """A connection that cannot write and never checkpoints."""
-    return await _open(SerialConnection, path, _set(path, _READER_PRAGMAS))
+    """A connection that cannot write and never checkpoints, not even if it is the last to close; it is one of those."""
+    return await _open(SerialConnection, _read_only(path), _set(path, _READER_PRAGMAS), _is_empty)
 
 
 def open_alone(path: Path, *, read_only: bool = False, **pragmas: object) -> sqlite3.Connection:
@@ -170,7 +150,8 @@ def open_alone(path: Path, *, read_only: bool = False, **pragmas: object) -> sql
 
     What was opened read only leaves the WAL as it is when it is closed.
     """
-    name = f"{path.resolve().as_uri()}?mode=ro" if read_only else path
+    _must_have_its_database(path)
+    name = _read_only(path) if read_only else str(path)
     connection = driver.connect(name, isolation_level=None, check_same_thread=False, uri=read_only)
     try:
         for name, value in {"busy_timeout": _BUSY_TIMEOUT_MS, "mmap_size": 0, **pragmas}.items():
@@ -210,7 +191,8 @@ def open_beside(path: Path | None) -> sqlite3.Connection:
     try:
         connection.execute("DROP TRIGGER event_is_owed")  # there is nobody to owe it to
         if path is not None:
-            connection.execute("ATTACH ? AS log", (f"{path.resolve().as_uri()}?mode=ro",))
+            _must_have_its_database(path)
+            connection.execute("ATTACH ? AS log", (_read_only(path),))
             if _is_empty(connection, "log."):
                 raise WrongDatabaseError(
                     "the file holds no log; a copy of a database in use needs the file that ends in -wal beside it"
@@ -229,9 +211,27 @@ def _roomy_dir() -> str | None:
     return roomy if "TMPDIR" not in os.environ and os.access(roomy, os.W_OK) else None
 
 
-async def _open(kind: type[C], path: Path, *steps: Callable[[sqlite3.Connection], None]) -> C:
+def _read_only(path: Path) -> str:
+    return f"{path.resolve().as_uri()}?mode=ro"
+
+
+def _must_have_its_database(path: Path) -> None:
+    """SQLite takes the WAL of an empty database for a leftover and removes it (`pagerOpenWalIfPresent` in pager.c).
+
+    Raises WrongDatabaseError.
+    """
+    database = path.resolve()
+    size, left = (each.stat().st_size if each.exists() else 0 for each in (database, Path(f"{database}-wal")))
+    if not size and left:
+        raise WrongDatabaseError(
+            f"{database} is missing or empty, but not its WAL, with what was acknowledged last: put the database back"
+        )
+
+
+async def _open(kind: type[C], name: str, *steps: Callable[[sqlite3.Connection], object]) -> C:
     def connect() -> sqlite3.Connection:
-        return driver.connect(path, isolation_level=None, check_same_thread=False, cached_statements=300)
+        is_uri = name.startswith("file:")
+        return driver.connect(name, isolation_level=None, check_same_thread=False, cached_statements=300, uri=is_uri)
 
     connection = kind(connect, 64)
     try:

@@ -67,6 +67,14 @@ class DataDir:
         return found.f_bavail * found.f_frsize
 
 
+def is_read_only(path: Path) -> bool:
+    """Whether nobody may write there, whatever the permissions: so a kernel leaves a file system that has failed.
+
+    Of ext4 the mount table alone says so (`emergency_ro`, since Linux 6.15), and statvfs(2) does not.
+    """
+    return not {"ro", "emergency_ro"}.isdisjoint(_mount_of(path)[1])
+
+
 def _make_safe(path: Path) -> None:
     """A new directory stays when the power fails once the one that it is in was synced, and that one, and so on.
 
@@ -81,16 +89,22 @@ def _make_safe(path: Path) -> None:
 
 
 def file_system_of(path: Path) -> str:
-    """The type of the file system the path is on, from the mount table; "" where there is none to read."""
+    """The type of the file system the path is on; "" where there is no mount table to read."""
+    return _mount_of(path)[0]
+
+
+def _mount_of(path: Path) -> tuple[str, list[str]]:
+    """The type of the file system, and the options of the mount and of itself, as proc(5) has them in mountinfo."""
     try:
         table = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="replace")
     except OSError:
-        return ""
-    best, kind = -1, ""
+        return "", []
+    best, kind, options = -1, "", ""
     target = path.resolve()
     for line in table.splitlines():
         left, _, right = line.partition(" - ")
-        mount = Path(_OCTAL.sub(lambda found: chr(int(found[1], 8)), left.split(" ")[4]))
+        of_mount, of_itself = left.split(" "), right.split(" ")
+        mount = Path(_OCTAL.sub(lambda found: chr(int(found[1], 8)), of_mount[4]))
         if target.is_relative_to(mount) and len(mount.parts) >= best:
-            best, kind = len(mount.parts), right.split(" ")[0]
-    return kind
+            best, kind, options = len(mount.parts), of_itself[0], f"{of_mount[5]},{of_itself[-1]}"
+    return kind, options.split(",")

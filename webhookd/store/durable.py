@@ -31,8 +31,15 @@ from pathlib import Path
 from threading import Lock
 from typing import TypeVar
 
+from webhookd.store.in_place import InPlace
 from webhookd.store.protocol import StoreBrokenError
 
+CHECKPOINT_FRAMES = 1_000
+"""Pages in the WAL from which on it is moved into the database: 4 MB, what SQLite itself would take."""
+_HEADER_BYTES, _FRAME_HEADER_BYTES = 32, 24
+_HEADER_SALTS_AT, _FRAME_SALTS_AT, _SALTS_BYTES = 16, 8, 8
+"""Where a WAL has the two random numbers of its header, and each frame those of the header that it was written under
+(sqlite.org/fileformat2.html, 4.1): one that is begun anew, in its place, has others."""
 T = TypeVar("T")
 Read = Callable[[sqlite3.Connection], T]
 
@@ -50,25 +57,37 @@ class DurableWal:
     have dropped what it could not write.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, shared: bool = False) -> None:
+        """Where it is `shared`, another process checkpoints: it, too, may shorten the files."""
+        self._shared = shared
         self._path: Path
         self._file: os.stat_result
+        self._salts = b""
+        self._others: InPlace
         self._descriptor: int | None = None
         self._broken: StoreBrokenError | None = None
         self._being_committed = Lock()
+        self._far_at = 0
+        """Where the salts of the frame are that is one too many."""
+        self.is_long = False
+        """Whether it is time for a checkpoint of ours: that frame is there, and of this round."""
+        self.is_elsewhere = False
+        """Whether it has lost its place: then only who has it open can still save what is in it."""
 
     def open(self, connection: sqlite3.Connection) -> None:
         """Sync what a process that died may have left in it, before anybody reads that. Raises StoreBrokenError."""
-        if synchronous() > 1:
-            return
         # SQLite's own name for it, which may be in another directory: that of what a symbolic link points to.
         [(database,)] = connection.execute("SELECT file FROM pragma_database_list WHERE name = 'main'").fetchall()
         self._path = Path(f"{database}-wal")
+        [(page_bytes,)] = connection.execute("PRAGMA page_size").fetchall()
+        self._far_at = _HEADER_BYTES + (CHECKPOINT_FRAMES - 1) * (_FRAME_HEADER_BYTES + page_bytes) + _FRAME_SALTS_AT
         try:
             # Linux syncs what is open for reading, too.
             self._descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
             self._file = os.fstat(self._descriptor)
+            self._others = InPlace(Path(database), shared=self._shared)
         except OSError as error:
+            self.close()
             raise StoreBrokenError(f"the WAL cannot be opened: {error}") from error
         try:
             self._sync(self._descriptor)
@@ -83,11 +102,32 @@ class DurableWal:
         committed by then is durable, too, before anybody is shown it.
         """
         with self._being_committed:
+            # If SQLite itself has emptied it, the commit begins it anew; if somebody else has, that is seen after it.
+            descriptor = self._must_be_whole(or_empty=True)
             try:
                 return last()
             finally:
-                if self._descriptor is not None:
-                    self._sync(self._descriptor)
+                self._sync(descriptor)
+
+    def look(self) -> None:
+        """At all the files, on the writer's thread. Raises StoreBrokenError when one is not as it was left."""
+        self._see(self._must_be_whole(or_empty=False))
+        try:
+            self._others.look()
+        except StoreBrokenError as error:
+            raise self.breaks(error) from error
+
+    def note(self) -> None:
+        """That the database is as long as it is now is our own doing. Raises StoreBrokenError."""
+        try:
+            self._others.note()
+        except OSError as error:
+            raise self.breaks(StoreBrokenError(f"the database cannot be found: {error}")) from error
+
+    def breaks(self, error: StoreBrokenError) -> StoreBrokenError:
+        """The same error; from now on every commit and every read that is `shown` raises it."""
+        self._broken = error
+        return error
 
     def shown(self, read: Read[T]) -> Read[T]:
         """The same read, of one snapshot in which all is durable. It waits for a commit that is being synced.
@@ -113,14 +153,42 @@ class DurableWal:
             os.close(self._descriptor)
             self._descriptor = None
 
+    def _must_be_whole(self, *, or_empty: bool) -> int:
+        """Its descriptor. Raises StoreBrokenError when it is shorter than it was left."""
+        if self._broken is not None:
+            raise self._broken
+        assert self._descriptor is not None, "it is open"
+        size = os.fstat(self._descriptor).st_size
+        if size < self._file.st_size and not (self._shared or (or_empty and not size)):
+            raise self._cut_short()
+        return self._descriptor
+
     def _sync(self, descriptor: int) -> None:
         try:
-            os.fdatasync(descriptor)
-            is_in_place = os.path.samestat(self._file, self._path.stat())
+            if synchronous() == 1:
+                os.fdatasync(descriptor)
         except OSError as error:
             self._broken = StoreBrokenError(f"the WAL could not be synced: {error}")
             raise self._broken from error
+        self._see(descriptor)
+
+    def _see(self, descriptor: int) -> None:
+        """Note how it is. Raises StoreBrokenError when its name is no longer its own, or its header is gone."""
+        try:
+            is_in_place = os.path.samestat(self._file, found := self._path.stat())
+            salts = os.pread(descriptor, _SALTS_BYTES, _HEADER_SALTS_AT)
+            is_long = found.st_size > self._far_at and salts == os.pread(descriptor, _SALTS_BYTES, self._far_at)
+        except FileNotFoundError:
+            is_in_place = False
+        except OSError as error:
+            raise self.breaks(StoreBrokenError(f"the WAL cannot be read: {error}")) from error
         if not is_in_place:
             # SQLite does not look: it would go on writing to a file that no restart can find.
-            self._broken = StoreBrokenError(f"{self._path} was replaced while it was in use")
-            raise self._broken
+            self.is_elsewhere = True
+            raise self.breaks(StoreBrokenError(f"{self._path} was removed or replaced while it was in use"))
+        if found.st_size and any(self._salts) and not any(salts):
+            raise self._cut_short()
+        self._file, self._salts, self.is_long = found, salts, is_long and not self._shared
+
+    def _cut_short(self) -> StoreBrokenError:
+        return self.breaks(StoreBrokenError(f"{self._path} was cut short while it was in use"))

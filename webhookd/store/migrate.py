@@ -84,7 +84,8 @@ def migrate(path: Path, seal: Seal, reread: Reread, told: Told, *, stamp: str, k
     backup = _free_name(directory, f"before-schema-{SCHEMA_VERSION}-{stamp}")
     # The copy, and in the WAL at the most as much again.
     check_room(path, directory, 2 * size_of(path) + keep_free)
-    with closing(open_alone(path, **_PRAGMAS)) as connection:
+    # A checkpoint that SQLite makes by itself keeps its errors to itself.
+    with closing(open_alone(path, wal_autocheckpoint=0, **_PRAGMAS)) as connection:
         copy(connection, backup, told, version=found)
         try:
             bring_up_to_date(connection, found, seal, reread, told)
@@ -94,7 +95,10 @@ def migrate(path: Path, seal: Seal, reread: Reread, told: Told, *, stamp: str, k
             backup.unlink()  # nothing was changed; whoever tries again and again would fill the disk with copies
             raise
         told("writing", 0, 0)
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        try:
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        except (driver.Error, sqlite3.Error) as error:
+            raise sorted_error(error) from error
     return Migrated(found, backup)
 
 

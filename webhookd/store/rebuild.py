@@ -5,8 +5,9 @@ from functools import partial
 from pathlib import Path
 
 from webhookd.store.batch import Change
-from webhookd.store.connection import SerialConnection, to_its_end
+from webhookd.store.connection import SerialConnection
 from webhookd.store.recount import Object, Recount, Reread
+from webhookd.store.uncut import to_its_end
 
 TOGETHER = 200
 """Objects put right in one transaction."""

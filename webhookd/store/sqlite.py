@@ -51,6 +51,7 @@ from webhookd.store.stuck import SqliteStuck
 from webhookd.store.tokens import SqliteTokens
 from webhookd.store.trail import SqliteTrail, on_record
 from webhookd.store.trail_protocol import current_deed
+from webhookd.store.upkeep import Upkeep
 
 QUEUE_WRITES_MAX = 4096
 QUEUE_BYTES_MAX = 64 * 2**20
@@ -82,11 +83,12 @@ class SqliteStore:
         self._writer: Writer
         self._due_reader: SerialConnection
         self._history_reader: SerialConnection
+        self.upkeep: Upkeep
 
     @property
     def broken(self) -> StoreError | None:
         """Set once the disk has failed under the database; the process must stop then."""
-        return self._writes.broken or self._broken_read
+        return self._writes.broken or self._broken_read or self.upkeep.broken
 
     @property
     def stalled(self) -> bool:
@@ -106,6 +108,7 @@ class SqliteStore:
         self._writer = await open_writer(self._path, checkpoints=self._checkpoints)
         self._due_reader = await open_reader(self._path)
         self._history_reader = await open_reader(self._path)
+        self.upkeep = Upkeep(self._writer)
         self._writes.start()
 
     async def holds_secrets(self) -> bool:
@@ -122,10 +125,13 @@ class SqliteStore:
 
     async def close(self) -> None:
         await self._writes.stop()
-        await self._history_reader.close()
-        await self._due_reader.close()
-        # Last: the closing writer checkpoints, and nobody else may be there when it does.
-        await self._writer.close()
+        await self.upkeep.ended()
+        readers, writer = (self._history_reader, self._due_reader), self._writer
+        # The writer, if it is last, moves the WAL into the database. Of a disk that has failed nothing more is asked;
+        # but what is in a WAL that has lost its place would be gone.
+        leaves_the_wal = not self._checkpoints or (self.broken is not None and not writer.wal.is_elsewhere)
+        for connection in (writer, *readers) if leaves_the_wal else (*readers, writer):
+            await connection.close()
 
     async def last_key(self) -> int:
         [(key,)] = await self._history_reader.read(SQL["last_key"])
@@ -337,6 +343,7 @@ class SqliteStore:
     async def _commit(self, batch: Sequence[Write]) -> Sequence[object]:
         began = time.perf_counter()
         committed = await self._writer.run(lambda connection: apply(connection, batch, self._writer.wal.commit))
+        self.upkeep.after_commit()
         self._committed(time.perf_counter() - began, len(batch))
         if committed.owed or not committed.owed_complete:
             self._listener(committed.owed, committed.owed_complete)
