@@ -50,7 +50,6 @@ async def test_whatever_a_merchant_does_it_is_named_and_tried_again_under_the_sa
             for shop in shops.values():
                 shop.left = dice.randint(1, 2)  # so seldom that no breaker opens
             bad = {name: shop.left for name, shop in shops.items()}
-            before = {name: len(shop.got) for name, shop in shops.items()}
             body = stripe_event(f"evt_{round_}")
             _, answer = await send(running, "stripe", body, stripe_headers(body))
             found = await settled(running, answer["event_id"])
@@ -59,7 +58,9 @@ async def test_whatever_a_merchant_does_it_is_named_and_tried_again_under_the_sa
                 assert found[name]["state"] == "delivered", (name, history)
                 assert history[-1] is None
                 assert set(history[: bad[name]]) == {shop.kind.word}, (name, history)
-                got = shop.got[before[name] :]
+                got = [
+                    each for each in shop.got if answer["event_id"] == each.headers["webhook-id"] or body == each.body
+                ]
                 assert {(each.headers["webhook-id"], each.body) for each in got} == {(answer["event_id"], body)}, name
                 assert len({each.headers["webhookd-attempt"] for each in got}) == len(got), name
                 assert shop.faults == []
