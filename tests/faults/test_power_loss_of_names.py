@@ -1,6 +1,10 @@
 """The power fails when a file was just made, renamed or removed: a name is safe only once its directory was synced."""
 
+import json
+import os
 import random
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -13,6 +17,7 @@ from tests.faults.promises import Promises
 from tests.faults.short_life import Life, Tell, live
 from tests.faults.store_work import work
 from tests.making import SEAL, event
+from tests.running import configuration
 from tests.store.old_files import ask, old_file
 from webhookd.providers import reread
 from webhookd.store.audit import audit
@@ -93,6 +98,25 @@ def test_who_goes_on_where_a_killed_process_left_off_makes_safe_what_that_one_di
         assert step > len(("of the WAL", "of the key", "of the token"))
     record_property("kills", kills)
     record_property("power_cuts", kills)
+
+
+@pytest.mark.fault(3, 39)
+@pytest.mark.parametrize("target", ["monday.db", "elsewhere/monday.db"])
+def test_a_backup_is_whole_and_in_its_place_as_soon_as_the_command_has_said_so(
+    disk: Disk, data_dir: Path, dice: random.Random, tmp_path: Path, target: str
+):
+    promises = Promises()
+    promises.hear(start(data_dir, 0).said)
+    (disk.root / "elsewhere").mkdir()
+    disk.sync_all()
+    (tmp_path / "webhookd.toml").write_text(configuration())
+    where = str(disk.root / target) if "/" in target else target
+    command = [sys.executable, "-m", "webhookd", "backup", where, "--data-dir", str(data_dir), "--json"]
+    checkout = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    made = subprocess.run(command, cwd=tmp_path, env=checkout, check=True, capture_output=True)
+    cut(disk, dice, ONLY_WHAT_WAS_SYNCED)
+    promises.backups[Path(json.loads(made.stdout)["path"])] = set(promises.acked)
+    assert promises.broken(data_dir) == []
 
 
 @pytest.mark.fault(3, 4, 38)
