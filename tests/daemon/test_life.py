@@ -32,6 +32,7 @@ async def exit_of(directory: Path, config: str, *arguments: str) -> tuple[int, s
     return process.returncode, said.decode()
 
 
+@pytest.mark.fault(24)
 async def test_sigterm_finishes_what_is_under_way_and_exits_0(tmp_path: Path):
     async with merchant() as shop, daemon(tmp_path, configuration(endpoints=endpoint("shop", shop.port))) as running:
         stopping = asyncio.Event()
@@ -55,6 +56,7 @@ async def test_sigterm_finishes_what_is_under_way_and_exits_0(tmp_path: Path):
         assert len({each.headers["webhook-id"] for each in got}) == 2, "the first was settled before the exit"
 
 
+@pytest.mark.fault(24)
 async def test_a_second_sigterm_waits_for_nobody_and_loses_nothing(tmp_path: Path):
     async with merchant() as shop, daemon(tmp_path, configuration(endpoints=endpoint("shop", shop.port))) as running:
         never = asyncio.Event()
@@ -112,6 +114,7 @@ async def test_a_database_of_another_program_is_refused_with_78(tmp_path: Path):
     assert "another program" in said
 
 
+@pytest.mark.fault(42)
 async def test_sighup_takes_new_sources_and_endpoints_without_a_restart(tmp_path: Path):
     async with merchant() as shop, daemon(tmp_path, configuration()) as running:
         body = stripe_event()
@@ -126,6 +129,7 @@ async def test_sighup_takes_new_sources_and_endpoints_without_a_restart(tmp_path
         assert (await shop.has(1))[0].body == body
 
 
+@pytest.mark.fault(42)
 async def test_sighup_with_a_mistake_changes_nothing_and_names_it(tmp_path: Path):
     async with daemon(tmp_path) as running:
         (tmp_path / "webhookd.toml").write_text(configuration() + "\n[sources.bad]\nprovidr = 1\n")

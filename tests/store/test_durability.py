@@ -96,6 +96,7 @@ async def test_after_an_io_error_nothing_is_accepted_any_more():
     await writes.stop()
 
 
+@pytest.mark.fault(21)
 async def test_a_full_queue_refuses_at_once_in_writes_and_in_bytes():
     go_on = asyncio.Event()
 
