@@ -10,6 +10,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import IO
 
+import pytest
+
 from tests.daemon.test_end_to_end import post, stripe_event, stripe_headers
 from tests.running import PATIENCE_S, RunningDaemon, configuration, daemon
 
@@ -88,6 +90,7 @@ async def test_a_writer_that_hangs_is_not_fed_for_and_said_to_be_stuck_until_it_
         assert await hook == 200
 
 
+@pytest.mark.fault(23)
 async def test_a_loop_that_is_held_up_is_not_fed_for_though_another_thread_feeds(tmp_path: Path):
     fifo = tmp_path / "fifo"
     async with watched(tmp_path, "--hang", f"loop:{fifo}") as (running, systemd):
