@@ -9,6 +9,7 @@ import pytest
 from tests.making import NOW_MS, event, spec
 from webhookd.core.delivery import Outcome, settle
 from webhookd.core.event import OPERATIONAL, Event, Hook, Reading
+from webhookd.core.identifier import KeyMint
 from webhookd.core.ledger import Fact
 from webhookd.core.money import Money
 from webhookd.core.retry import RetryPolicy
@@ -139,6 +140,16 @@ async def test_what_an_endpoint_asked_for_later_was_not_owed_to_it_before(store:
     await store.append(captured())
     await store.adopt([spec("shop"), spec("late")], NOW_MS + 5)
     await store.adopt([spec("shop", events=("charge.*",)), spec("late")], NOW_MS + 10)
+    assert list(audit(path_of(store), reread)) == []
+
+
+async def test_what_came_while_the_clock_was_ahead_was_not_owed_to_an_endpoint_that_came_once_it_was_set_back(
+    store: SqliteStore,
+):
+    await store.adopt([spec("shop")], NOW_MS - 1)
+    ahead_ms = NOW_MS + 60_000
+    await store.append(captured(key=KeyMint().next(ahead_ms), received_at=ahead_ms))
+    await store.adopt([spec("shop"), spec("late")], NOW_MS + 5)
     assert list(audit(path_of(store), reread)) == []
 
 

@@ -153,9 +153,9 @@ DELETE FROM route WHERE source = ? AND is_glob = ? AND pattern = ? AND endpoint 
 -- set_routes: how what it wants is owed to it
 UPDATE route SET first_wait_ms = ?, is_ordered = ? WHERE endpoint = ? AND (first_wait_ms, is_ordered) IS NOT (?, ?);
 
--- route: it wants this, from now on
+-- route: it wants this, from now on, and never what is in the log: a clock that was set back may be behind that
 INSERT INTO route (source, is_glob, pattern, endpoint, first_wait_ms, is_ordered, added_at)
-VALUES (?, ?, ?, ?, ?, ?, ?);
+VALUES (?, ?, ?, ?, ?, ?, max(?, (SELECT coalesce(max(key), 0) >> 21 FROM event)));
 
 -- endpoint_names: all that there are
 SELECT number, name, managed_by FROM endpoint ORDER BY number;
