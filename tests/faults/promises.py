@@ -13,20 +13,24 @@ from webhookd.store.protocol import StoreError
 from webhookd.store.seal import KEY_FILE
 
 WRONG = (StoreError, driver.Error, OSError)
+Events = dict[int, tuple[int, str]]
+"""Salt and SHA-256 by key."""
 
 
 class Promises:
     """Made of what lives of `store_work` said, in their order."""
 
     def __init__(self) -> None:
-        self.acked: dict[int, tuple[int, str]] = {}
-        """Salt and SHA-256 of each event, by its key."""
+        self.acked: Events = {}
         self.settled: dict[tuple[int, int], str] = {}
         """The state of a delivery after the attempt that was recorded."""
+        self.past: set[int] = set()
+        """The events that were taken out of the log, but for their lines in the books."""
         self.endpoints: set[str] = set()
         self.backups: dict[Path, set[int]] = {}
         """The events that each must have."""
-        self._sent: dict[int, tuple[int, str]] = {}
+        self._sent: Events = {}
+        self._going: set[int] = set()
         self._before_copy: dict[str, set[int]] = {}
         self._texts: dict[str, str] = {}
 
@@ -39,6 +43,10 @@ class Promises:
                     self.acked[key] = self._sent[key]
                 case "settled", [event, endpoint, state]:
                     self.settled[event, endpoint] = state
+                case "pruning", [keys]:
+                    self._going.update(keys)
+                case "pruned", [keys]:
+                    self.past.update(keys)
                 case "endpoint", [name]:
                     self.endpoints.add(name)
                 case "copying", [name]:
@@ -67,29 +75,32 @@ class Promises:
         return wrong
 
     def _missing(self, database: Path) -> Iterator[str]:
-        found = dict(_events(database))
+        events, past = _log(database)
         for key, event in self.acked.items():
-            if found.get(key) != event:
-                yield f"lost: event {key} was acked as {event} and is {found.get(key)}"
-        for key, event in found.items():
+            if events.get(key) != event and not (key in self._going and past.get(key) == event):
+                yield f"lost: event {key} was acked as {event} and is {events.get(key)}"
+        for key, event in (*events.items(), *past.items()):
             if self._sent.get(key) != event:
                 yield f"invented: event {key} is {event} and was sent as {self._sent.get(key)}"
+        yield from (f"undone: event {key} was taken out and is there" for key in self.past & events.keys())
         with closing(open_alone(database, read_only=True)) as connection:
-            settled = (
-                "SELECT delivery.event, endpoint, delivery.state FROM delivery JOIN attempt USING (event, endpoint)"
-            )
+            settled = "SELECT event, endpoint, delivery.state FROM delivery JOIN attempt USING (event, endpoint)"
             states = {(event, endpoint): state for event, endpoint, state in connection.execute(settled)}
             names = {name for (name,) in connection.execute("SELECT name FROM endpoint")}
-        for delivery, state in self.settled.items():
-            if states.get(delivery) != state:
-                yield f"undone: {delivery} was settled as {state} and is {states.get(delivery)}"
+        for (key, endpoint), state in self.settled.items():
+            if key in events and states.get((key, endpoint)) != state:
+                yield f"undone: event {key} was settled as {state} and is {states.get((key, endpoint))}"
         yield from (f"endpoint {name} is gone" for name in self.endpoints - names)
 
 
-def _events(database: Path) -> Iterator[tuple[int, tuple[int, str]]]:
+def _log(database: Path) -> tuple[Events, Events]:
+    """What is in it, and what is past."""
     with closing(open_alone(database, read_only=True)) as connection:
-        for key, salt, sha256 in connection.execute("SELECT key, salt, sha256 FROM event").fetchall():
-            yield key, (salt, sha256.hex())
+        events, past = (
+            {key: (salt, sha256.hex()) for key, salt, sha256 in connection.execute(query).fetchall()}
+            for query in ("SELECT key, salt, sha256 FROM event", "SELECT key, salt, sha256 FROM past")
+        )
+    return events, past
 
 
 def _wrong_with_copy(path: Path, events: set[int]) -> Iterator[str]:
@@ -98,7 +109,7 @@ def _wrong_with_copy(path: Path, events: set[int]) -> Iterator[str]:
         return
     try:
         yield from (f"backup {path.name}: {finding}" for finding in audit(path, reread))
-        if missing := events - {key for key, _ in _events(path)}:
+        if missing := events.difference(*_log(path)):
             yield f"backup {path.name} is without {len(missing)} events that were there before it was begun"
     except WRONG as error:
         yield f"backup {path.name}: {error}"

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tests.faults.short_life import Tell
 from tests.making import NOW_MS, event, spec
+from tests.store.history import ALL, LATER_MS
 from webhookd.admin.door.token import ensure_token
 from webhookd.core.delivery import DeliveryKey, Outcome, Settlement
 from webhookd.core.event import Event, Hook
@@ -68,15 +69,18 @@ class _Worker:
         self._tell, self._store, self._life, self._dice, self._shops = tell, store, life, dice, shops
         self._mint = KeyMint()
         self._mine: list[Event] = []
+        self._finished: list[Event] = []
 
     async def turn(self, number: int) -> None:
         """Some things at once: they share commits as they come."""
-        moves = [self.append, self.append, self.append_and_settle, self.append_and_fail, self.repeat]
+        moves = [self.append, self.append_and_settle, self.append_and_finish, self.append_and_fail, self.repeat]
         doing = [self._dice.choice(moves)() for _ in range(self._dice.randint(1, 6))]
         if self._dice.random() < 0.2:
             doing.append(self.add_endpoint(f"made-{self._life}-{number}"))
         if self._dice.random() < 0.1:
             doing.append(self.back_up(f"{self._life}-{number}.db"))
+        if self._dice.random() < 0.2:
+            doing.append(self.prune())
         await asyncio.gather(*doing)
 
     async def append(self) -> Event:
@@ -91,6 +95,12 @@ class _Worker:
     async def append_and_settle(self) -> None:
         made = await self.append()
         await self._settle(DeliveryKey(made.key, self._dice.choice(self._shops)), Outcome(NOW_MS, 5, 200))
+
+    async def append_and_finish(self) -> None:
+        made = await self.append()
+        keys = [DeliveryKey(made.key, shop) for shop in self._shops]
+        await asyncio.gather(*(self._settle(key, Outcome(NOW_MS, 5, 200)) for key in keys))
+        self._finished.append(made)
 
     async def append_and_fail(self) -> None:
         made = await self.append()
@@ -114,6 +124,16 @@ class _Worker:
         )
         appended = await self._store.append(again)
         assert (appended.event_id, appended.status) == (first.id, "duplicate")
+
+    async def prune(self) -> None:
+        """What is finished goes, but for its line in the books, and the file becomes shorter."""
+        keys = [each.key for each in self._finished]
+        self._finished.clear()
+        self._tell("pruning", keys)
+        taken = await self._store.retention.take(ALL, keys, LATER_MS)
+        self._tell("pruned", keys)
+        assert sum(each.events for each in taken.tallies.values()) == len(keys)
+        await self._store.retention.give_back(1_000, 0.0)
 
     async def add_endpoint(self, name: str) -> None:
         """It has a secret that is kept nowhere else; and it asks for no event."""
