@@ -232,7 +232,7 @@ def words_of(folder: str) -> set[str]:
     found = set()
     for path in (PACKAGE / folder).rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Call) and ast.unparse(node.func) in ("Refused", "Reason", "_unavailable"):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) in ("Refused", "Reason", "unavailable"):
                 found |= {
                     each.value for each in node.args if isinstance(each, ast.Constant) and isinstance(each.value, str)
                 }

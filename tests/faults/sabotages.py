@@ -24,6 +24,7 @@ def _one(name: str, file: str, before: str, after: str, test: str) -> Sabotage:
 _DURABLE, _COMMITS = "webhookd/store/durable.py", "webhookd/store/group_commit.py"
 _DISPATCHER, _LANE = "webhookd/dispatch/dispatcher.py", "webhookd/dispatch/lane.py"
 _DIAL, _ROUTES = "webhookd/deliver/dial.py", "webhookd/receive/routes.py"
+_ENTRANCE = "webhookd/receive/entrance.py"
 _STRIPE, _LOGS = "webhookd/providers/stripe/signature.py", "webhookd/observe/logs.py"
 
 STORE = (
@@ -293,9 +294,39 @@ RECEIVE = (
     ),
     _one(
         "any number of bodies at a time",
-        *(_ROUTES, "if self._reading_bytes + size > READING_BYTES_MAX and self._reading_bytes:", "if False:"),
+        *(_ROUTES, "if self._reading_bytes > READING_BYTES_MAX:", "if False:"),
         "tests/receive/test_deadlines.py"
         "::test_what_is_being_received_all_together_is_bounded_and_the_rest_is_asked_to_come_again",
+    ),
+    _one(
+        "whoever comes is taken in, however many are",
+        *(_ENTRANCE, "if self._line or not self._has_room(size):", "if False:"),
+        "tests/receive/test_entrance.py::test_no_more_are_inside_than_may_be_whichever_way_they_came",
+    ),
+    _one(
+        "nobody is refused however long others wait",
+        *(_ENTRANCE, "self._now_s() - line[0].since_s > WAIT_S or", ""),
+        "tests/receive/test_entrance.py"
+        "::test_who_comes_while_others_wait_for_long_is_told_to_come_again_and_the_others_are_taken",
+    ),
+    _one(
+        "who left while he waited is taken all the same",
+        *(_ROUTES, "elif request.transport is None:", "elif False:"),
+        "tests/receive/test_entrance.py::test_who_has_left_before_his_turn_is_not_taken",
+    ),
+    _one(
+        "all who are refused are told to come back at one time",
+        *("webhookd/receive/replies.py", "OVERLOADED_RETRY_S = range(1, 6)", "OVERLOADED_RETRY_S = [5]"),
+        "tests/receive/test_entrance.py::test_those_who_are_refused_together_are_not_told_to_come_back_together",
+    ),
+    _one(
+        "a fault of ours keeps its place",
+        *(
+            _ROUTES,
+            "            if not isinstance(begun, Begun):\n                self._entrance.leave(len(hook.body))",
+            "            pass",
+        ),
+        "tests/receive/test_entrance.py::test_a_fault_of_ours_keeps_no_place_inside",
     ),
     _one(
         "hooks are taken while the store is not fit for it",

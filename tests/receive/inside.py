@@ -71,6 +71,8 @@ class Inside:
         self.sources: dict[str, Source] = {}
         self.evidence: bytes | None = None
         """What is found when something is fetched."""
+        self.evidence_comes: asyncio.Event | None = None
+        """When, if not at once."""
 
 
 @asynccontextmanager
@@ -78,6 +80,8 @@ async def receiving(*, body_bytes_max: int = 2**20) -> AsyncIterator[Inside]:
     inside = Inside()
 
     async def fetch(_request: Request) -> bytes:
+        if inside.evidence_comes is not None:
+            await inside.evidence_comes.wait()
         if inside.evidence is None:
             raise EvidenceUnavailableError
         return inside.evidence

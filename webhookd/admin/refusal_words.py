@@ -120,6 +120,18 @@ MEANINGS: Mapping[str, Meaning] = {
         "Too many bodies were arriving slowly at the same time.",
         (_NOTHING_LOST, "See whether the proxy waits for the whole body before it passes it on."),
     ),
+    "overloaded": Meaning(
+        "More came in than this machine takes; of a minute's refusals of this kind one is told here.",
+        (
+            _NOTHING_LOST,
+            "See how many there are (webhookd_hooks_total) and what else uses the processor or the disk.",
+            "If it comes again and again, this machine is too small for what comes in.",
+        ),
+    ),
+    "gave_up": Meaning(
+        "Its sender went away while it waited for its turn: more came in than this machine takes at once.",
+        (_NOTHING_LOST, "See how long the proxy waits for an answer: 30 s is enough."),
+    ),
     "cannot_verify": Meaning(
         "What PayPal's signature is checked with could not be fetched.",
         (

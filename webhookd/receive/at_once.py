@@ -5,6 +5,7 @@ CPU instead of 42, of which reading the bytes and writing an answer are 8 instea
 requests are, or comes while another has no answer yet, goes aiohttp's own way.
 """
 
+import asyncio
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -43,6 +44,11 @@ class Whole:
     def remote(self) -> str | None:
         peer = self._protocol.peername
         return str(peer[0]) if isinstance(peer, list | tuple) else peer
+
+    @property
+    def transport(self) -> asyncio.Transport | None:
+        """None when its sender has gone."""
+        return self._protocol.transport
 
     def answer(self, answer: Answer) -> None:
         """Exactly once, now or later."""

@@ -12,10 +12,11 @@ class Complaints:
     def __init__(self) -> None:
         self._last: dict[tuple[str, str], tuple[float, int]] = {}
 
-    def refused(self, source: str, reason: str, now_s: float) -> None:
-        """`source` and `reason` are our own words, so there are few of them."""
+    def refused(self, source: str, reason: str, now_s: float) -> bool:
+        """Whether it was told now. `source` and `reason` are our own words, so there are few of them."""
         if (hooks := self._due(source, reason, now_s)) > 0:
             _log.warning("hooks_refused", source=source, reason=reason, hooks=hooks)
+        return hooks > 0
 
     def odd(self, source: str, what: str, event_id: str, now_s: float) -> None:
         """An authentic hook that somebody should look at."""

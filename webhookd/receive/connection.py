@@ -1,5 +1,6 @@
 """aiohttp's connection with its gaps closed: errors that quote nothing, bodies that end, and not too many of them."""
 
+import asyncio
 import logging
 from typing import Any, cast
 
@@ -11,7 +12,11 @@ from webhookd.receive.answer import Answer, problem
 
 VERSIONS = (HttpVersion11, HttpVersion10)
 """aiohttp's parser would take 0.9 and 2.0 too, read them as if they were 1.0 and 1.1, and answer in them."""
+TURNED_AWAY_MAX, TURNED_AWAY_S = 128, 1.0
+"""How many may be hearing at one time why they are not let in, and for how long."""
 _log = logging.getLogger("webhookd.receive")
+_TURNED_AWAY = problem(503, "Too many connections; please come again.", close=True, headers={"Retry-After": "5"})
+_TURNED_AWAY_BYTES = _TURNED_AWAY.head(may_stay=False) + _TURNED_AWAY.body
 
 
 def not_spoken() -> Answer:
@@ -20,9 +25,34 @@ def not_spoken() -> Answer:
 
 
 class BoundedServer(web.Server):
-    """At `connections_max` the newest is cut."""
+    """Beyond `connections_max` nobody is let in."""
 
     connections_max: int
+    turned_away = 0
+    """Connections that are hearing so."""
+
+
+class TurnedAway(asyncio.Protocol):
+    """A connection too many: it is told so, or cut when many are being told. What it sends is not looked at."""
+
+    def __init__(self, server: BoundedServer) -> None:
+        self._server = server
+        self._end: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        told = cast(asyncio.Transport, transport)  # uvloop's is one without saying so
+        if self._server.turned_away >= TURNED_AWAY_MAX:
+            told.abort()
+            return
+        self._server.turned_away += 1
+        told.write(_TURNED_AWAY_BYTES)
+        told.write_eof()  # not closed: with something of it unread, that would cut off what it is told
+        self._end = asyncio.get_running_loop().call_later(TURNED_AWAY_S, told.abort)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._end is not None:
+            self._end.cancel()
+            self._server.turned_away -= 1
 
 
 class Connection(RequestHandler):

@@ -3,7 +3,8 @@
 import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping
-from functools import lru_cache
+from contextlib import AbstractAsyncContextManager, nullcontext
+from functools import lru_cache, partial
 from typing import NamedTuple, Protocol
 
 import msgspec
@@ -11,7 +12,7 @@ import msgspec
 from webhookd.core.card_number import has_card_number
 from webhookd.core.event import IMPORTED, QUARANTINED_TYPE, Appended, Event, EventState, Hook, Reading
 from webhookd.core.identifier import KeyMint
-from webhookd.providers.provider import Needs, NotUnderstoodError, Provider, Refused, Request, Verified
+from webhookd.providers.provider import Evidence, Needs, NotUnderstoodError, Provider, Refused, Request, Verified
 from webhookd.store.protocol import EventLog
 
 KEPT_HEADER_CHARS_MAX = 1024
@@ -78,41 +79,40 @@ class Intake:
         self._told = told
         self._tracer = tracer
 
-    async def take_in(self, source: Source, hook: Hook) -> Appended | Refused:
-        """Raises StoreUnavailableError, StoreBrokenError, EvidenceUnavailableError; then there is no ack."""
-        verdict = await self.judge(source.provider, hook)
-        if isinstance(verdict, Refused):
-            return verdict
-        event = self._event(source, hook)
-        if self._tracer is None:
-            return await self._append(source, event)
-        return await self._append_traced(source, event, self._tracer.received(event, hook.headers))
+    async def take_in(
+        self, source: Source, hook: Hook, inside: Callable[[], AbstractAsyncContextManager[None]] = nullcontext
+    ) -> Appended | Refused:
+        """It happens within `inside()`, except for fetching: that takes somebody else's time.
 
-    def begin(self, source: Source, hook: Hook) -> "Begun | Refused | None":
-        """The same as far as it goes without waiting; None where something has to be fetched first, or spans are sent.
-
-        Raises StoreUnavailableError, StoreBrokenError.
+        Raises StoreUnavailableError, StoreBrokenError, EvidenceUnavailableError; then there is no ack.
         """
-        if self._tracer is not None:
-            return None
-        verdict = source.provider.verify(hook, hook.received_at // 1_000, {})
-        if isinstance(verdict, Needs):
-            return None
-        if isinstance(verdict, Refused):
+        evidence: dict[Request, bytes] = {}
+        while True:
+            async with inside():
+                begun = self.begin(source, hook, evidence)
+                if isinstance(begun, Begun):
+                    appended = await begun.pending
+                    self.note(source, begun.event, appended)
+                    return appended
+            if isinstance(begun, Refused):
+                return begun
+            await self._fetch_into(evidence, begun.request)
+
+    def begin(self, source: Source, hook: Hook, evidence: Evidence) -> Begun | Refused | Needs:
+        """The same as far as it goes without waiting. Raises StoreUnavailableError, StoreBrokenError."""
+        verdict = source.provider.verify(hook, hook.received_at // 1_000, evidence)
+        if not isinstance(verdict, Verified):
             return verdict
         event = self._event(source, hook)
-        pending = self._log.append(event)
-        return Begun(event, pending if isinstance(pending, asyncio.Future) else asyncio.ensure_future(pending))
+        if self._tracer is not None:
+            return self._begin_traced(event, self._tracer.received(event, hook.headers))
+        return Begun(event, self._append(event))
 
     async def judge(self, provider: Provider, hook: Hook) -> Verified | Refused:
         """As of when it came. Raises EvidenceUnavailableError."""
         evidence: dict[Request, bytes] = {}
-        verdict = provider.verify(hook, hook.received_at // 1_000, evidence)
-        while isinstance(verdict, Needs):
-            if verdict.request in evidence:
-                raise EvidenceUnavailableError("the provider asks again for what it was given")
-            evidence[verdict.request] = await self._fetch(verdict.request)
-            verdict = provider.verify(hook, hook.received_at // 1_000, evidence)
+        while isinstance(verdict := provider.verify(hook, hook.received_at // 1_000, evidence), Needs):
+            await self._fetch_into(evidence, verdict.request)
         return verdict
 
     async def take_in_exported(self, source: Source, hook: Hook) -> Appended:
@@ -121,10 +121,8 @@ class Intake:
         Raises StoreUnavailableError, StoreBrokenError.
         """
         event = self._event(source, hook)
-        return await self._append(source, msgspec.structs.replace(event, headers=[*event.headers, (IMPORTED, "true")]))
-
-    async def _append(self, source: Source, event: Event) -> Appended:
-        appended = await self._log.append(event)
+        event = msgspec.structs.replace(event, headers=[*event.headers, (IMPORTED, "true")])
+        appended = await self._append(event)
         self.note(source, event, appended)
         return appended
 
@@ -136,14 +134,23 @@ class Intake:
             if event.type not in source.provider.event_types:
                 self._unknown(source.name)
 
-    async def _append_traced(self, source: Source, event: Event, span: Receiving) -> Appended:
-        result, event_id = "unavailable", None
+    def _append(self, event: Event) -> "asyncio.Future[Appended]":
+        pending = self._log.append(event)
+        return pending if isinstance(pending, asyncio.Future) else asyncio.ensure_future(pending)
+
+    def _begin_traced(self, event: Event, span: Receiving) -> Begun:
         try:
-            appended = await self._append(source, msgspec.structs.replace(event, trace=span.context))
-            result, event_id = appended.status, appended.event_id
-        finally:
-            span.end(result, event_id)
-        return appended
+            pending = self._append(msgspec.structs.replace(event, trace=span.context))
+        except Exception:
+            span.end("unavailable", None)
+            raise
+        pending.add_done_callback(partial(_end, span))
+        return Begun(event, pending)
+
+    async def _fetch_into(self, evidence: dict[Request, bytes], request: Request) -> None:
+        if request in evidence:
+            raise EvidenceUnavailableError("the provider asks again for what it was given")
+        evidence[request] = await self._fetch(request)
 
     def _event(self, source: Source, hook: Hook) -> Event:
         sha256 = hashlib.sha256(hook.body)
@@ -171,6 +178,14 @@ class Intake:
             size=len(hook.body),
             body=hook.body,
         )
+
+
+def _end(span: Receiving, pending: "asyncio.Future[Appended]") -> None:
+    if pending.cancelled() or pending.exception() is not None:
+        span.end("unavailable", None)
+    else:
+        appended = pending.result()
+        span.end(appended.status, appended.event_id)
 
 
 def _kept(hook: Hook, names: tuple[str, ...]) -> list[tuple[str, str]]:

@@ -5,62 +5,40 @@ only then what it says.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from functools import partial
-from typing import Protocol
 
-from aiohttp import web
+from aiohttp import StreamReader, web
 
 from webhookd.clock import Clock
 from webhookd.core.event import Appended, Event, Hook
 from webhookd.core.refusal import UNKNOWN_SOURCE
-from webhookd.providers.provider import Refused
+from webhookd.providers.provider import Needs, Refused
 from webhookd.receive.answer import Answer, problem
 from webhookd.receive.at_once import Whole
-from webhookd.receive.bad_signatures import BadSignatures
-from webhookd.receive.complaints import Complaints
 from webhookd.receive.connection import VERSIONS, not_spoken
-from webhookd.receive.intake import EvidenceUnavailableError, Intake, Source
-from webhookd.receive.refusals import Refusals, Request
+from webhookd.receive.entrance import CrowdedError, Entrance
+from webhookd.receive.intake import Begun, EvidenceUnavailableError, Intake, Source
+from webhookd.receive.replies import (
+    GAVE_UP,
+    OVERLOADED,
+    UNAVAILABLE_RETRY_S,
+    Meter,
+    Reason,
+    Replies,
+    cannot_store,
+    unavailable,
+)
 from webhookd.store.protocol import StoreBrokenError, StoreUnavailableError
 
 BODY_S = 10.0
 READING_BYTES_MAX = 64 * 2**20
-"""Bodies that are being read from the network at one time, all connections together, by what they may grow to."""
-UNAVAILABLE_RETRY_S = 5
-TOO_MANY = "too_many_bad_signatures"
+"""Of bodies that are being read from the network at one time, all connections together, what has come."""
+EFFORT = 5
+"""Of a refusal aiohttp's way, as many as at once: its connection ends with it, and the next one has to be made."""
 _PREFIX = "/webhooks/"
 _UNAVAILABLE = (StoreUnavailableError, StoreBrokenError)
-
-
-class Meter(Protocol):
-    """What the receiver counts."""
-
-    def hook(self, source: str, result: str, seconds: float) -> None: ...
-
-    def bad_signature(self, source: str) -> None: ...
-
-    def conflict(self, source: str) -> None: ...
-
-
-class Reason(Exception):  # noqa: N818 - a reason to refuse, not an error of ours
-    """Why a hook is refused, as the sender is told it, and a word for the metrics."""
-
-    def __init__(
-        self,
-        status: int,
-        word: str,
-        detail: str,
-        *,
-        close: bool = False,
-        headers: Mapping[str, str] | None = None,
-        hook: Hook | None = None,
-    ) -> None:
-        """`hook` is what was judged, where it came to that."""
-        super().__init__(word)
-        self.word = word
-        self.hook = hook
-        self.response = problem(status, detail, close=close, headers=headers)
 
 
 class Routes:
@@ -70,17 +48,16 @@ class Routes:
         self, intake: Intake, clock: Clock, meter: Meter, *, body_bytes_max: int, unready: Callable[[], str | None]
     ) -> None:
         self.sources: Mapping[str, Source] = {}
-        self.heard: dict[str, int] = {}
-        """When each source brought its last event since the start, Unix milliseconds."""
         self._intake = intake
         self._clock = clock
         self._meter = meter
         self._body_bytes_max = body_bytes_max
         self._unready = unready
         self._reading_bytes = 0
-        self._bad_signatures = BadSignatures()
-        self._complaints = Complaints()
-        self.refusals = Refusals(clock)
+        self._entrance = Entrance(clock.monotonic)
+        self._fetching: set[asyncio.Task[None]] = set()
+        self._replies = Replies(clock, meter)
+        self.heard, self.refusals = self._replies.heard, self._replies.refusals
 
     async def handle(self, request: web.BaseRequest) -> Answer:
         if request.version not in VERSIONS:
@@ -112,20 +89,56 @@ class Routes:
             return False
         if self._unready() is not None:
             return False
-        began = self._clock.monotonic()
-        hook = Hook(headers, request.body, self._clock.now_ms())
-        try:
-            begun = self._intake.begin(source, hook)
-        except _UNAVAILABLE:
-            self._answer_at_once(request, source, began, _cannot_store())
+        began, size = self._clock.monotonic(), len(request.body)
+        if self._entrance.is_shut:
+            self._refuse_at_once(request, source, began)
             return True
-        if begun is None:
-            return False
-        if isinstance(begun, Refused):
-            self._answer_at_once(request, source, began, self._refusal(request, source.name, begun, hook))
+        hook = Hook(headers, request.body, self._clock.now_ms())
+        if self._entrance.enter(size):
+            self._begin_at_once(request, source, hook, began)
         else:
-            begun.pending.add_done_callback(partial(self._end_at_once, request, source, hook, began, begun.event))
+            self._entrance.wait(size, partial(self._called_at_once, request, source, hook, began))
         return True
+
+    def _called_at_once(self, request: Whole, source: Source, hook: Hook, began: float, is_in: bool) -> None:
+        """After it has waited."""
+        if not is_in:
+            self._refuse_at_once(request, source, began)
+        elif request.transport is None:
+            self._entrance.leave(len(hook.body))
+            self._meter.hook(source.name, GAVE_UP, self._clock.monotonic() - began)
+        else:
+            try:
+                self._begin_at_once(request, source, hook, began)
+            except Exception as error:  # noqa: BLE001 - whoever waits for an answer gets one
+                request.fail(error)
+
+    def _begin_at_once(self, request: Whole, source: Source, hook: Hook, began: float) -> None:
+        """It is inside, until its answer is known, or something has to be fetched first."""
+        begun: Begun | Refused | Needs | None = None
+        try:
+            begun = self._intake.begin(source, hook, {})
+        except _UNAVAILABLE:
+            self._answer_at_once(request, source, began, cannot_store())
+        finally:
+            if not isinstance(begun, Begun):
+                self._entrance.leave(len(hook.body))
+        if isinstance(begun, Begun):
+            begun.pending.add_done_callback(partial(self._end_at_once, request, source, hook, began, begun.event))
+        elif isinstance(begun, Refused):
+            self._answer_at_once(request, source, began, self._replies.refusal(request, source.name, begun, hook))
+        elif isinstance(begun, Needs):
+            task = asyncio.get_running_loop().create_task(self._fetch_and_end(request, source, hook, began))
+            self._fetching.add(task)
+            task.add_done_callback(self._fetching.discard)
+
+    async def _fetch_and_end(self, request: Whole, source: Source, hook: Hook, began: float) -> None:
+        try:
+            self._answer_at_once(request, source, began, await self._judged(request, source, hook))
+        except Reason as reason:
+            self._answer_at_once(request, source, began, reason)
+        except Exception as error:  # noqa: BLE001 - whoever waits for an answer gets one
+            request.fail(error)
 
     def _end_at_once(
         self,
@@ -136,23 +149,30 @@ class Routes:
         event: Event,
         pending: asyncio.Future[Appended],
     ) -> None:
+        self._entrance.leave(len(hook.body))
         ended: tuple[Answer, str] | Reason
         try:
             appended = pending.result()
             self._intake.note(source, event, appended)
-            ended = self._acknowledged(request, source, hook, appended)
+            ended = self._replies.acknowledged(request, source, hook, appended)
         except Reason as reason:
             ended = reason
         except _UNAVAILABLE:
-            ended = _cannot_store()
+            ended = cannot_store()
         except Exception as error:  # noqa: BLE001 - whoever waits for an answer gets one
             request.fail(error)
             return
         self._answer_at_once(request, source, began, ended)
 
+    def _refuse_at_once(self, request: Whole, source: Source, began: float) -> None:
+        answer = self._replies.overloaded_at_once(request, source, began)
+        self._meter.hook(source.name, OVERLOADED, self._clock.monotonic() - began)
+        request.body = b""  # it may wait for its refusal
+        self._entrance.refuse(partial(request.answer, answer))
+
     def _answer_at_once(self, request: Whole, source: Source, began: float, ended: tuple[Answer, str] | Reason) -> None:
         if isinstance(ended, Reason):
-            ended = self._refused(request, source, began, ended)
+            ended = self._replies.refused(request, source, began, ended)
         response, result = ended
         self._meter.hook(source.name, result, self._clock.monotonic() - began)
         request.answer(response)
@@ -167,48 +187,48 @@ class Routes:
         try:
             response, result = await self._take_in(request, source)
         except Reason as reason:
-            response, result = self._refused(request, source, began, reason)
+            response, result = self._replies.refused(request, source, began, reason)
         self._meter.hook(source.name, result, self._clock.monotonic() - began)
         return response
-
-    def _refused(self, request: Request, source: Source, began: float, reason: Reason) -> tuple[Answer, str]:
-        self._complaints.refused(source.name, reason.word, began)
-        if reason.word != TOO_MANY:  # the first ones have been noted, and cost more than this one may
-            provider = source.provider if reason.hook is not None else None
-            self.refusals.note(request, source.name, reason.word, reason.response.status, reason.hook, provider)
-        return reason.response, reason.word
 
     async def _take_in(self, request: web.BaseRequest, source: Source) -> tuple[Answer, str]:
         if request.method != "POST":
             raise Reason(405, "method", "Hooks are sent with POST.", headers={"Allow": "POST"})
         if (why := self._unready()) is not None:
-            raise _unavailable("unready", why)
+            raise unavailable("unready", why)
+        if self._entrance.is_shut:
+            raise await self._overloaded()
         body = await self._body(request)
-        hook = Hook(request.headers, body, self._clock.now_ms())
-        try:
-            appended = await self._intake.take_in(source, hook)
-        except _UNAVAILABLE:
-            raise _cannot_store() from None
-        except EvidenceUnavailableError:
-            raise _unavailable("cannot_verify", "The signature cannot be verified now; please send it again.") from None
-        if isinstance(appended, Refused):
-            raise self._refusal(request, source.name, appended, hook)
-        return self._acknowledged(request, source, hook, appended)
+        return await self._judged(request, source, Hook(request.headers, body, self._clock.now_ms()))
 
-    def _acknowledged(self, request: Request, source: Source, hook: Hook, appended: Appended) -> tuple[Answer, str]:
-        """What is said to the sender once the log has it. Raises Reason."""
-        if appended.status == "forged":
-            self._complaints.forged(source.name, appended.event_id, self._clock.monotonic())
-            raise self._refusal(request, source.name, Refused("forged"), hook)
-        if appended.conflict:
-            self._meter.conflict(source.name)
-            self._complaints.odd(source.name, "known id, other body", appended.event_id, self._clock.monotonic())
-        if appended.status == "quarantined":
-            self._complaints.odd(source.name, "quarantined", appended.event_id, self._clock.monotonic())
-        if appended.status != "duplicate":
-            self.heard[source.name] = hook.received_at
-        answer = f'{{"status":"{appended.status}","event_id":"{appended.event_id}"}}'  # both are our own plain words
-        return Answer(200, answer.encode()), appended.status
+    async def _judged(self, request: web.BaseRequest | Whole, source: Source, hook: Hook) -> tuple[Answer, str]:
+        """Raises Reason."""
+        try:
+            appended = await self._intake.take_in(source, hook, partial(self._inside, request, len(hook.body)))
+        except _UNAVAILABLE:
+            raise cannot_store() from None
+        except CrowdedError:
+            raise self._replies.overloaded() from None
+        except EvidenceUnavailableError:
+            raise unavailable("cannot_verify", "The signature cannot be verified now; please send it again.") from None
+        if isinstance(appended, Refused):
+            raise self._replies.refusal(request, source.name, appended, hook)
+        return self._replies.acknowledged(request, source, hook, appended)
+
+    @asynccontextmanager
+    async def _inside(self, request: web.BaseRequest | Whole, size: int) -> AsyncIterator[None]:
+        """Raises CrowdedError, Reason."""
+        async with self._entrance.turn(size):
+            if request.transport is None:
+                raise Reason(400, GAVE_UP, "The connection ended before its turn had come.", close=True)
+            yield
+
+    async def _overloaded(self) -> Reason:
+        """At the pace of refusals."""
+        now = asyncio.Event()
+        self._entrance.refuse(now.set, EFFORT)
+        await now.wait()
+        return self._replies.overloaded()
 
     async def _body(self, request: web.BaseRequest) -> bytes:
         """The raw bytes. What is too large, encoded or too slow is refused, as early as it can be known."""
@@ -227,11 +247,9 @@ class Routes:
             if request.content.is_eof():
                 body = request.content.read_nowait(-1)
             else:
-                body = await self._slow_body(request)
+                body = await self._slow_body(request.content)
         except TimeoutError:
             raise Reason(408, "slow_body", "The body took too long to arrive.", close=True) from None
-        except web.HTTPRequestEntityTooLarge:
-            raise self._too_large() from None
         except web.RequestPayloadError:
             raise Reason(400, "malformed_body", "The body is not framed as RFC 9112 has it.", close=True) from None
         except OSError:
@@ -240,38 +258,25 @@ class Routes:
             raise self._too_large()
         return body
 
-    async def _slow_body(self, request: web.BaseRequest) -> bytes:
-        """A body that is still under way. Raises TimeoutError after BODY_S, Reason when too many are."""
-        size = self._body_bytes_max if request.content_length is None else request.content_length
-        if self._reading_bytes + size > READING_BYTES_MAX and self._reading_bytes:
-            raise _unavailable("too_many_bodies", "Too much is being received at the moment; please send it again.")
-        self._reading_bytes += size
+    async def _slow_body(self, content: StreamReader) -> bytes:
+        """A body that is still under way. Raises TimeoutError after BODY_S, Reason when too much has come."""
+        body = bytearray()
         try:
             async with asyncio.timeout(BODY_S):
-                return await request.read()
+                while piece := await content.readany():
+                    body += piece
+                    self._reading_bytes += len(piece)
+                    if len(body) > self._body_bytes_max:
+                        raise self._too_large()
+                    if self._reading_bytes > READING_BYTES_MAX:
+                        detail = "Too much is being received at the moment; please send it again."
+                        raise unavailable("too_many_bodies", detail)
+            return bytes(body)
         finally:
-            self._reading_bytes -= size
+            self._reading_bytes -= len(body)
 
     def _too_large(self) -> Reason:
         return Reason(413, "too_large", f"A body here has at most {self._body_bytes_max} bytes.", close=True)
-
-    def _refusal(self, request: Request, source: str, refused: Refused, hook: Hook) -> Reason:
-        self._meter.bad_signature(source)
-        if self._bad_signatures.too_many(request.remote or "", self._clock.monotonic()):
-            detail = "Too many bad signatures from your address."
-            return Reason(429, TOO_MANY, detail, close=True, headers={"Retry-After": "30"})
-        # One and the same answer for all: it must not tell a forger what was wrong.
-        detail = "The signature is missing, wrong, or outside its time window."
-        return Reason(401, refused.reason, detail, hook=hook)
-
-
-def _cannot_store() -> Reason:
-    return _unavailable("store_unavailable", "This cannot be stored now; please send it again.")
-
-
-def _unavailable(word: str, detail: str) -> Reason:
-    # Closed, so that the body of a refused hook need not be read.
-    return Reason(503, word, detail, close=True, headers={"Retry-After": str(UNAVAILABLE_RETRY_S)})
 
 
 async def _answer_expectation(request: web.BaseRequest, expectation: str) -> None:

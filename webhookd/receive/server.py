@@ -9,6 +9,7 @@ from aiohttp.http_parser import HttpRequestParser, RawRequestMessage
 from aiohttp.web_protocol import RequestHandler
 
 from webhookd.receive.at_once import AtOnce, AtOnceServer, HookConnection
+from webhookd.receive.connection import TurnedAway
 
 KEEPALIVE_S = 15.0
 """Also the only limit on a connection that is idle or sends its head byte by byte."""
@@ -43,7 +44,9 @@ class HookServer(AtOnceServer):
         files_max, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         self.connections_max = min(CONNECTIONS_MAX, max(64, files_max - FILES_KEPT))
 
-    def __call__(self) -> RequestHandler:
+    def __call__(self) -> RequestHandler | TurnedAway:  # type: ignore[override]
+        if len(self._connections) >= self.connections_max:
+            return TurnedAway(self)
         return HookConnection(self, loop=self._loop, **self._kwargs)
 
     def pre_shutdown(self) -> None:
