@@ -2,11 +2,12 @@
 
 import asyncio
 import json
+import os
 import sys
 import tempfile
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -63,7 +64,7 @@ class Running:
         """From starting the process to hearing that it is ready."""
         self.was_killed = False
         self._process = process
-        self._status = Path(f"/proc/{process.pid}/status")
+        self._about = Path(f"/proc/{process.pid}")
         self._said = said
 
     async def kill(self) -> None:
@@ -80,9 +81,23 @@ class Running:
         """The most it ever was, as the kernel keeps it."""
         return self._memory_mb("VmHWM")
 
+    def processor_s(self) -> float:
+        """What all of its threads have used of processors, to a hundredth of a second."""
+        fields = (self._about / "stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def files(self) -> int:
+        """Descriptors that it has open."""
+        return len([*(self._about / "fd").iterdir()])
+
+    def stay_on(self, processors: Collection[int]) -> None:
+        for thread in (self._about / "task").iterdir():
+            os.sched_setaffinity(int(thread.name), processors)
+
     def _memory_mb(self, name: str) -> float:
         """Raises SystemExit when the daemon is gone."""
-        status = self._status.read_text() if self._status.exists() else ""
+        file = self._about / "status"
+        status = file.read_text() if file.exists() else ""
         for line in status.splitlines():
             if line.startswith(name):
                 return int(line.split()[1]) * 1024 / 1e6

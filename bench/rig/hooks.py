@@ -63,3 +63,49 @@ def requests(count: int, run: str) -> list[bytes]:
     """Signed hooks, made before the clock starts."""
     now_s = int(time.time())
     return [request(body(number, run, now_s), now_s) for number in range(count)]
+
+
+def dispute_body(number: int, run: str, now_s: int) -> bytes:
+    """Of an event that goes before all others: the money of a payment is asked back."""
+    return json.dumps(
+        {
+            "id": f"evt_{run}_{number:0{_DIGITS}}",
+            "object": "event",
+            "type": "charge.dispute.created",
+            "created": now_s,
+            "data": {
+                "object": {
+                    "id": f"dp_{run}_{number:0{_DIGITS}}",
+                    "object": "dispute",
+                    "amount": 4200,
+                    "charge": f"ch_{run}_{number:0{_DIGITS}}",
+                    "currency": "usd",
+                    "metadata": {"note": "x" * 700},
+                    "payment_intent": f"pi_{run}_{number:0{_DIGITS}}",
+                    "reason": "fraudulent",
+                    "status": "needs_response",
+                }
+            },
+        }
+    ).encode()
+
+
+class Press:
+    """Makes hooks as fast as they can be sent, one after the other: 100,000 of them beforehand would take 120 MB.
+
+    Every so many is a dispute.
+    """
+
+    def __init__(self, run: str, now_s: int, disputes_every: int) -> None:
+        number = 10**_DIGITS - 1
+        self._now_s = now_s
+        self._every = disputes_every
+        self._body, self._dispute = (make(number, run, now_s).split(b"%d" % number) for make in (body, dispute_body))
+
+    def request(self, number: int) -> bytes:
+        pieces = self._dispute if self.is_dispute(number) else self._body
+        made = (b"%0*d" % (_DIGITS, number)).join(pieces)
+        return request(made, self._now_s)
+
+    def is_dispute(self, number: int) -> bool:
+        return number % self._every == 0
