@@ -23,7 +23,7 @@ DAY_S = 86_400
 HALF_A_YEAR_S = 180 * DAY_S
 JITTER = 0.2
 """The most by which a wait is shortened, as a share of it."""
-WAIT_S = 2.0
+WAIT_S = 4.0
 SHOPS = ("one", "two", "three", "four")
 JUMPS = pytest.mark.parametrize("ahead_s", [DAY_S, -HALF_A_YEAR_S])
 

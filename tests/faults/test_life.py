@@ -73,6 +73,6 @@ async def end_twice(supervisor: Supervisor, between_s: float) -> int:
     async with asyncio.timeout(PATIENCE_S):
         while not ended.done():
             with suppress(ProcessLookupError):
-                process.send_signal(signal.SIGTERM)
+                os.kill(process.pid, signal.SIGTERM)  # Popen's way would look first, and take its end from who waits
             await asyncio.wait([ended], timeout=between_s)
     return ended.result()
