@@ -1,0 +1,166 @@
+"""One run: load and faults for so long, then quiet, in which all that is owed must arrive; then the audit."""
+
+import asyncio
+import math
+from collections import Counter
+from collections.abc import Callable, Coroutine, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from tests.faults.jepsen.counters import disagreements
+from tests.faults.jepsen.invariants import Broken, audit
+from tests.faults.jepsen.nemesis import Plan, Planned, Tempo, plan
+from tests.faults.jepsen.sampling import sample
+from tests.faults.jepsen.settings import NAMES
+from tests.faults.jepsen.strikes import strike
+from tests.faults.jepsen.world import Load, World, comes_true, left_out, world
+
+LIVENESS_S = 60.0
+"""After the last fault, all that was sent is acknowledged and delivered within this and the longest jump of the clock:
+what was to be tried again at a time of a clock that has been set back since waits for that much longer."""
+CALM_S = 1.0
+"""How long new hooks come after the last fault."""
+ENOUGH = 0.4
+"""The share of the hooks asked for that must have been acknowledged, or the run says nothing."""
+HEALTHY_S = 0.3
+"""The least that the daemon goes on between two faults of the process."""
+Beside = Callable[[World], Coroutine[None, None, None]]
+"""Something that goes on for all of the run."""
+Told = Callable[[float, str], None]
+"""How many seconds of the run are over, and what is done just now."""
+
+
+class Report(NamedTuple):
+    seed: int
+    seconds: float
+    faults: Counter[str]
+    not_tried: Sequence[str]
+    """Kinds of faults for which something is missing here."""
+    lives: int
+    """Of the daemon."""
+    sent: int
+    acked: int
+    duplicate_acks: int
+    refused: int
+    """Answers 503."""
+    unanswered: int
+    requests: int
+    """That merchants got."""
+    repeated_requests: int
+    """The same event, to the same merchant, under the same id."""
+    lost: int
+    """Events that were acked and did not reach every merchant."""
+    doubled: int
+    """Events that a merchant got under more than one id."""
+    broken: Sequence[Broken]
+    wanted: float
+    """How many hooks were to be acknowledged."""
+
+    @property
+    def kills(self) -> int:
+        return sum(times for kind, times in self.faults.items() if kind.startswith("kill"))
+
+    @property
+    def enough(self) -> bool:
+        """Whether so much succeeded, under faults of every kind, that the verdict means something."""
+        events = self.acked - self.duplicate_acks
+        return self.acked >= ENOUGH * self.wanted and self.requests >= events * len(NAMES) and not self.missed
+
+    @property
+    def missed(self) -> Sequence[str]:
+        """Kinds of faults that were planned and did nothing."""
+        return sorted(kind for kind, times in self.faults.items() if not times)
+
+
+async def run(
+    directory: Path,
+    seed: int,
+    seconds: float,
+    load: Load,
+    tempo: Tempo,
+    *,
+    only: Sequence[str] = (),
+    sabotage: str | None = None,
+    beside: Sequence[Beside] = (sample,),
+    told: Told = lambda _seconds, _what: None,
+) -> Report:
+    """At least one fault of each kind (or `only` of these) is done, however short the run is to be.
+
+    The history stays in `directory`.
+    """
+    not_tried = left_out()
+    planned = plan(seed, seconds, tempo, left_out=not_tried, only=only)
+    async with world(directory, seed, load, {each.kind for each in planned.in_process}, sabotage) as here:
+        await here.begin()
+        sending = asyncio.create_task(here.provider.run())
+        others = [asyncio.create_task(each(here)) for each in beside]
+        try:
+            await _trouble(here, planned, told)
+            stormy_s = here.history.now()
+            await _calm(here, sending, LIVENESS_S + tempo.clock_s_max)
+            for task in (sending, *others):
+                if task.done():
+                    task.result()  # raises what went wrong with ourselves
+        finally:
+            for task in (sending, *others):
+                task.cancel()
+            await asyncio.gather(sending, *others, return_exceptions=True)
+        await here.end()
+        return _report(here, seed, stormy_s, planned, not_tried, load)
+
+
+async def _trouble(here: World, planned: Plan, told: Told) -> None:
+    async def lane(faults: Sequence[Planned], *, on_process: bool) -> None:
+        for fault in faults:
+            await asyncio.sleep(max(fault.after_s, HEALTHY_S))
+            if on_process:
+                await here.goes_on()
+            told(here.history.now(), fault.kind)
+            await strike(here, fault)
+
+    async with asyncio.TaskGroup() as lanes:
+        lanes.create_task(lane(planned.in_process, on_process=True))
+        lanes.create_task(lane(planned.on_lines, on_process=False))
+
+
+async def _calm(here: World, sending: "asyncio.Task[None]", patience_s: float) -> None:
+    """A last life without faults: what was sent is acknowledged, what is owed arrives, and its counters are right."""
+    await here.goes_on()
+    await here.end(begin_again=True)
+    await asyncio.sleep(CALM_S)
+    here.provider.finish()
+    if not await comes_true(sending.done, patience_s):
+        here.found("I12", f"not all that was sent was acknowledged in {patience_s:g} s after the last fault")
+    if not await here.nothing_pending(patience_s):
+        here.found("I12", f"deliveries were due {patience_s:g} s after the last fault")
+    for line in await disagreements(here):
+        here.found("I15", line)
+
+
+def _report(here: World, seed: int, stormy_s: float, planned: Plan, not_tried: Sequence[str], load: Load) -> Report:
+    history = here.history
+    broken = audit(history, here.database, here.settings.ever, forgets=load.retention != "")
+    struck = dict.fromkeys((each.kind for each in (*planned.in_process, *planned.on_lines)), 0)
+    struck |= dict(history.rows("SELECT kind, count(*) FROM fault GROUP BY kind"))
+    said = here.provider.said
+    [(requests, repeated)] = history.rows(
+        "SELECT count(*), count(*) - (SELECT count(*) FROM (SELECT DISTINCT merchant, key FROM request)) FROM request"
+    )
+    return Report(
+        seed=seed,
+        seconds=round(stormy_s, 1),
+        faults=Counter(struck),
+        not_tried=not_tried,
+        lives=here.life,
+        sent=here.provider.sent,
+        acked=here.provider.acked,
+        duplicate_acks=said["duplicate"],
+        refused=said["503"],
+        unanswered=said["0"],
+        requests=requests,
+        repeated_requests=repeated,
+        lost=len({each.subject for each in broken if each.rule == "lost"}),
+        doubled=len({each.subject for each in broken if each.rule == "doubled"}),
+        broken=broken,
+        wanted=math.floor(load.rate * stormy_s),
+    )
