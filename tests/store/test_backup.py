@@ -95,10 +95,9 @@ async def test_it_does_not_keep_the_wal_from_being_used_again(full: SqliteStore,
     making = asyncio.create_task(full.backups(0).make("monday.db", told))
     await asyncio.to_thread(paused.wait)
     await asyncio.gather(*(full.append(event(body=b"y" * 20_000)) for _ in range(50)))
-    [(busy, *_)] = await full._writer.read("PRAGMA wal_checkpoint(TRUNCATE)")
+    [(busy, *_)] = await full._writer.read("PRAGMA wal_checkpoint(RESTART)")
     go_on.set()
-    assert busy == 0
-    assert (tmp_path / "webhookd.db-wal").stat().st_size == 0
+    assert busy == 0, "it can be written from its beginning again"
     assert (await making).events == 150
 
 

@@ -83,6 +83,21 @@ async def test_a_commit_into_a_wal_that_was_cut_short_is_none(
     assert store.broken is not None
 
 
+@pytest.mark.fault(15)
+async def test_a_commit_whose_wal_is_emptied_while_it_is_synced_is_none(
+    tmp_path: Path, store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+):
+    fdatasync = os.fdatasync
+
+    def sync(descriptor: int) -> None:
+        emptied(tmp_path / "webhookd.db-wal")
+        fdatasync(descriptor)
+
+    monkeypatch.setattr(os, "fdatasync", sync)
+    with pytest.raises(StoreBrokenError, match=r"webhookd\.db-wal was cut short"):
+        await store.append(event())
+
+
 @pytest.mark.parametrize("mishap", [removed, moved, replaced])
 async def test_what_is_in_a_wal_that_has_lost_its_place_is_saved_when_the_store_is_closed(
     tmp_path: Path, mishap: Callable[[Path], None]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import aiosqlite
 
-from webhookd.store.durable import DurableWal, synchronous
+from webhookd.store.durable import WAL_BYTES_KEPT, DurableWal, synchronous
 from webhookd.store.patience import in_turn
 from webhookd.store.protocol import StoreBrokenError, StoreError, StoreUnavailableError
 from webhookd.store.queries import schema
@@ -44,7 +44,7 @@ _WRITER_PRAGMAS = {
     "cell_size_check": 1,
     "mmap_size": 0,
     "temp_store": 2,
-    "journal_size_limit": 64 * 2**20,
+    "journal_size_limit": WAL_BYTES_KEPT,
     "wal_autocheckpoint": 0,
 }
 _READER_PRAGMAS = {"query_only": 1, "busy_timeout": _BUSY_TIMEOUT_MS, "wal_autocheckpoint": 0, "mmap_size": 0}

@@ -34,6 +34,8 @@ from typing import TypeVar
 from webhookd.store.in_place import InPlace
 from webhookd.store.protocol import StoreBrokenError
 
+WAL_BYTES_KEPT = 64 * 2**20
+"""SQLite itself cuts a longer one down to this, once it is begun anew, and never a shorter one."""
 CHECKPOINT_FRAMES = 1_000
 """Pages in the WAL from which on it is moved into the database: 4 MB, what SQLite itself would take."""
 _HEADER_BYTES, _FRAME_HEADER_BYTES = 32, 24
@@ -102,8 +104,7 @@ class DurableWal:
         committed by then is durable, too, before anybody is shown it.
         """
         with self._being_committed:
-            # If SQLite itself has emptied it, the commit begins it anew; if somebody else has, that is seen after it.
-            descriptor = self._must_be_whole(or_empty=True)
+            descriptor = self._must_be_whole()
             try:
                 return last()
             finally:
@@ -111,7 +112,7 @@ class DurableWal:
 
     def look(self) -> None:
         """At all the files, on the writer's thread. Raises StoreBrokenError when one is not as it was left."""
-        self._see(self._must_be_whole(or_empty=False))
+        self._see(self._must_be_whole())
         try:
             self._others.look()
         except StoreBrokenError as error:
@@ -153,14 +154,12 @@ class DurableWal:
             os.close(self._descriptor)
             self._descriptor = None
 
-    def _must_be_whole(self, *, or_empty: bool) -> int:
+    def _must_be_whole(self) -> int:
         """Its descriptor. Raises StoreBrokenError when it is shorter than it was left."""
         if self._broken is not None:
             raise self._broken
         assert self._descriptor is not None, "it is open"
-        size = os.fstat(self._descriptor).st_size
-        if size < self._file.st_size and not (self._shared or (or_empty and not size)):
-            raise self._cut_short()
+        self._must_have(os.fstat(self._descriptor).st_size)
         return self._descriptor
 
     def _sync(self, descriptor: int) -> None:
@@ -186,9 +185,10 @@ class DurableWal:
             # SQLite does not look: it would go on writing to a file that no restart can find.
             self.is_elsewhere = True
             raise self.breaks(StoreBrokenError(f"{self._path} was removed or replaced while it was in use"))
-        if found.st_size and any(self._salts) and not any(salts):
-            raise self._cut_short()
+        self._must_have(found.st_size if any(salts) or not any(self._salts) else 0)
         self._file, self._salts, self.is_long = found, salts, is_long and not self._shared
 
-    def _cut_short(self) -> StoreBrokenError:
-        return self.breaks(StoreBrokenError(f"{self._path} was cut short while it was in use"))
+    def _must_have(self, size: int) -> None:
+        """Raises StoreBrokenError when that is less than SQLite left it with."""
+        if size < min(self._file.st_size, WAL_BYTES_KEPT) and not self._shared:
+            raise self.breaks(StoreBrokenError(f"{self._path} was cut short while it was in use"))

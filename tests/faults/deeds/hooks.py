@@ -127,5 +127,5 @@ class Checkpoint(Receive):
             await store._writer.read(f"PRAGMA wal_autocheckpoint = {self.pages}")
             half = len(self._after) // 2
             await take_in(store, self._after[:half], ack)
-            await store._writer.read("PRAGMA wal_checkpoint(TRUNCATE)")
+            await store._writer.read("PRAGMA wal_checkpoint(RESTART)")
             await take_in(store, self._after[half:], ack)
