@@ -11,6 +11,8 @@ from tests.faults.jepsen.world import World, comes_true
 
 SYNC_S = 0.15
 """What a slow sync takes longer."""
+STALL_S = 1.5
+"""The same of one in which the process is killed: in a third of it hooks have queued behind it."""
 
 
 async def strike(world: World, fault: Planned) -> None:
@@ -41,8 +43,8 @@ async def _kill(world: World, _fault: Planned) -> str:
 
 async def _kill_in_a_slow_sync(world: World, fault: Planned) -> str:
     """While hooks wait for a commit."""
-    async with _slow(world):
-        await asyncio.sleep(min(fault.lasts_s, 3 * SYNC_S))
+    async with _slow(world, STALL_S):
+        await asyncio.sleep(STALL_S / 3)
         return await _kill(world, fault)
 
 
@@ -93,14 +95,14 @@ async def _disk_full(world: World, fault: Planned) -> str:
 
 
 async def _slow_syncs(world: World, fault: Planned) -> str:
-    async with _slow(world):
+    async with _slow(world, SYNC_S):
         await asyncio.sleep(fault.lasts_s)
     return ""
 
 
 @asynccontextmanager
-async def _slow(world: World) -> AsyncIterator[None]:
-    injected = f"fdatasync,fsync:delay_enter={round(SYNC_S * 1_000_000)}"
+async def _slow(world: World, sync_s: float) -> AsyncIterator[None]:
+    injected = f"fdatasync,fsync:delay_enter={round(sync_s * 1_000_000)}"
     tracer = Tracer(world.directory / "slow.trace", world.running.pid, injected)
     await tracer.start()
     try:
