@@ -86,7 +86,7 @@ def _deliveries(connection: sqlite3.Connection, progress: Progress) -> Iterator[
 def _ledger(recount: Recount, progress: Progress) -> Iterator[Finding]:
     progress("the ledger", 0, None)
     for difference in recount.differences():
-        yield Finding("ledger", " ".join(difference.object), _difference(difference.what))
+        yield Finding("ledger", " ".join(map(str, difference.object)), _difference(difference.what))
     rows: Any = recount.connection.execute(AUDIT["captured_untold"])
     for provider, payment_id, endpoint, states in rows:
         if endpoint is None:

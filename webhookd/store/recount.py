@@ -122,8 +122,10 @@ class Recount:
         while True:
             values: list[Any] = []
             self.outdated = []
-            count = 0
+            count, last_key = 0, self._last_key
             for row in log.execute(query, (self._last_key,)):  # one body at a time
+                if row[0] <= last_key:  # one would go round and round
+                    raise UnreadableError(f"event {row[0]} comes after event {last_key}")
                 try:
                     event, body = self._read(row)
                     again = self._again(event, body)
