@@ -13,7 +13,7 @@ from tests.fake_clock import FakeClock
 from tests.store.site import Store
 from webhookd.core.delivery import DeliveryKey, Due, Settlement
 from webhookd.core.event import Appended, Event
-from webhookd.store.protocol import DueBatch, StoreUnavailableError
+from webhookd.store.protocol import DueBatch, StoreUnavailableError, Stretch
 
 T = TypeVar("T")
 QUIET_TURNS = 6
@@ -108,7 +108,7 @@ class TroubledStore:
         self._refuse()
         return await self.turnstile.read(lambda: self.store.due(*asked))
 
-    async def retime(self, *asked: Any) -> int | None:
+    async def retime(self, *asked: Any) -> Stretch | None:
         self._refuse()
         return await self.turnstile.write(lambda: self.store.retime(*asked))
 

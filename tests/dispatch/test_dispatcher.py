@@ -303,6 +303,7 @@ async def test_stopping_waits_for_what_is_under_way_and_starts_nothing_more(worl
     assert await states(world) == {"delivered": 2, "pending": 8}
 
 
+@pytest.mark.fault(25)
 async def test_a_clock_that_is_set_back_neither_fires_everything_nor_stops_anything(world: World):
     world.answers = lambda due: world.failing() if due.attempts == 0 else None
     await world.serve(spec("shop", waits_ms=(0, 60_000, 60_000)))
@@ -333,6 +334,7 @@ async def test_a_store_that_cannot_be_read_is_asked_again_in_a_while_and_not_in_
     assert await states(world) == {"delivered": 1}
 
 
+@pytest.mark.fault(33)
 async def test_bodies_held_in_memory_stay_within_their_bound_however_many_endpoints_are_behind(
     world: World, monkeypatch: pytest.MonkeyPatch
 ):

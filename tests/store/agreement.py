@@ -15,7 +15,7 @@ from webhookd.core.identifier import key_ms
 from webhookd.core.ledger import Kind
 from webhookd.store.endpoint_protocol import EndpointRow
 from webhookd.store.feed_protocol import StandingRow
-from webhookd.store.protocol import AttemptRow, DeliveryRow, EventRow, Filter, LedgerFilter, Looked
+from webhookd.store.protocol import LATEST_MS, AttemptRow, DeliveryRow, EventRow, Filter, LedgerFilter, Looked
 from webhookd.store.story_protocol import ConflictRow
 
 ALL = 1_000
@@ -41,11 +41,9 @@ async def agree_in_detail(store: Store, model: Model) -> None:
     assert await store.kept_endpoints() == kept
 
 
-async def agree_on_due(
-    store: Store, model: Model, endpoint: int, now_ms: int, known: Sequence[int], rooms: Any, bytes_max: int
-) -> Sequence[Due]:
-    batch = await store.due(endpoint, now_ms, known, rooms, bytes_max)
-    found, behind, next_due_at = model.due(endpoint, now_ms, known, rooms, bytes_max)
+async def agree_on_due(store: Store, model: Model, endpoint: int, *asked: Any) -> Sequence[Due]:
+    batch = await store.due(endpoint, *asked)
+    found, behind, next_due_at = model.due(endpoint, *asked)
     assert list(batch.due) == [due(model, each) for each in found]
     assert (batch.behind, batch.next_due_at) == (behind, next_due_at)
     return batch.due
@@ -154,7 +152,7 @@ async def _outbox(store: Store, model: Model, now_ms: int) -> None:
     pending = [row for row in rows if row.state == "pending"]
     assert (await store.lookup.pending(Filter(), ALL)).rows == pending
     for each in model.endpoints:
-        await agree_on_due(store, model, each.number, now_ms, (), dict.fromkeys(PRIORITIES, ALL), NEVER_MS)
+        await agree_on_due(store, model, each.number, now_ms, (), dict.fromkeys(PRIORITIES, ALL), NEVER_MS, LATEST_MS)
 
 
 async def _endpoints(store: Store, model: Model) -> None:

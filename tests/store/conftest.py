@@ -8,6 +8,11 @@ import pytest
 from tests.making import SEAL
 from webhookd.store.sqlite import SqliteStore
 
+pytest.register_assert_rewrite(
+    *(f"tests.store.{name}" for name in ("agreement", "machine", "machine_people", "machine_traffic"))
+)
+"""What the model and the store said is told when they differ."""
+
 
 @pytest.fixture
 async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:

@@ -11,15 +11,17 @@ from typing import Any, TypeVar
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from tests.making import NOW_MS
+from tests.making import NOW_MS, spec
 from tests.store.agreement import agree, agree_in_detail
 from tests.store.model import Model
 from tests.store.model_replays import Replays
 from tests.store.sayings import HOOKS, Hook
 from tests.store.site import Site, Store
 from webhookd.core.delivery import DeliveryKey, Due
+from webhookd.core.endpoint import EndpointSpec
 from webhookd.core.event import Event
 from webhookd.core.identifier import KeyMint
+from webhookd.store.protocol import LATEST_MS, Stretch
 
 T = TypeVar("T")
 MINUTE_MS, DAY_MS = 60_000, 86_400_000
@@ -42,10 +44,23 @@ class Machine(RuleBasedStateMachine):
         self._is_sound = True
         self._runner = asyncio.Runner()
         self.store = self._runner.run(self._live(site.open()))
+        self.adopt([spec("shop", ordering="payment"), spec("till")])
 
     def do(self, work: Coroutine[Any, Any, T]) -> T:
         self._is_sound = False
         return self._runner.run(work)
+
+    def adopt(self, specs: Sequence[EndpointSpec]) -> None:
+        """The configuration is read."""
+        kept = [each.spec for each in self.model.endpoints.of_the_api() if each.spec is not None]
+        adopted = self.do(self.store.adopt(specs, self.now_ms, kept))
+        self.model.endpoints.adopt(specs, {each.spec.name: each.number for each in adopted}, self.now_ms)
+        stand = [(each.number, each.spec, each.state, each.why, each.managed_by, each.health) for each in adopted]
+        assert stand == [
+            (each.number, each.spec, each.state, each.why, each.managed_by, each.health)
+            for each in self.model.endpoints
+            if each.is_in_service
+        ]
 
     def received(self, hooks: Sequence[Hook]) -> list[Event]:
         return [hook.received(self.mint.next(self.now_ms), self.now_ms) for hook in hooks]
@@ -55,6 +70,22 @@ class Machine(RuleBasedStateMachine):
     @rule(ms=st.sampled_from((1, MINUTE_MS, DAY_MS)))
     def time_passes(self, ms: int) -> None:
         self.now_ms += ms
+
+    @rule(by_ms=st.sampled_from((-DAY_MS, -MINUTE_MS, MINUTE_MS, DAY_MS)))
+    def the_clock_is_set(self, by_ms: int) -> None:
+        """And what waits is moved along, as the dispatcher asks for it."""
+        before, self.now_ms = self.now_ms, self.now_ms + by_ms
+        stretch = (before + 1, before + by_ms - 1) if by_ms > 0 else (self.now_ms + 1, LATEST_MS)
+
+        async def retime() -> None:
+            for each in self.model.endpoints:
+                left: Stretch | None = stretch
+                while left is not None:
+                    left = await self.store.retime(each.number, left, by_ms, self.now_ms)
+
+        self.do(retime())
+        for each in self.model.endpoints:
+            self.model.retime(each.number, stretch, by_ms, self.now_ms)
 
     @rule(
         how=st.sampled_from(("stopped", "killed", "killed before hooks are committed")),

@@ -3,14 +3,14 @@
 from typing import Literal, NamedTuple
 
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, MultipleResults, consumes, initialize, multiple, rule
+from hypothesis.stateful import Bundle, MultipleResults, consumes, multiple, rule
 from msgspec.structs import replace
 
 from tests.making import spec
 from tests.store.agreement import agree_on_event, delivery_row, event_row, paged
 from tests.store.machine import DAY_MS, MINUTE_MS, Machine
-from webhookd.core.delivery import DeliveryKey, DeliveryState
-from webhookd.core.endpoint import Endpoint, EndpointSpec, EndpointState, Ordering
+from webhookd.core.delivery import DeliveryKey, DeliveryState, Due
+from webhookd.core.endpoint import EndpointSpec, EndpointState, Ordering
 from webhookd.core.event import Event
 from webhookd.core.signature import new_secret
 from webhookd.store.cancel_protocol import NoDeliveryError, OverError
@@ -18,7 +18,6 @@ from webhookd.store.protocol import Filter
 from webhookd.store.replay_protocol import RUNNING_MAX, Replay, Selection, SelectionError, TooManyReplaysError
 from webhookd.store.retention_protocol import Extent, Found, Taken
 
-WANTED = ("*", "payment.*", "refund.*", "dispute.*", "webhookd.*", "payment.captured")
 A_SECRET = new_secret(bytes(32))
 
 
@@ -39,15 +38,17 @@ class Asks(NamedTuple):
         return spec(self.name, waits_ms=waits_ms, **rest)
 
 
-def asks(*names: str) -> st.SearchStrategy[Asks]:
-    return st.tuples(
-        st.sampled_from(names),
-        st.sampled_from([(), ("*", "webhookd.*"), *((each,) for each in WANTED), ("refund.*", "payment.captured")]),
-        st.sampled_from([(), (), ("stripe",), ("stripe-eu", "razorpay")]),
-        st.sampled_from(["none", "payment"]),
-        st.sampled_from([0, MINUTE_MS]),
-        st.sampled_from(["https://a.example/", "https://b.example/"]),
-    ).map(lambda drawn: Asks(*drawn))
+@st.composite
+def asks(draw: st.DrawFn, *names: str) -> Asks:
+    events = [(), (), ("*", "webhookd.*"), ("payment.*",), ("webhookd.*",), ("refund.*", "payment.captured")]
+    return Asks(
+        draw(st.sampled_from(names)),
+        draw(st.sampled_from(events)),
+        draw(st.sampled_from([(), (), (), ("stripe",), ("stripe-eu", "razorpay")])),
+        draw(st.sampled_from(["none", "payment"])),
+        draw(st.sampled_from([0, 0, MINUTE_MS])),
+        draw(st.sampled_from(["https://a.example/", "https://b.example/"])),
+    )
 
 
 CONFIGURATION = st.lists(asks("shop", "till"), max_size=2, unique_by=lambda each: each.name)
@@ -63,46 +64,29 @@ SELECTIONS = st.builds(
 
 class People(Machine):
     event = Bundle("event")
+    attempt = Bundle("attempt")
     replay = Bundle("replay")
 
     # --- Endpoints
 
-    @initialize(asked=CONFIGURATION)
-    def the_configuration_is(self, asked: list[Asks]) -> None:
-        self._adopt(asked)
-
     @rule(asked=CONFIGURATION)
     def the_configuration_is_reloaded(self, asked: list[Asks]) -> None:
-        self._adopt(asked)
+        self.adopt([each.spec for each in asked])
 
-    def _adopt(self, asked: list[Asks]) -> None:
-        specs = [each.spec for each in asked]
-        kept = [each.spec for each in self.model.endpoints.of_the_api() if each.spec is not None]
-        adopted = self.do(self.store.adopt(specs, self.now_ms, kept))
-        self.model.endpoints.adopt(specs, {each.spec.name: each.number for each in adopted}, self.now_ms)
-        wanted = [each for each in self.model.endpoints if each.is_in_service]
-        assert [self._as_it_stands(each) for each in adopted] == [
-            (each.number, each.spec, each.state, each.why, each.managed_by, each.health) for each in wanted
-        ]
-
-    @rule(asked=asks("till", "books"))
-    def the_api_adds_an_endpoint(self, asked: Asks) -> None:
+    @rule(what=st.sampled_from(("adds", "changes", "removes")), asked=asks("till", "books"))
+    def the_api(self, what: str, asked: Asks) -> None:
         settings = repr(asked).encode()
-        added = self.do(self.store.add_endpoint(asked.spec, settings, A_SECRET, self.now_ms))
-        assert (added is None) == (self.model.endpoints.in_service(asked.name) is not None)
-        if added is not None:
-            self.model.endpoints.add(asked.spec, settings, added.number, self.now_ms)
-            assert added.number == self.model.endpoints.by_name[asked.name].number
-
-    @rule(asked=asks("till", "books"))
-    def the_api_changes_an_endpoint(self, asked: Asks) -> None:
-        settings = repr(asked).encode()
-        changed = self.do(self.store.change_endpoint(asked.spec, settings, self.now_ms))
-        assert (changed is not None) == self.model.endpoints.change(asked.spec, settings)
-
-    @rule(name=NAMES)
-    def the_api_removes_an_endpoint(self, name: str) -> None:
-        assert self.do(self.store.remove_endpoint(name)) == self.model.endpoints.remove(name)
+        if what == "removes":
+            assert self.do(self.store.remove_endpoint(asked.name)) == self.model.endpoints.remove(asked.name)
+        elif what == "changes":
+            changed = self.do(self.store.change_endpoint(asked.spec, settings, self.now_ms))
+            assert (changed is not None) == self.model.endpoints.change(asked.spec, settings)
+        else:
+            added = self.do(self.store.add_endpoint(asked.spec, settings, A_SECRET, self.now_ms))
+            assert (added is None) == (self.model.endpoints.in_service(asked.name) is not None)
+            if added is not None:
+                self.model.endpoints.add(asked.spec, settings, added.number, self.now_ms)
+                assert added.number == self.model.endpoints.by_name[asked.name].number
 
     @rule(name=NAMES, state=st.sampled_from(("paused", "active")))
     def a_person_pauses_or_resumes(self, name: str, state: EndpointState) -> None:
@@ -113,7 +97,16 @@ class People(Machine):
     @rule(event=event, endpoint=NAMES)
     def a_person_cancels_a_delivery(self, event: Event, endpoint: str) -> None:
         standing = self.model.endpoints.by_name.get(endpoint)
-        key = DeliveryKey(event.key, 99 if standing is None else standing.number)
+        self._cancel(DeliveryKey(event.key, 99 if standing is None else standing.number))
+
+    @rule(attempt=attempt, and_replays_it=st.booleans())
+    def a_person_cancels_what_is_under_way(self, attempt: Due, and_replays_it: bool) -> None:
+        self._cancel(attempt.key)
+        if and_replays_it:
+            for begun in self._begin(Selection((attempt.event.id,))).values:
+                self._go_on(begun, limit=20)
+
+    def _cancel(self, key: DeliveryKey) -> None:
         before = self.model.cancel(key, self.now_ms)
         stood: DeliveryState | None = "pending"
         try:
@@ -153,8 +146,11 @@ class People(Machine):
             return None
         return self.replays.chosen(selection) if selection.ids else self.replays.matching(selection)
 
-    @rule(replay=replay, limit=st.integers(1, 4))
+    @rule(replay=replay, limit=st.integers(1, 9))
     def a_replay_goes_on(self, replay: Replay, limit: int) -> None:
+        self._go_on(replay, limit)
+
+    def _go_on(self, replay: Replay, limit: int) -> None:
         step = self.do(self.store.replays.step(replay.number, limit, self.now_ms))
         going, is_over = self.replays.step(replay.number, limit, self.now_ms)
         assert (step.replayed, step.over) == (len(going), is_over)
@@ -253,6 +249,3 @@ class People(Machine):
 
     def _is_kind(self, event: Event, kind: str | None) -> bool:
         return kind is None or event.type.startswith(kind.removesuffix("*"))
-
-    def _as_it_stands(self, each: Endpoint) -> tuple[object, ...]:
-        return each.number, each.spec, each.state, each.why, each.managed_by, each.health

@@ -2,9 +2,10 @@
 
 import asyncio
 import hashlib
+from collections.abc import Sequence
 
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, MultipleResults, consumes, multiple, rule
+from hypothesis.stateful import Bundle, MultipleResults, consumes, initialize, multiple, rule
 
 from tests.store.agreement import NEVER_MS, agree_on_due
 from tests.store.machine import MINUTE_MS, Machine
@@ -13,6 +14,7 @@ from webhookd.core.breaker import Health
 from webhookd.core.delivery import PRIORITIES, Aftermath, DeliveryState, Due, Outcome, Settlement
 from webhookd.core.event import OPERATIONAL, Event
 from webhookd.core.identifier import event_id
+from webhookd.store.protocol import LATEST_MS
 
 ANSWERS: dict[str, tuple[int | None, str | None, DeliveryState]] = {
     "it is taken": (200, None, "delivered"),
@@ -29,11 +31,11 @@ class Traffic(Machine):
     attempt = Bundle("attempt")
     settlement = Bundle("settlement")
 
-    @rule(target=event, hook=HOOKS)
-    def a_provider_sends(self, hook: Hook) -> Event:
-        return self._send([hook])[0]
+    @initialize(target=event, hooks=st.lists(HOOKS, min_size=4, max_size=12))
+    def providers_have_sent(self, hooks: list[Hook]) -> MultipleResults[Event]:
+        return multiple(*self._send(hooks))
 
-    @rule(target=event, hooks=st.lists(HOOKS, min_size=2, max_size=8))
+    @rule(target=event, hooks=st.lists(HOOKS, min_size=1, max_size=8))
     def providers_send_at_once(self, hooks: list[Hook]) -> MultipleResults[Event]:
         return multiple(*self._send(hooks))
 
@@ -56,20 +58,40 @@ class Traffic(Machine):
 
     @rule(
         target=attempt,
-        endpoint=st.sampled_from(("shop", "till", "books")),
+        endpoint=st.sampled_from(("shop", "shop", "till", "books")),
         room=st.integers(1, 3),
         bytes_max=st.sampled_from((1, 300, NEVER_MS)),
+        wait_ms_max=st.sampled_from((LATEST_MS, MINUTE_MS)),
     )
-    def an_attempt_begins(self, endpoint: str, room: int, bytes_max: int) -> MultipleResults[Due]:
-        """Of what is due first; what is in hand already is passed over."""
+    def attempts_begin(self, endpoint: str, room: int, bytes_max: int, wait_ms_max: int) -> MultipleResults[Due]:
+        due = self._due(endpoint, room, bytes_max, wait_ms_max)
+        self.in_hand |= {each.key: each for each in due}
+        return multiple(*due)
+
+    def _due(self, endpoint: str, room: int, bytes_max: int, wait_ms_max: int) -> Sequence[Due]:
+        """What is in hand already is passed over."""
         standing = self.model.endpoints.by_name.get(endpoint)
         if standing is None:
-            return multiple()
+            return ()
         known = [key.event for key in self.in_hand if key.endpoint == standing.number]
-        rooms = dict.fromkeys(PRIORITIES, room)
-        due = self.do(agree_on_due(self.store, self.model, standing.number, self.now_ms, known, rooms, bytes_max))
-        self.in_hand |= {each.key: each for each in due[:1]}
-        return multiple(*due[:1])
+        asked = (self.now_ms, known, dict.fromkeys(PRIORITIES, room), bytes_max, wait_ms_max)
+        return self.do(agree_on_due(self.store, self.model, standing.number, *asked))
+
+    @rule(
+        endpoint=st.sampled_from(("shop", "shop", "till", "books")),
+        answers=st.lists(st.sampled_from(sorted(ANSWERS)), min_size=1, max_size=6),
+    )
+    def a_merchant_answers_what_is_due(self, endpoint: str, answers: list[str]) -> None:
+        """All in one batch."""
+        due = self._due(endpoint, len(answers), NEVER_MS, LATEST_MS)
+        settlements = [self._settlement(each, answer) for each, answer in zip(due, answers, strict=False)]
+
+        async def settle() -> None:
+            await asyncio.gather(*map(self.store.settle, settlements))
+
+        self.do(settle())
+        for each in settlements:
+            self.model.settle(each)
 
     @rule(target=settlement, attempt=consumes(attempt), answer=st.sampled_from(sorted(ANSWERS)))
     def the_merchant_answers(self, attempt: Due, answer: str) -> MultipleResults[Settlement]:

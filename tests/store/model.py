@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from tests.store.model_endpoints import Endpoints
 from webhookd.core.delivery import DeliveryKey, DeliveryState, Priority, Settlement
 from webhookd.core.event import Appended, Event
+from webhookd.store.protocol import Stretch
 from webhookd.store.retention_protocol import Extent, PastEvent, Stays, Tally
 
 PRIORITY_OF: Mapping[str, Priority] = {"dispute": 0, "downtime": 0, "account": 1, "fund_account": 1}
@@ -129,9 +130,18 @@ class Model:
         return sorted(of_it, key=lambda delivery: delivery.key)
 
     def due(
-        self, endpoint: int, now_ms: int, known: Collection[int], rooms: Mapping[Priority, int], bytes_max: int
+        self,
+        endpoint: int,
+        now_ms: int,
+        known: Collection[int],
+        rooms: Mapping[Priority, int],
+        bytes_max: int,
+        wait_ms_max: int,
     ) -> tuple[list[Delivery], set[Priority], int | None]:
-        """What may be attempted now, of which priorities there is more, and when the next of the others comes due."""
+        """What may be attempted now, of which priorities there is more, and when the next of the others comes due.
+
+        Who would have to wait for longer than is ever meant need not: the clock was set back.
+        """
         found: list[Delivery] = []
         behind: set[Priority] = set()
         later: list[int] = []
@@ -142,7 +152,8 @@ class Model:
                 if each.key.endpoint == endpoint and each.priority == priority and not each.is_held
                 if each.due_at is not None
             ]
-            ready = sorted(each for each in waiting if each[0] <= now_ms and each[1] not in known)
+            far_ms = now_ms + wait_ms_max
+            ready = sorted(each for each in waiting if not now_ms < each[0] <= far_ms and each[1] not in known)
             for count, (_, _, delivery) in enumerate(ready):
                 taken = sum(self.log[each.key.event].size for each in found)
                 if count == rooms[priority] or (found and taken + self.log[delivery.key.event].size > bytes_max):
@@ -150,8 +161,17 @@ class Model:
                     break
                 found.append(delivery)
             if priority not in behind:
-                later += [due_at for due_at, _, _ in waiting if due_at > now_ms]
+                later += [due_at for due_at, _, _ in waiting if now_ms < due_at <= far_ms]
         return found, behind, min(later, default=None)
+
+    def retime(self, endpoint: int, stretch: Stretch, by_ms: int, new_ms: int) -> None:
+        """The clock was set: what waits goes with it. What is due by the new time may be untried, and of that time."""
+        first_ms, last_ms = stretch
+        for each in self.deliveries.values():
+            if each.key.endpoint != endpoint or each.due_at is None or not first_ms <= each.due_at <= last_ms:
+                continue
+            if each.due_at < new_ms or (each.step > 1 and not each.is_held):
+                each.due_at += by_ms
 
     def settle(self, settlement: Settlement) -> None:
         outcome, aftermath, endpoint = settlement.outcome, settlement.aftermath, settlement.key.endpoint

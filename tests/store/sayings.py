@@ -112,12 +112,17 @@ def _body(says: Says | str) -> bytes:
     return repr(says).encode() * (3 if isinstance(says, Says) else 1)
 
 
-HOOKS = st.tuples(
-    st.sampled_from(sorted(SOURCES)),
-    st.integers(1, 9),
-    st.sampled_from([*SAYINGS, *SAYINGS, NOTHING_OF_MONEY, NONSENSE]),
-    st.sampled_from([None, None, None, "its body", "transmission 1", "transmission 2"]),
-).map(lambda drawn: Hook(*drawn))
+@st.composite
+def hooks(draw: st.DrawFn) -> Hook:
+    return Hook(
+        draw(st.sampled_from(sorted(SOURCES))),
+        draw(st.integers(1, 9)),
+        draw(st.sampled_from([*SAYINGS, *SAYINGS, NOTHING_OF_MONEY, NONSENSE])),
+        draw(st.sampled_from([None, None, None, "its body", "transmission 1", "transmission 2"])),
+    )
+
+
+HOOKS = hooks()
 _READINGS = {_body(says): says.reading for says in SAYINGS}
 
 
