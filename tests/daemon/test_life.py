@@ -84,6 +84,7 @@ async def test_the_token_is_made_once_and_for_its_owner_only(tmp_path: Path):
         assert running.token == token
 
 
+@pytest.mark.fault(19)
 async def test_a_second_daemon_on_the_same_data_is_refused_with_78(tmp_path: Path):
     async with daemon(tmp_path):
         code, said = await exit_of(tmp_path, configuration())
@@ -102,6 +103,7 @@ async def test_a_port_that_is_taken_is_refused_with_78_and_named(tmp_path: Path)
     assert "Traceback" not in said
 
 
+@pytest.mark.fault(18)
 async def test_a_database_of_another_program_is_refused_with_78(tmp_path: Path):
     from webhookd.store.connection import driver
 

@@ -75,6 +75,7 @@ async def send(running: RunningDaemon, name: str) -> int:
     return status
 
 
+@pytest.mark.fault(12)
 async def test_a_writer_that_hangs_is_not_fed_for_and_said_to_be_stuck_until_it_goes_on(tmp_path: Path):
     fifo = tmp_path / "fifo"
     async with watched(tmp_path, "--hang", f"writer:{fifo}") as (running, systemd):
@@ -104,6 +105,7 @@ async def test_a_loop_that_is_held_up_is_not_fed_for_though_another_thread_feeds
         assert await hook == 200
 
 
+@pytest.mark.fault(11)
 async def test_commits_that_take_seven_tenths_of_a_second_do_not_stop_the_feeding(tmp_path: Path):
     async with watched(tmp_path, "--slow", "0.7") as (running, systemd):
         heard: list[str] = []

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.receive.wire import ask, assert_problem, event, head, post, stripe
 from tests.running import configuration, daemon
 
@@ -9,6 +11,7 @@ HEALTHZ, READYZ = head("GET /healthz HTTP/1.1"), head("GET /readyz HTTP/1.1")
 BODY = event("evt_unready")
 
 
+@pytest.mark.fault(9)
 async def test_a_full_disk_refuses_hooks_before_they_are_read(tmp_path: Path) -> None:
     config = configuration().replace('min_free = "1MiB"', 'min_free = "999999999GB"')
     async with daemon(tmp_path, config) as running:

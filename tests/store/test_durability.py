@@ -62,6 +62,7 @@ async def test_a_waiter_that_is_cancelled_does_not_cut_the_commit_in_half(store:
     assert not store._writer._conn.in_transaction
 
 
+@pytest.mark.fault(8)
 async def test_a_full_disk_refuses_the_event_and_the_next_one_is_taken_when_there_is_room(store: SqliteStore):
     [(pages,)] = await store._writer.read("PRAGMA page_count")
     await store._writer.read(f"PRAGMA max_page_count = {pages}")
@@ -82,6 +83,7 @@ async def test_a_write_that_cannot_be_made_fails_alone(store: SqliteStore):
     assert [getattr(answer, "status", "refused") for answer in answers] == ["accepted", "refused", "accepted"]
 
 
+@pytest.mark.fault(7)
 async def test_after_an_io_error_nothing_is_accepted_any_more():
     async def commit(_batch: object) -> list[object]:
         raise StoreBrokenError("SQLITE_IOERR_FSYNC")
@@ -118,6 +120,7 @@ async def test_a_full_queue_refuses_at_once_in_writes_and_in_bytes():
     await writes.stop()
 
 
+@pytest.mark.fault(12)
 async def test_a_disk_that_hangs_frees_its_waiters_without_a_yes(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("webhookd.store.group_commit.COMMIT_S_MAX", 0.01)
     go_on = asyncio.Event()
@@ -140,6 +143,7 @@ async def test_a_disk_that_hangs_frees_its_waiters_without_a_yes(monkeypatch: py
     await writes.stop()
 
 
+@pytest.mark.fault(18)
 @pytest.mark.parametrize(
     ("statement", "message"),
     [("PRAGMA application_id = 7", "another program"), ("PRAGMA user_version = 99", "schema 99")],
@@ -156,6 +160,7 @@ async def test_a_file_that_is_not_ours_or_too_new_is_refused(tmp_path: Path, sta
         await open_writer(path)
 
 
+@pytest.mark.fault(18)
 async def test_what_is_not_a_database_is_refused_and_left_alone(tmp_path: Path):
     path = tmp_path / "webhookd.db"
     path.write_bytes(b"not a database, but long enough to be looked at" * 100)
@@ -169,6 +174,7 @@ async def test_the_database_can_be_read_by_its_owner_only(tmp_path: Path):
     await writer.close()
 
 
+@pytest.mark.fault(13)
 async def test_a_read_that_takes_too_long_is_cut_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("webhookd.store.patience.READ_SECONDS_MAX", 0.05)
     writer = await open_writer(tmp_path / "webhookd.db")
@@ -210,6 +216,7 @@ async def test_a_read_that_waited_too_long_is_refused_and_not_made(tmp_path: Pat
     await writer.close()
 
 
+@pytest.mark.fault(19)
 def test_a_second_process_on_the_same_directory_is_refused(tmp_path: Path):
     refused = pytest.raises(DataDirError, match="in use by another webhookd")
     with DataDir(tmp_path / "data"), refused, DataDir(tmp_path / "data"):
@@ -283,6 +290,7 @@ async def test_the_queries_of_every_event_look_things_up_and_never_scan_a_table(
     ], plan
 
 
+@pytest.mark.fault(8)
 async def test_what_was_committed_alone_is_announced_even_when_the_disk_fills_up_right_after(store: SqliteStore):
     """A batch with a bad write is made again one by one; what then fits is owed, and its lane must hear of it."""
     await store.adopt([spec()], NOW_MS)
