@@ -156,6 +156,14 @@ def spoilt(body: bytes, dice: Random) -> bytes:
     return raw
 
 
+def other_amounts(body: bytes, dice: Random) -> bytes:
+    """The same with another number in the place of each."""
+    tree = read(body)
+    for holder, index in [*_places(tree)]:
+        _another_amount(holder, index, dice)
+    return written(tree).encode()
+
+
 def _changed(node: Any, dice: Random) -> Any:
     """The same with one place in it changed, deeper places as likely as others."""
     places = [*_places(node)]
@@ -240,6 +248,16 @@ def _another_type(holder: Any, index: int, dice: Random) -> None:
         _put(holder, index, dice.choice(([value], Members([("id", value)]), many)))
 
 
+def _another_amount(holder: Any, index: int, dice: Random) -> None:
+    """With two digits after the point: few of those are the same as a float."""
+    value = _got(holder, index)
+    amount = f"{dice.randrange(10**5)}.{dice.randrange(100):02}"
+    if isinstance(value, Digits):
+        _put(holder, index, Digits(amount))
+    elif isinstance(value, str) and value.replace(".", "", 1).lstrip("-").isdigit():
+        _put(holder, index, amount)
+
+
 def _another_places_value(holder: Any, index: int, dice: Random) -> None:
     other = dice.randrange(len(holder))
     ours, theirs = _got(holder, index), _got(holder, other)
@@ -249,5 +267,5 @@ def _another_places_value(holder: Any, index: int, dice: Random) -> None:
 
 CHANGES: Sequence[Callable[[Any, int, Random], None]] = (
     *(_another_value, _another_value, _another_value, _missing, _twice, _twice_and_another, _another_name),
-    *(_another_type, _another_type, _another_places_value),
+    *(_another_type, _another_type, _another_places_value, _another_amount, _another_amount),
 )

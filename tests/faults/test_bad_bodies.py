@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.faults.spoilt_json import spoilt
+from tests.faults.spoilt_json import other_amounts, spoilt
 from tests.paypal_desk import at_home, judged, paypal
 from tests.providers.readings import assert_amount_is_said, assert_sound
 from webhookd.core.event import Hook
@@ -67,6 +67,17 @@ def test_an_odd_body_is_read_the_same_twice_or_not_understood(provider: str, dic
     if reading is not None:
         assert_sound(reading)
         assert_amount_is_said(provider, hook.body, reading)
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+@SOME
+@given(DICE)
+def test_an_amount_is_what_the_body_says_to_the_last_digit(provider: str, dice: Random) -> None:
+    plain = sample(provider, dice.choice(types(provider)), NOW_S, Random(1))
+    hook = Hook(HEADERS, other_amounts(plain, dice), NOW_S * 1_000)
+    reading = reread(provider, hook)
+    assert reading is not None
+    assert_amount_is_said(provider, hook.body, reading)
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
