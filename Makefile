@@ -7,7 +7,7 @@ VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' webhookd/__init__.py)
 ARCHIVE = webhookd-$(VERSION)-linux-$(shell uname -m)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test crash torture sabotage compare test-old test-new test-crash check lint types wheel-smoke dist dist-test docs lock bench bench-latency bench-loss bench-recovery bench-isolation bench-drain bench-scale bench-prune bench-dashboard bench-peers screenshots clean
+.PHONY: help run test crash torture sabotage soak compare test-old test-new test-crash check lint types wheel-smoke dist dist-test docs lock bench bench-latency bench-loss bench-recovery bench-isolation bench-drain bench-scale bench-prune bench-dashboard bench-peers bench-overload screenshots clean
 
 help: ## say what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -26,6 +26,9 @@ torture: .venv/test.done ## every fault in earnest: an hour, and a report of wha
 
 sabotage: .venv/test.done ## put deliberate mistakes in, and see that each turns a named test red (5 minutes)
 	@$(BIN)/python -m tests.faults.sabotage
+
+soak: .venv/test.done ## an hour at half of what it can take, with faults of all kinds: nothing lost, nothing grows
+	@$(BIN)/python -m tests.faults.jepsen --soak
 
 compare: .venv/test.done ## the old way (a queue in memory) and webhookd under the same payments, deploys and crashes: a report (3 minutes)
 	@$(BIN)/python bench/compare.py
@@ -94,6 +97,9 @@ bench-dashboard: .venv/test.done ## how long its pages take beside a million eve
 
 bench-peers: .venv/test.done ## the same work done by BullMQ, Restate, Celery and procrastinate (needs redis-server, npm, postgresql)
 	@$(BIN)/python -m bench.peers
+
+bench-overload: .venv/test.done ## what ten times too much, storms of retries and 5,000 slow connections do to what is taken (5 minutes)
+	@$(BIN)/python bench/overload.py
 
 screenshots: .venv/test.done ## the pictures of the dashboard, of a daemon with a shop's traffic (3 minutes; needs chromium)
 	@$(BIN)/python docs/screenshots.py
