@@ -18,23 +18,25 @@ class Report:
         self._seed = seed
         self._outcomes: dict[int, Counter[str]] = defaultdict(Counter)
         self._counts: dict[int, Counter[str]] = defaultdict(Counter)
+        self._total: Counter[str] = Counter()
+        """A test of several rows counts once."""
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         # A test that fails in its set-up has no call; one that passes its call may still fail in its end.
         if report.when != "call" and report.outcome == "passed":
             return
-        rows = [value for name, value in report.user_properties if name == "fault"]
-        for row in rows:
+        own = dict(report.user_properties)
+        counted = Counter({name: value for name, value in own.items() if name != "fault" and isinstance(value, int)})
+        for row in {value for name, value in report.user_properties if name == "fault"}:
             self._outcomes[row][report.outcome] += 1
-            for name, value in report.user_properties:
-                if name != "fault" and isinstance(value, int):
-                    self._counts[row][name] += value
+            self._counts[row] += counted
+        self._total += counted
 
     def pytest_sessionfinish(self) -> None:
         rows = [self._row(number) for number in FAULTS]
         survived = sum(row["result"] == "survived" for row in rows)
-        total = sum((counts for counts in self._counts.values()), Counter[str]())
-        found = {"seed": self._seed, "faults": len(rows), "survived": survived, "counted": dict(total), "rows": rows}
+        counted = dict(self._total)
+        found = {"seed": self._seed, "faults": len(rows), "survived": survived, "counted": counted, "rows": rows}
         self._file.parent.mkdir(parents=True, exist_ok=True)
         self._file.with_suffix(".json").write_text(json.dumps(found, indent=2) + "\n")
         self._file.with_suffix(".md").write_text(_page(found))
