@@ -57,7 +57,7 @@ async def hurried(directory: Path, config: str) -> AsyncIterator[RunningDaemon]:
 async def flood(
     port: int, good: Callable[[Random], Draft], judge: Callable[[Heard], None], seed: int, numbers: Iterable[int]
 ) -> None:
-    """A connection for each number. What a good request is, and what may rightly come back, is for the caller to say."""
+    """A connection for each number. What a good request is, and what may rightly come back, the caller says."""
     room = asyncio.Semaphore(AT_A_TIME)
 
     async def one(number: int) -> None:
