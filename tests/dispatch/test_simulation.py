@@ -47,7 +47,7 @@ async def test_whatever_merchants_people_and_the_disk_do_the_promises_hold(
 ):
     """The store is unavailable at times, or silent about a commit; the process crashes, also before it has settled."""
     seen: Counter[str] = Counter()
-    sizes = [60, 7] * 20 + [1_000] if torture else [24, 7]
+    sizes = [40, 7] * 12 + [1_000] if torture else [24, 7]
     for number, endpoints in enumerate(sizes):
         simulation = begin(f"{seed}:{number}", endpoints)
         await simulation.run(300, crashes=8, troubles=8, people=6)
@@ -65,19 +65,19 @@ async def test_whatever_the_wall_clock_is_set_to_schedules_go_on_and_nothing_is_
     begin: Begin, torture: bool, seed: int, record_property: Count
 ):
     """Forward and back, by seconds and by hours: caps and rates hold, no wait is cut, and nothing is left behind."""
-    for number in range(30 if torture else 1):
+    for number in range(15 if torture else 1):
         simulation = begin(f"{seed}:clock:{number}", 12)
         await simulation.run(300, crashes=2, troubles=2, people=2, clock_sets=8)
         assert await violations(simulation) == [], f"--seed {seed}, number {number}"
         await simulation.end()
-    record_property("seeds", 30 if torture else 1)
+    record_property("seeds", 15 if torture else 1)
 
 
 @pytest.mark.fault(32)
 async def test_one_merchant_swallows_what_it_is_sent_for_hours_and_no_other_delivery_is_late(
     begin: Begin, torture: bool, seed: int, record_property: Count
 ):
-    for number in range(20 if torture else 1):
+    for number in range(10 if torture else 1):
         simulation = begin(f"{seed}:hole:{number}", 10)
         for name, merchant in simulation.merchants.items():
             merchant.latency_ms, merchant.failing, merchant.down = 0, 0, []
@@ -99,14 +99,14 @@ async def test_one_merchant_swallows_what_it_is_sent_for_hours_and_no_other_deli
         states = Counter(row.state for row in (await simulation.store.deliveries(Filter(endpoint="shop0"), 500)).rows)
         assert set(states) == {"delivered"}
         await simulation.end()
-    record_property("seeds", 20 if torture else 1)
+    record_property("seeds", 10 if torture else 1)
 
 
 @pytest.mark.fault(33)
 async def test_all_merchants_are_down_for_a_day_and_then_all_of_it_is_delivered(
     begin: Begin, torture: bool, seed: int, record_property: Count
 ):
-    for number in range(20 if torture else 1):
+    for number in range(10 if torture else 1):
         simulation = begin(f"{seed}:all:{number}", 10)
         for name, merchant in simulation.merchants.items():
             merchant.failing, merchant.down = 0, [(HOUR, DAY + HOUR)]
@@ -116,7 +116,7 @@ async def test_all_merchants_are_down_for_a_day_and_then_all_of_it_is_delivered(
         states = Counter(row.state for row in (await simulation.store.deliveries(Filter(), 5_000)).rows)
         assert set(states) == {"delivered"}
         await simulation.end()
-    record_property("seeds", 20 if torture else 1)
+    record_property("seeds", 10 if torture else 1)
 
 
 async def test_a_simulation_of_one_seed_makes_one_history(begin: Begin, seed: int):

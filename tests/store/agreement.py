@@ -64,7 +64,7 @@ async def agree_on_event(store: Store, model: Model, event: Event) -> None:
     assert (record is not None) == (is_there or key in model.past)
     if record is not None:
         conflicts = model.conflicts.get(key, {}).values()
-        rows = [ConflictRow(min(times), max(times), len(times)) for times in conflicts]
+        rows = [ConflictRow(times[0], times[-1], len(times)) for times in conflicts]
         assert Counter(record.conflicts) == Counter(rows)
 
 

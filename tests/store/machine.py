@@ -121,6 +121,10 @@ class Machine(RuleBasedStateMachine):
         self._is_sound = True
         self._counted["steps"] += 1
 
+    def check_invariants(self, settings: Any, output: Any, runtimes: Any) -> None:
+        """A story tells what happened, and not after each step that all was well."""
+        super().check_invariants(settings, lambda _line: None, runtimes)
+
     def teardown(self) -> None:
         try:
             if self._is_sound:

@@ -49,7 +49,7 @@ class Traffic(Machine):
             self.payments_told.clear()
             return list(await asyncio.gather(*(self.store.append(event) for event in events)))
 
-        assert self.do(send()) == [self.model.append(event) for event in events]
+        assert self.do(send()) == self.model.append(events)
         new = [each for key, each in self.model.deliveries.items() if key not in before and not each.is_held]
         assert sorted(self.announced) == sorted((each.key, each.due_at) for each in new)
         spoken_of = [(event.provider, event.payment_id) for event in events if event.payment_id is not None]
@@ -134,13 +134,13 @@ class Traffic(Machine):
             return list(await asyncio.gather(*writes, return_exceptions=True))
 
         answers = self.do(happen())
-        appended = [self.model.append(event) for event in first]
+        appended = self.model.append(first)
         self.model.settle(settlement)
         if is_cancelled_too:
             before = self.model.cancel(attempt.key, self.now_ms)
             refusal = answers.pop(len(first) + 1)
             assert (refusal is None) == (before == "pending"), refusal
-        appended += [self.model.append(event) for event in again]
+        appended += self.model.append(again)
         answers.pop(len(first))
         assert answers == appended
         return multiple(*first)

@@ -64,31 +64,41 @@ class Model:
 
     # --- The log
 
-    def append(self, event: Event) -> Appended:
+    def append(self, events: Sequence[Event]) -> list[Appended]:
+        """What is offered in one batch. Who is kept under its hash stands behind the others in a chain."""
+        behind: list[Event] = []
+        answers = [self._append(event, behind) for event in events]
+        for event in behind:
+            self._route(event)
+        return answers
+
+    def _append(self, event: Event, behind: list[Event]) -> Appended:
         bound = self.aliases.get((event.source, event.alias)) if event.alias is not None else None
         if bound is not None:
             key, sha256 = bound
             return Appended(self._known(key).id, "duplicate" if sha256 == event.sha256 else "forged")
         known = self._of_source(event.source, event.provider_event_id)
         if known is None:
-            return self._new(event, event)
+            answer = self._new(event)
+            self._route(event)
+            return answer
         is_other_body = known.sha256 != event.sha256
         if is_other_body and known.key in self.log:
             self.conflicts.setdefault(known.key, {}).setdefault(event.sha256, []).append(event.received_at)
         if is_other_body and event.alias == f"sha256:{event.sha256.hex()}":
             # The id is not signed and the body is: it is another event, and its hash is its id.
-            return replace(self._new(event, replace(event, provider_event_id=event.alias)), conflict=True)
+            behind.append(replace(event, provider_event_id=event.alias))
+            return replace(self._new(behind[-1]), conflict=True)
         self._bind(event, known.key)
         return Appended(known.id, "duplicate", is_other_body)
 
-    def _new(self, hook: Event, event: Event) -> Appended:
-        self._bind(hook, event.key)
-        self._add(event)
-        return Appended(event.id, "quarantined" if event.state == "quarantined" else "accepted")
-
-    def _add(self, event: Event) -> None:
+    def _new(self, event: Event) -> Appended:
+        self._bind(event, event.key)
         self.said.append(event)
         self.log[event.key] = event
+        return Appended(event.id, "quarantined" if event.state == "quarantined" else "accepted")
+
+    def _route(self, event: Event) -> None:
         if event.state != "accepted":
             return
         wanting = [each for each in self.endpoints if each.wants(event)]
@@ -177,7 +187,8 @@ class Model:
         outcome, aftermath, endpoint = settlement.outcome, settlement.aftermath, settlement.key.endpoint
         for notice in aftermath.notices if aftermath is not None else ():
             if self._of_source(notice.source, notice.provider_event_id) is None:
-                self._add(notice)
+                self._new(notice)
+                self._route(notice)
         delivery, standing = self.deliveries.get(settlement.key), self.endpoints.numbered(endpoint)
         if delivery is not None and settlement.number not in delivery.attempts:
             delivery.attempts[settlement.number] = settlement

@@ -32,7 +32,7 @@ def test_whatever_a_store_is_asked_it_answers_as_the_model_does(
         run_state_machine_as_test(
             hypothesis.seed(seed)(story),  # type: ignore[arg-type]
             settings=settings(
-                max_examples=300 if torture else 16,
+                max_examples=200 if torture else 16,
                 stateful_step_count=80 if torture else 50,
                 suppress_health_check=list(HealthCheck),
             ),
