@@ -8,7 +8,7 @@ import pytest
 
 from tests.daemon.test_life import exit_of
 from tests.faults.bystander import READS, WRITES, bystander
-from tests.faults.trade import ENOUGH, Trade, trade
+from tests.faults.trade import ENOUGH, trade
 from tests.making import event
 from tests.running import configuration
 from webhookd.store.connection import driver
@@ -22,19 +22,13 @@ SEVERAL_CHECKPOINTS = 3 * CHECKPOINT_FRAMES * 4_096
 """Bytes in the WAL."""
 
 
-async def grows(shop: Trade, size: int) -> None:
-    """Wait until the WAL has so many bytes."""
-    while shop.wal.stat().st_size < size:
-        await shop.provider.acked_more(ENOUGH)
-
-
 @pytest.mark.fault(13)
 async def test_the_wal_grows_while_somebody_reads_and_is_used_again_once_he_is_gone(
     tmp_path: Path, dice: random.Random, torture: bool, record_property: Record
 ):
     async with trade(tmp_path, dice) as shop:
         async with bystander(shop.database, *READS):
-            await grows(shop, WAL_BYTES_MAX + MIB if torture else SEVERAL_CHECKPOINTS)
+            await shop.has_a_wal_of(WAL_BYTES_MAX + MIB if torture else SEVERAL_CHECKPOINTS)
             if torture:
                 await shop.running.logged("wal_large")
         await shop.begins_the_wal_anew()

@@ -3,7 +3,7 @@
 import asyncio
 import random
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -134,8 +134,16 @@ class Trade:
     async def begins_the_wal_anew(self) -> None:
         """Wait until all of it has been moved into the database, and it is written from its beginning again."""
         before = self._salts
-        while self._salts == before:
-            await self.provider.acked_more(ENOUGH)
+        await self._acks_until(lambda: self._salts != before)
+
+    async def has_a_wal_of(self, size: int) -> None:
+        """Wait until the WAL has so many bytes."""
+        await self._acks_until(lambda: self.wal.stat().st_size >= size)
+
+    async def _acks_until(self, is_so: Callable[[], bool]) -> None:
+        async with asyncio.timeout(4 * PATIENCE_S):
+            while not is_so():
+                await self.provider.acked_more(ENOUGH)
 
     @property
     def _salts(self) -> bytes:
