@@ -19,6 +19,7 @@ RETRY_AFTER_S = 1
 SLOW = 0.1
 """The share of requests that take up to SLOW_S_MAX."""
 SLOW_S_MAX = 0.05
+DAWDLING_S = 0.4
 
 
 class Merchants:
@@ -26,6 +27,8 @@ class Merchants:
 
     def __init__(self, dice: random.Random, history: History) -> None:
         self.secrets: list[str] = []
+        self.dawdling: set[str] = set()
+        """Those that take DAWDLING_S for each request."""
         self.life = 0
         """The daemon's process that runs."""
         self.taken: Counter[str] = Counter()
@@ -54,7 +57,9 @@ class Merchants:
         arrived, life, status, retry_after_s = self._history.now(), self.life, 0, None
         self.requests += 1
         try:
-            if self._dice.random() < SLOW:
+            if request.match_info["name"] in self.dawdling:
+                await asyncio.sleep(DAWDLING_S)
+            elif self._dice.random() < SLOW:
                 await asyncio.sleep(self._dice.uniform(0, SLOW_S_MAX))
             roll = self._dice.random()
             status = 500 if roll < FAILING + ASKING_FOR_TIME else 200

@@ -23,7 +23,9 @@ WEATHERS: Mapping[str, Weather] = {
     "swallows": Weather(swallows=True),
 }
 ON_HOOKS = tuple(f"hooks: {weather}" for weather in WEATHERS)
-ON_MERCHANT = tuple(f"merchant: {weather}" for weather in WEATHERS)
+DAWDLES = "merchant: dawdles"
+"""He takes his time for each request, so that as many come at once as may."""
+ON_MERCHANT = (*(f"merchant: {weather}" for weather in WEATHERS), DAWDLES)
 ON_LINES = ON_HOOKS + ON_MERCHANT
 NEEDS = {
     **{kind: {"root", "strace"} for kind in ("kill in a slow sync", "sync fails", "write fails", "slow syncs")},

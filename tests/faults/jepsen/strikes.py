@@ -5,7 +5,7 @@ import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
-from tests.faults.jepsen.nemesis import WEATHERS, Planned
+from tests.faults.jepsen.nemesis import DAWDLES, WEATHERS, Planned
 from tests.faults.jepsen.surroundings import Tracer
 from tests.faults.jepsen.world import World, comes_true
 
@@ -19,7 +19,10 @@ async def strike(world: World, fault: Planned) -> None:
     """Do it, and heal it."""
     began = world.history.now()
     where, _, weather = fault.kind.partition(": ")
-    detail = await (_on_line(world, fault, where, weather) if weather else DEEDS[fault.kind](world, fault))
+    if weather in WEATHERS:
+        detail = await _on_line(world, fault, where, weather)
+    else:
+        detail = await DEEDS[fault.kind](world, fault)
     world.history.note("fault", fault.kind, began, world.history.now(), detail)
 
 
@@ -31,6 +34,16 @@ async def _on_line(world: World, fault: Planned, where: str, weather: str) -> st
         await asyncio.sleep(fault.lasts_s)
     finally:
         line.heal()
+    return name
+
+
+async def _dawdles(world: World, fault: Planned) -> str:
+    name = fault.choose(world.settings.names)
+    world.merchants.dawdling.add(name)
+    try:
+        await asyncio.sleep(fault.lasts_s)
+    finally:
+        world.merchants.dawdling.discard(name)
     return name
 
 
@@ -129,6 +142,7 @@ def _fails(call: str) -> Callable[[World, Planned], Awaitable[str]]:
 
 
 DEEDS: dict[str, Callable[[World, Planned], Awaitable[str]]] = {
+    DAWDLES: _dawdles,
     "kill": _kill,
     "kill in a slow sync": _kill_in_a_slow_sync,
     "stop": _stop,
