@@ -2,7 +2,6 @@
 
 import errno
 import os
-import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults.rights import may_mount
+
 MIB = 2**20
-may_mount = pytest.mark.skipif(
-    (os.geteuid() != 0 or shutil.which("mount") is None) and not os.environ.get("CI"),
-    reason="no disk is full without a disk of our own: it takes root, to mount it",
+needs_mounting = pytest.mark.skipif(
+    not may_mount(), reason="no disk is full without a disk of our own: it takes the right to mount it"
 )
 
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.small_disk import MIB, may_mount, small_disk
+from tests.faults.small_disk import MIB, needs_mounting, small_disk
 from tests.faults.trade import ENOUGH, Trade, trade
 from tests.running import PATIENCE_S
 
-pytestmark = may_mount
+pytestmark = needs_mounting
 Record = Callable[[str, object], None]
 NEARLY_FULL = "The disk is nearly full; hooks are refused until there is room."
 

@@ -8,7 +8,7 @@ import pytest
 from tests.faults.jepsen.invariants import summary
 from tests.faults.jepsen.nemesis import HASTY, IN_PROCESS, ON_LINES, STEADY, plan
 from tests.faults.jepsen.run import run
-from tests.faults.jepsen.surroundings import missing
+from tests.faults.jepsen.surroundings import missing, missing_tools
 from tests.faults.jepsen.world import Load
 
 SMALL_RATE, RATE = 30.0, 120.0
@@ -28,7 +28,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 @pytest.fixture
 def all_tools() -> None:
     if lacking := missing():
-        assert "CI" not in os.environ, f"missing: {lacking}"
+        assert not missing_tools() or "CI" not in os.environ, f"missing: {lacking}"
         pytest.skip(f"missing: {lacking}")
 
 

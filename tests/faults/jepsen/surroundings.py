@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tests.faults.jepsen.history import History
+from tests.faults.rights import has_loop_devices
 from tests.running import PATIENCE_S
 
 AHEAD_MS = struct.Struct("q")
@@ -22,13 +23,12 @@ TRACER_S_MAX = 10.0
 
 def missing() -> list[str]:
     """What is needed for all faults and is not here."""
-    wanted = {
-        "root": os.geteuid() == 0,
-        "strace": shutil.which("strace") is not None,
-        "mkfs.ext4": shutil.which("mkfs.ext4") is not None,
-        "loop devices": Path("/dev/loop-control").exists(),
-    }
-    return [name for name, is_here in wanted.items() if not is_here]
+    return [*missing_tools(), *([] if has_loop_devices() else ["the right to mount a file as a disk"])]
+
+
+def missing_tools() -> list[str]:
+    """What of that can be installed."""
+    return [tool for tool in ("strace", "mkfs.ext4") if shutil.which(tool) is None]
 
 
 class Clock:
