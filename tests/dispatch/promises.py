@@ -61,11 +61,12 @@ def _of_delivery(
     if None in kept:
         found.append("an attempt is on record that nobody made")
     places = {each[0] for each in kept if each is not None}
-    last_life = len(simulation.crashes_ms)
     is_over = simulation.steady_ms - MINUTE
     lost = [each for place, each in made if place not in places and each.began_ms < is_over]
-    if any(each.life == last_life for each in lost):
-        found.append("an attempt is not on record, and nothing has crashed since")
+    ends_ms = [*simulation.crashes_ms, float("inf")]
+    # It may have waited for the store for as long as that was unavailable.
+    if any(each.ended_ms is not None and each.ended_ms < ends_ms[each.life] - 2 * MINUTE for each in lost):
+        found.append("an attempt is not on record, and nothing has crashed soon after it")
     if any(after.life == before.life for before, after in pairwise(lost)):
         found.append("two attempts were lost by one crash")
     key = DeliveryKey(row.event, row.endpoint)
@@ -80,7 +81,7 @@ def _of_delivery(
 
 def _made_as(row: AttemptRow, made: Sequence[Placed]) -> Placed | None:
     told = (row.number, row.started_at, row.status, row.error)
-    for place, each in made:
+    for place, each in reversed(made):  # of two in one millisecond the crash between them has cut the first
         if told == (each.number, each.started_at, each.answer.status, each.answer.error) and each.ended_ms is not None:
             return place, each
     return None
@@ -157,7 +158,7 @@ def _most_at_once(attempts: Sequence[Made]) -> int:
 
 
 def _of_disputes(simulation: Simulation, attempts: Sequence[Made]) -> list[str]:
-    """No ordinary event goes before one that came meanwhile, unless the disk or the clock was in the way."""
+    """No backlog goes before one, only what there is room for while the disk is read: as when an endpoint is back."""
     found = []
     ordinary = [each.began_ms for each in attempts if each.due.priority]
     for each in attempts:
@@ -165,7 +166,7 @@ def _of_disputes(simulation: Simulation, attempts: Sequence[Made]) -> list[str]:
         if each.due.priority or each.number != 1 or since is None or _is_disturbed(simulation, since, each.began_ms):
             continue
         overtaking = sum(since < began_ms < each.began_ms for began_ms in ordinary)
-        if overtaking:
+        if overtaking > simulation.specs[each.endpoint].max_in_flight:
             found.append(f"a dispute waited for {overtaking} ordinary attempts")
     return found
 
@@ -174,7 +175,7 @@ def _is_disturbed(simulation: Simulation, begin: float, end: float) -> bool:
     moments = [*simulation.crashes_ms, *simulation.clock_set_ms]
     # A read that the store refused is made again half a second later.
     return any(begin <= at <= end for at in moments) or any(
-        from_ms <= end and begin <= until_ms + 1_000 for from_ms, until_ms in simulation.unavailable
+        at <= end and begin <= at + 1_000 for at in simulation.troubled.reads_refused_ms
     )
 
 

@@ -98,6 +98,7 @@ class TroubledStore:
         self.store = store
         self.turnstile = Turnstile()
         self.refused = self.unheard = 0
+        self.reads_refused_ms: list[float] = []
         self._clock, self._dice, self._unavailable = clock, dice, unavailable
         self._interrupt, self._meddle = interrupt, meddle
 
@@ -105,7 +106,11 @@ class TroubledStore:
         self.store.announce(listener)
 
     async def due(self, *asked: Any) -> DueBatch:
-        self._refuse()
+        try:
+            self._refuse()
+        except StoreUnavailableError:
+            self.reads_refused_ms.append(self._clock.monotonic() * 1_000)
+            raise
         return await self.turnstile.read(lambda: self.store.due(*asked))
 
     async def retime(self, *asked: Any) -> Stretch | None:
@@ -135,7 +140,7 @@ class TroubledStore:
 
     def _refuse(self) -> None:
         now_ms = self._clock.monotonic() * 1_000
-        if any(begin <= now_ms < end for begin, end in self._unavailable):
+        if any(begin <= now_ms < end for begin, end in self._unavailable) or self._dice.random() < 0.02:
             self.refused += 1
             raise StoreUnavailableError("the disk is full")
 

@@ -94,18 +94,23 @@ class Simulation:
         """Send so many events over a day, and as many at once; go on until nothing is left to wait for."""
         self.store = await self._site.open()
         self.unavailable += [(at, at + self.dice.choice([1_000, 10_000, MINUTE])) for at in self._times(troubles)]
+        [burst_at] = self._times(1)
+        if troubles:
+            self.unavailable.append((burst_at + 1, burst_at + MINUTE))
         self.troubled = TroubledStore(
             self.store, self.clock, self.dice, self.unavailable, self._perhaps_crash, self._perhaps_replay
         )
         await self._start()
         self._is_running = True
         self.crashes_left, self.replays_left = crashes, people
-        [burst_at] = self._times(1)
         self._plan(self._times(events), self._send)
         self._plan([burst_at], partial(self._burst, events))
         self._plan(self._times(crashes), self._crash)
         for what in (self._cancel, self._replay, self._pause, self._resume_all, self._reload):
             self._plan(self._times(people), what)
+        # When windows are full, and when hardly anything else has a lane look to the disk.
+        self._plan([burst_at + 50 * number for number in range(2 * people)], self._cancel)
+        self._plan([3 * DAY + MINUTE * number for number in range(2 * people)], self._replay)
         self._plan(self._times(clock_sets), self._set_clock)
         self._plan([2 * DAY], self._resume_all)
         while self.steady_ms < 5 * DAY and self.clock.advance_to_next_timer():
@@ -204,8 +209,10 @@ class Simulation:
             self._plan([self.steady_ms + MINUTE], partial(self._offer, sent))
 
     async def _cancel(self) -> None:
+        """One that is due, if there is any: it may be in a window, or under way."""
         if rows := await self._rows("pending"):
-            row = self.dice.choice(rows)
+            due = [row for row in rows if row.due_at is not None and row.due_at <= self.clock.now_ms()]
+            row = self.dice.choice(due or rows)
             key = DeliveryKey(row.event, row.endpoint)
             try:
                 await self._ask(lambda: self.store.cancels.cancel(key, self.clock.now_ms()))
