@@ -47,7 +47,7 @@ async def test_whatever_merchants_people_and_the_disk_do_the_promises_hold(
 ):
     """The store is unavailable at times, or silent about a commit; the process crashes, also before it has settled."""
     seen: Counter[str] = Counter()
-    sizes = [40, 7] * 12 + [1_000] if torture else [24, 7]
+    sizes = [40, 7] * 8 + [400] if torture else [24, 7]
     for number, endpoints in enumerate(sizes):
         simulation = begin(f"{seed}:{number}", endpoints)
         await simulation.run(300, crashes=8, troubles=8, people=6)
