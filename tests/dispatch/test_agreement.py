@@ -164,9 +164,11 @@ async def test_what_is_replayed_before_anybody_has_heard_of_its_settlement_is_at
     world: World, status: int
 ):
     """The commit took too long, and was made all the same."""
-    settle, settled = world.store.settle, asyncio.Event()
+    settle, settled, tries = world.store.settle, asyncio.Event(), 0
 
     async def unheard(settlement: Any) -> None:
+        nonlocal tries
+        tries += 1
         await settle(settlement)
         if not settled.is_set():
             settled.set()
@@ -183,7 +185,7 @@ async def test_what_is_replayed_before_anybody_has_heard_of_its_settlement_is_at
     while world.dispatcher._by_name["shop"].refilling:
         await asyncio.sleep(0)
     began = world.clock.now_ms()
-    while world.dispatcher.unsettled:
+    while tries < 2:  # and no longer: the disk takes its time by another clock
         world.clock.advance_to_next_timer()
         await asyncio.sleep(0)
     await world.quiet()
