@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+import tempfile
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TypeVar
@@ -16,22 +17,24 @@ ROOT = Path(__file__).resolve().parents[2]
 
 async def apart(module: str, asked: msgspec.Struct, kind: type[Found]) -> Found:
     """What the module finds when it is asked. It is killed when nobody waits for it any more. Raises SystemExit."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", module),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        cwd=ROOT,
-        start_new_session=True,
-    )
-    try:
-        told, _ = await process.communicate(msgspec.msgpack.encode(asked))
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    if process.returncode != 0:
-        raise SystemExit(f"{module} ended with {process.returncode}")
-    return msgspec.msgpack.decode(told, type=kind)
+    with tempfile.TemporaryFile() as told:  # it may be megabytes, and a busy loop would be slow to empty a pipe
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", module),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=told,
+            cwd=ROOT,
+            start_new_session=True,
+        )
+        try:
+            await process.communicate(msgspec.msgpack.encode(asked))
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+        if process.returncode != 0:
+            raise SystemExit(f"{module} ended with {process.returncode}")
+        told.seek(0)
+        return msgspec.msgpack.decode(told.read(), type=kind)
 
 
 def answer(find: Callable[[Asked], Awaitable[Found]], kind: type[Asked]) -> None:
