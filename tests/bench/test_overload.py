@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from bench import overload
-from bench.overload import Figures, Under, promises
+from bench.overload import Figures, Under, promises, together
 from bench.rig import hooks
 from bench.rig.flood import Flood, Flooded, flood
 from bench.rig.hooks import Press, number_of
@@ -123,6 +123,15 @@ def figures(*loads: Under, **found: object) -> Figures:
     well = {"most_per_s": 1_000, "refusal_us": 20, "rss_at_rest_mb": 90, "rss_max_mb": 100, "files_before": 30}
     rest = {"files_after": 31, "taken": 1, "slow": Slowed()}
     return msgspec.convert({**well, **rest, **found, "loads": all_loads}, Figures, strict=False, from_attributes=True)
+
+
+def test_of_the_rounds_the_median_counts_and_nothing_that_must_not_happen_is_lost() -> None:
+    one, other = (
+        under("10×", of_most=0.9, lost_answers=1, told=1),
+        under("10×", of_most=0.8, dispute_p99_ms=9, told=0.5),
+    )
+    both = together([one, other, under("10×", of_most=0.95, lost_answers=2)])
+    assert (both.load, both.of_most, both.lost_answers, both.dispute_p99_ms, both.told) == ("10×", 0.9, 3, 9, 0.5)
 
 
 @pytest.mark.parametrize(
