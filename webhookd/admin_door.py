@@ -135,7 +135,7 @@ class AdminDoor:
             AuditApi(store.trail, pages),
         )
         self._sessions = Sessions(store.sessions, self._doorkeeper, clock)
-        self._live = Live(partial(_news, numbers, reception, pulse_api, clock), self._sessions, clock)
+        self._live = Live(partial(news, numbers, reception, pulse_api, clock), self._sessions, clock)
         site = Dashboard(
             self._doorkeeper,
             self._sessions,
@@ -184,10 +184,14 @@ class AdminDoor:
         await self._cleanup.stop()
 
 
-async def _news(numbers: Numbers, reception: Reception, pulse: PulseApi, clock: Clock) -> News:
-    """Refused hooks are in no commit, and on a page all the same; and what is drawn over time moves on each minute."""
-    changes = numbers.commits + reception.refusals.count + clock.now_ms() // 60_000
-    return News(changes, numbers_of(await pulse.now()))
+async def news(numbers: Numbers, reception: Reception, pulse: PulseApi, clock: Clock) -> News:
+    """Refused hooks are in no commit, and on a page all the same; and what is drawn over time moves on each minute.
+
+    What takes long to count may be counted again long after the commit that changed it.
+    """
+    now = await pulse.now()
+    changes = numbers.commits + reception.refusals.count + clock.now_ms() // 60_000 + pulse.changes
+    return News(changes, numbers_of(now))
 
 
 async def counted(survey: Survey) -> Counted | None:

@@ -1,11 +1,12 @@
 """What the pulse says of what is counted on disk: never that it is newer than it is, nor of another day."""
 
 from collections.abc import Mapping, Sequence
+from types import SimpleNamespace
 from typing import Any, cast
 
 from tests.fake_clock import FakeClock
 from webhookd.admin.pulse import DAY_MS, Counted, Now, PulseApi
-from webhookd.admin_door import counted
+from webhookd.admin_door import counted, news
 from webhookd.observe.survey import Survey
 from webhookd.store.protocol import RevenueRow, StoreUnavailableError
 
@@ -20,18 +21,25 @@ class Rates:
 class World:
     """All that a PulseApi asks, with a store that is busy where it is said to be."""
 
-    in_flight = 0
+    in_flight = commits = count = 0
 
     def __init__(self) -> None:
         self.clock = FakeClock(MIDNIGHT + DAY_MS - 60_000)
         self.is_busy = False
+        self.rows: list[Any] = []
+        self.count_s = 0.0
         self.asked: list[tuple[int, int]] = []
         self.survey = Survey(self, cast(Any, self), self.clock.now_ms, self.clock.monotonic, StoreUnavailableError)
-        me = cast(Any, self)
+        self.refusals = me = cast(Any, self)
         self.api = PulseApi(me, self._count, self._revenue, self.clock, me, me, me)
 
     async def now(self) -> Now:
         return await self.api.now()
+
+    async def told(self) -> int:
+        """By which a page knows whether anything is another than before."""
+        me = cast(Any, self)
+        return (await news(me, me, self.api, self.clock)).commits
 
     def pass_s(self, seconds: float) -> None:
         self.clock.call_later(seconds, lambda: None)
@@ -47,7 +55,9 @@ class World:
 
     async def endpoints(self, after: int = 0, limit: int = -1, *, removed: bool) -> Sequence[Any]:
         self._read()
-        return []
+        if self.count_s:
+            self.pass_s(self.count_s)
+        return [*self.rows]
 
     async def odd_events(self) -> Mapping[str, int]:
         return {}
@@ -76,6 +86,17 @@ async def test_a_store_that_does_not_answer_leaves_the_last_count_which_gets_old
     world.is_busy = True
     world.pass_s(40)
     assert (await world.now()).counted_s == 40
+
+
+async def test_pages_are_told_of_what_was_counted_late_though_nothing_was_committed_since():
+    world = World()
+    world.count_s = 0.4
+    first = await world.told()
+    world.rows = [SimpleNamespace(pending=0, dead=0, oldest_pending_at=None)]
+    assert await world.told() == first
+    world.pass_s(20 * world.count_s)
+    assert await world.told() != first
+    assert await world.told() == await world.told()
 
 
 async def test_what_was_captured_yesterday_is_not_shown_as_of_today():

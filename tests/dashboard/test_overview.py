@@ -147,7 +147,7 @@ async def test_on_a_phone_the_page_is_as_wide_as_the_screen_and_the_button_is_on
         await operator.done("POST", "/endpoints/stock/pause")
         await found.go("/")
         assert await found.page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
-        await expect(found.page.get_by_role("button", name="Resume")).to_be_visible()
+        await expect(found.page.get_by_role("button", name="Resume")).to_be_visible(timeout=PATIENCE_MS)
 
 
 async def test_a_source_whose_hooks_are_refused_needs_somebody_until_one_is_taken(

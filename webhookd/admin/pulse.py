@@ -174,7 +174,10 @@ class PulseApi:
     ) -> None:
         self._pulse, self._revenue, self._clock = pulse, revenue, clock
         self._readiness, self._traffic, self._registry = readiness, traffic, registry
-        self._counted: Kept[Counted | None] = Kept(count, clock.monotonic, None)
+        self._count = count
+        self._counted: Kept[Counted | None] = Kept(self._count_anew, clock.monotonic, None)
+        self.changes = 0
+        """Grows when a count found another thing than the one before: what takes long may see a commit late."""
         self._today: Kept[Day | None] = Kept(self._since_midnight, clock.monotonic, None, REVENUE_EVERY_S)
 
     def operations(self) -> Sequence[Operation]:
@@ -245,6 +248,11 @@ class PulseApi:
         found = self._pulse.of_endpoint(name)
         first = self._clock.now_ms() // 60_000 - len(found) + 1
         return EndpointPulse([Tried(time_text((first + place) * 60_000), *each) for place, each in enumerate(found)])
+
+    async def _count_anew(self) -> Counted | None:
+        counted, last = await self._count(), self._counted.last
+        self.changes += counted is not None and (last is None or counted.rows != last.rows)
+        return counted
 
     async def _since_midnight(self) -> Day:
         now_ms = self._clock.now_ms()
