@@ -218,6 +218,17 @@ async def test_a_database_of_garbage_is_verified_without_a_word_too_many(
 
 
 @pytest.mark.fault(18)
+async def test_what_sqlite_quotes_of_a_damaged_schema_is_a_line(tmp_path: Path, database: bytes) -> None:
+    path = tmp_path / "copy.db"
+    path.write_bytes(database.replace(b"CHECK (priority IN (0, 1, 2))", b"CHECK (priority IN [0, 1, 2))"))
+    ended = await command("verify", path)
+    [line] = ended.err.splitlines()
+    assert ended.code == 1
+    assert "SQLITE_CORRUPT: malformed database schema (delivery)" in line
+    assert len(line) <= LINE_CHARS_MAX
+
+
+@pytest.mark.fault(18)
 async def test_a_daemon_on_a_database_of_garbage_ends_with_a_code_of_the_contract_or_serves(
     tmp_path: Path, torture: bool, seed: int, database: bytes, record_property: Any
 ) -> None:

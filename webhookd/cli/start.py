@@ -11,7 +11,7 @@ from webhookd.admin.door.token import TokenError
 from webhookd.config import Config, ConfigError
 from webhookd.daemon import Daemon, DaemonFailedError
 from webhookd.observe import logs
-from webhookd.store.connection import WrongDatabaseError, driver
+from webhookd.store.connection import WrongDatabaseError, driver, in_its_words
 from webhookd.store.data_dir import DataDirError
 from webhookd.store.protocol import StoreError
 from webhookd.store.seal import SealError
@@ -60,7 +60,7 @@ def _end(error: Exception) -> NoReturn:
         case DataDirError() | WrongDatabaseError() | SealError() | TokenError():
             code, lines = Exit.CONFIG, [str(error)]
         case driver.Error() | UnicodeDecodeError():
-            code, lines = Exit.FOUND_WRONG, [f"stopped: the database is not as webhookd made it: {error}"]
+            code, lines = Exit.FOUND_WRONG, [f"stopped: the database is not as webhookd made it: {in_its_words(error)}"]
         case _:
             code, lines = Exit.FOUND_WRONG, [f"stopped: {error}"]
     complain(*lines)

@@ -12,7 +12,7 @@ import msgspec
 
 from webhookd.core.event import Event
 from webhookd.core.identifier import delivery_id, event_id
-from webhookd.store.connection import driver
+from webhookd.store.connection import driver, in_its_words
 from webhookd.store.queries import AUDIT
 from webhookd.store.recount import Recount, Reread, UnreadableError
 
@@ -41,7 +41,7 @@ def audit(path: Path, reread: Reread, progress: Progress = lambda _what, _done, 
             yield from _deliveries(recount.connection, progress)
             yield from _ledger(recount, progress)
         except _UNREADABLE as error:
-            yield Finding("integrity", "database", f"cannot be read further: {error}")
+            yield Finding("integrity", "database", f"cannot be read further: {in_its_words(error)}")
 
 
 def _integrity(connection: sqlite3.Connection, progress: Progress) -> Iterator[Finding]:

@@ -50,6 +50,7 @@ _WRITER_PRAGMAS = {
 _READER_PRAGMAS = {"query_only": 1, "busy_timeout": _BUSY_TIMEOUT_MS, "wal_autocheckpoint": 0, "mmap_size": 0}
 _BROKEN = ("SQLITE_IOERR", "SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_PROTOCOL", "SQLITE_READONLY", "SQLITE_CANTOPEN")
 _LATER = ("SQLITE_FULL", "SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_NOMEM", "SQLITE_INTERRUPT")
+WORDS_CHARS_MAX = 200
 _RESET_BUG_FIXED = ((3, 44, 6), (3, 50, 7), (3, 51, 3))
 
 
@@ -67,14 +68,20 @@ def has_wal_reset_bug(version: tuple[int, ...]) -> bool:
     return version >= (3, 7, 0) and not fixed
 
 
+def in_its_words(error: Exception) -> str:
+    """What SQLite says may quote a damaged file: no more of that than a line can hold."""
+    text = str(error)
+    return text if len(text) <= WORDS_CHARS_MAX else f"{text[:WORDS_CHARS_MAX]} …"
+
+
 def sorted_error(error: Exception) -> Exception:
     """The store's own error for a driver's, by what the caller can do about it; others as they are."""
     if isinstance(error, driver.Error | sqlite3.Error):
         name = getattr(error, "sqlite_errorname", None) or ""
         if name.startswith(_BROKEN):
-            return StoreBrokenError(f"{name}: {error}")
+            return StoreBrokenError(f"{name}: {in_its_words(error)}")
         if name.startswith(_LATER):
-            return StoreUnavailableError(f"{name}: {error}")
+            return StoreUnavailableError(f"{name}: {in_its_words(error)}")
     return error
 
 

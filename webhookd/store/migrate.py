@@ -17,6 +17,7 @@ from webhookd.store.connection import (
     SCHEMA_VERSION,
     WrongDatabaseError,
     driver,
+    in_its_words,
     open_alone,
     schema_version,
     sorted_error,
@@ -145,7 +146,7 @@ def bring_up_to_date(connection: sqlite3.Connection, found: int, seal: Seal, rer
             raise reason from error
         raise WrongDatabaseError(
             f"the database says that it has schema {found}, and is not as a release of webhookd made that one "
-            f"({error}): use the version that wrote it; nothing was changed"
+            f"({in_its_words(error)}): use the version that wrote it; nothing was changed"
         ) from error
     finally:
         connection.set_progress_handler(None, 0)

@@ -15,7 +15,7 @@ import msgspec
 from webhookd.core.event import OPERATIONAL, Event, Hook, Reading
 from webhookd.core.ledger import Fact
 from webhookd.core.money import Money
-from webhookd.store.connection import driver, open_beside
+from webhookd.store.connection import driver, in_its_words, open_beside
 from webhookd.store.protocol import StoreError
 from webhookd.store.queries import AUDIT, FACT_COLUMNS, LEDGER_COLUMNS, insert_events
 from webhookd.store.values import event_values, fact_values
@@ -60,7 +60,7 @@ class Recount:
         try:
             self._connection = open_beside(path)
         except (driver.Error, UnicodeDecodeError) as error:  # SQLite may quote a damaged file, and that is no text
-            raise UnreadableError(f"the file is not as webhookd made it: {error}") from None
+            raise UnreadableError(f"the file is not as webhookd made it: {in_its_words(error)}") from None
         self._last_key = 0
         self.events = 0
         """Events counted so far."""
