@@ -2,10 +2,12 @@
 
 import asyncio
 import logging
+import socket
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 
 import pytest
+import uvloop
 
 from tests.receive.inside import Inside, receiving
 from tests.receive.wire import Wire, assert_problem, event, head, post, standard, stripe, wire
@@ -89,6 +91,43 @@ async def test_a_hook_that_comes_whole_has_no_task_and_one_in_pieces_has() -> No
             assert await commits.commit() == f"evt_{number}"
             assert (await connection.answer()).json()["status"] == "accepted"
         assert commits.tasks == [False, True, False]
+
+
+def test_the_first_hook_of_a_connection_has_none_either_though_it_came_before_the_connection_was_accepted() -> None:
+    """On the daemon's loop, which reads what is there before aiohttp's task for the connection has begun."""
+    uvloop.run(_first_hook())
+
+
+async def _first_hook() -> None:
+    async with receiving() as inside:
+        commits = Commits(inside)
+        with socket.create_connection(("127.0.0.1", inside.port)) as sender:
+            sender.sendall(hook("evt_1"))  # nothing of the receiver runs before this has ended
+            assert await commits.commit() == "evt_1"
+            reader, writer = await asyncio.open_connection(sock=sender)
+            assert (await Wire(reader, writer).answer()).json()["status"] == "accepted"
+            await Wire(reader, writer).cut()
+        assert commits.tasks == [False]
+
+
+@pytest.mark.parametrize("count", [2, 40])
+def test_what_comes_with_the_connection_is_answered_in_order(count: int) -> None:
+    """Hooks in one segment, and one that ends later."""
+    uvloop.run(_hooks_in_order(count))
+
+
+async def _hooks_in_order(count: int) -> None:
+    names = [f"evt_{number}" for number in range(count)]
+    requests = b"".join(map(hook, names))
+    async with receiving() as inside:
+        with socket.create_connection(("127.0.0.1", inside.port)) as sender:
+            sender.sendall(requests[:-5])
+            connection = Wire(*await asyncio.open_connection(sock=sender))
+            await connection.send(requests[-5:])
+            answers = [(await connection.answer()).json()["event_id"] for _ in names]
+            await connection.cut()
+        assert [event.provider_event_id for event in inside.log.events] == names
+        assert [event.id for event in inside.log.events] == answers
 
 
 async def test_a_hook_that_comes_whole_is_refused_as_any_other_while_not_ready() -> None:

@@ -71,17 +71,32 @@ class AtOnceServer(BoundedServer):
 
 
 class HookConnection(Connection):
-    __slots__ = ("_answering",)
+    __slots__ = ("_answering", "_held", "_is_new")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._answering = False
         """Whether a request is looked at, or was taken at once and has no answer yet; those that came after it wait."""
+        self._is_new = True
+        """Until aiohttp's task has begun, which would take whatever has come by then."""
+        self._held: list[Any] = []
+        """What has come by then."""
 
     @property
     def is_leaving(self) -> bool:
         """Whether the server stops: then each answer is the last of its connection."""
         return cast(AtOnceServer, self._manager).is_stopping
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        self._loop.call_soon(self._begin)  # aiohttp's task begins just before it
+
+    def _begin(self) -> None:
+        self._is_new = False
+        if self._manager is not None and self._held:
+            self._messages.extend(self._held)
+            self._held.clear()
+            self._have_looked_at(self._waiter)
 
     def data_received(self, data: bytes) -> None:
         idle, self._waiter = self._waiter, None  # nobody is woken before we have looked
@@ -89,6 +104,14 @@ class HookConnection(Connection):
             super().data_received(data)
         finally:
             self._waiter = idle
+        if self._is_new:
+            self._held.extend(self._messages)
+            self._messages.clear()
+        else:
+            self._have_looked_at(idle)
+
+    def _have_looked_at(self, idle: asyncio.Future[None] | None) -> None:
+        """What has come, unless something is under way."""
         if not self._messages or idle is None or idle.done() or self._answering:
             return
         if len(self._messages) > 1 or not self._messages[0][1].is_eof():

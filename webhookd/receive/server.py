@@ -33,6 +33,7 @@ class HookServer(AtOnceServer):
             handler,
             keepalive_timeout=KEEPALIVE_S,
             lingering_time=LINGERING_S,
+            tcp_keepalive=False,  # none lives for so long without being used
             auto_decompress=False,
             access_log=None,
         )
