@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import socket
+import struct
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 
@@ -128,6 +129,26 @@ async def _hooks_in_order(count: int) -> None:
             await connection.cut()
         assert [event.provider_event_id for event in inside.log.events] == names
         assert [event.id for event in inside.log.events] == answers
+
+
+def test_a_sender_that_leaves_in_the_middle_of_what_it_sent_with_the_connection_is_no_fault_of_ours(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    uvloop.run(_cut_short())
+    assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
+
+
+async def _cut_short() -> None:
+    async with receiving() as inside:
+        for _ in range(20):
+            with socket.create_connection(("127.0.0.1", inside.port)) as sender:
+                sender.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # a reset
+                sender.sendall(hook("evt_1")[:-5])
+            await asyncio.sleep(0)
+        async with wire(inside.port) as connection:
+            await connection.send(hook("evt_2"))
+            assert (await connection.answer()).json()["status"] == "accepted"
+        assert [event.provider_event_id for event in inside.log.events] == ["evt_2"]
 
 
 async def test_a_hook_that_comes_whole_is_refused_as_any_other_while_not_ready() -> None:

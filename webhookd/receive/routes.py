@@ -246,6 +246,8 @@ class Routes:
                 await _answer_expectation(request, expectation)
             if request.content.is_eof():
                 body = request.content.read_nowait(-1)
+            elif request.transport is None:
+                raise ConnectionResetError  # before we had begun to wait for it: nobody tells those who do
             else:
                 body = await self._slow_body(request.content)
         except TimeoutError:
