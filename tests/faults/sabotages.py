@@ -311,7 +311,11 @@ RECEIVE = (
     ),
     _one(
         "who left while he waited is taken all the same",
-        *(_ROUTES, "elif request.transport is None:", "elif False:"),
+        *(
+            _ROUTES,
+            "elif request.transport is None:\n            self._entrance",
+            "elif False:\n            self._entrance",
+        ),
         "tests/receive/test_entrance.py::test_who_has_left_before_his_turn_is_not_taken",
     ),
     _one(
