@@ -62,7 +62,7 @@ from bench.rig.overloaded_shop import Shop
 from bench.rig.promise import Promise, asked_and_found, at_least, at_most, none
 from bench.rig.slow import Slow, Slowed
 from bench.rig.steady import percentile
-from webhookd.store.connection import open_alone
+from webhookd.store.sqlite.connection import open_alone
 
 TIMES = (1.0, 2.0, 5.0, 10.0)
 CLIENTS = 256

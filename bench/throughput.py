@@ -45,7 +45,7 @@ from bench.rig.hooks import requests
 from bench.rig.load import CONNECTIONS, answered_per_s, warm_up_of
 from bench.rig.merchant import Sink, listen, port_of
 from bench.rig.promise import Promise, asked_and_found, at_least
-from webhookd.store.connection import open_writer
+from webhookd.store.sqlite.connection import open_writer
 
 ECHO, NO_LEDGER, RECEIVE, END_TO_END = "bare aiohttp echo", "receive, no ledger", "receive only", "end to end"
 IDLE, IDLE_MANY = "end to end, 1 idle more", "end to end, 100 idle more"

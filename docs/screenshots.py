@@ -34,7 +34,7 @@ from webhookd.providers import PROVIDERS
 from webhookd.providers.paypal.signature import HOME_CERT_URL
 from webhookd.sandbox import paypal_keys
 from webhookd.sandbox.dev import dev_credentials, dev_secrets
-from webhookd.store.sqlite import SqliteStore
+from webhookd.store.sqlite.store import SqliteStore
 
 PICTURES = Path(__file__).parent / "pictures"
 BYTES_MAX, BYTES_OF_ALL_MAX = 150_000, 1_000_000

@@ -21,13 +21,8 @@ MAY_IMPORT = {
     "receive": {"core", "clock", "providers.provider", "store.protocol"},
     "evidence": {"core", "clock", "private_file", "providers.provider"},
     "dispatch": {"core", "clock", "store.protocol"},
-    "admin": {
-        *("core", "clock", "private_file", "store.protocol", "store.endpoint_protocol", "store.replay_protocol"),
-        *("store.retention_protocol", "store.story_protocol", "store.reconcile_protocol", "store.feed_protocol"),
-        *("store.token_protocol", "store.trail_protocol", "store.backup_protocol", "store.dead_protocol"),
-        *("store.lookup_protocol", "store.cancel_protocol", "store.session_protocol", "store.chronicle_protocol"),
-    },
-    "observe": {"core", "store.endpoint_protocol", "store.minute_protocol"},
+    "admin": {"core", "clock", "private_file", "store.protocol"},
+    "observe": {"core", "store.protocol.endpoints", "store.protocol.minutes"},
     "config": {"core", "providers", "deliver.tls"},
     "sandbox": {"core", "private_file", "providers", "config"},
 }
@@ -101,7 +96,17 @@ def test_only_one_file_opens_the_database():
         for node in ast.walk(tree)
         if isinstance(node, ast.Call) and ast.unparse(node.func).endswith(("driver.connect", "sqlite3.connect"))
     }
-    assert openers == {"store.connection"}
+    assert openers == {"store.sqlite.connection"}
+
+
+def test_the_protocol_of_a_store_knows_none_and_what_all_engines_share_knows_no_engine():
+    retells_beside_the_log = "store.sql.chronicle"
+    for name, tree in MODULES.items():
+        known = {each for each in ours(tree) if each.startswith("store.")}
+        if name.startswith("store.protocol"):
+            assert {each for each in known if not each.startswith("store.protocol")} == set(), name
+        if name.startswith("store.sql.") and name != retells_beside_the_log:
+            assert {each for each in known if each.startswith("store.sqlite")} == set(), name
 
 
 def test_no_module_imports_itself_by_a_detour():
@@ -124,7 +129,7 @@ def test_no_module_imports_itself_by_a_detour():
 def test_a_file_is_one_idea(name: str):
     path = PACKAGE / Path(*name.split(".")).with_suffix(".py")
     lines = path.read_text(encoding="utf-8").splitlines()
-    limit = 1.2 * LINES_MAX if name == "store.sqlite" else LINES_MAX  # the one that joins things
+    limit = 1.2 * LINES_MAX if name == "store.sqlite.store" else LINES_MAX  # the one that joins things
     assert len(lines) <= limit, "which second thing moved in?"
     assert ast.get_docstring(MODULES[name]), "say what it is"
 

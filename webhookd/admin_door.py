@@ -61,8 +61,8 @@ from webhookd.observe.health import Health
 from webhookd.observe.survey import Survey
 from webhookd.providers import misread, reread
 from webhookd.service import Failed, Service
-from webhookd.store.retention_protocol import Limits
-from webhookd.store.sqlite import SqliteStore
+from webhookd.store.protocol.retention import Limits
+from webhookd.store.sqlite.store import SqliteStore
 
 
 class AdminDoor:

@@ -21,12 +21,12 @@ from webhookd.outbound import Outbound, Providers, Seams, providers_of
 from webhookd.process import raise_file_limit, watch_signals, watchdog
 from webhookd.reloader import Reloader
 from webhookd.service import Service, calm_collector
-from webhookd.store.connection import driver, has_wal_reset_bug
 from webhookd.store.data_dir import DataDir, file_system_of, is_read_only
-from webhookd.store.protocol import StoreError
+from webhookd.store.protocol.errors import StoreError
 from webhookd.store.seal import seal_for
-from webhookd.store.sqlite import SqliteStore
-from webhookd.store.wal import WalWatch
+from webhookd.store.sqlite.driver import driver, has_wal_reset_bug
+from webhookd.store.sqlite.store import SqliteStore
+from webhookd.store.sqlite.wal import WalWatch
 from webhookd.upgrade import bring_up_to_date
 
 if TYPE_CHECKING:

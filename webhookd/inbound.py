@@ -33,7 +33,7 @@ from webhookd.receive.server import HookServer
 from webhookd.reloader import Reloader
 from webhookd.service import Failed, Service
 from webhookd.store.data_dir import DataDir
-from webhookd.store.sqlite import SqliteStore
+from webhookd.store.sqlite.store import SqliteStore
 
 RECEIVE_GRACE_S = 10.0
 

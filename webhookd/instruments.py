@@ -17,10 +17,10 @@ from webhookd.observe.pulse import LOOK_S, Pulse
 from webhookd.observe.scrape import LaneReading, Reading, Scrape
 from webhookd.observe.survey import STUCK_EVERY_S, Survey
 from webhookd.service import Failed, Service
-from webhookd.store.connection import driver
 from webhookd.store.data_dir import DataDir
-from webhookd.store.protocol import StoreError, StoreUnavailableError
-from webhookd.store.sqlite import SqliteStore
+from webhookd.store.protocol.errors import StoreError, StoreUnavailableError
+from webhookd.store.sqlite.driver import driver
+from webhookd.store.sqlite.store import SqliteStore
 
 LAG_EVERY_S = 0.5
 

@@ -25,7 +25,7 @@ from webhookd.providers.export import exported
 from webhookd.providers.provider import STALE, VERIFIED, CredentialsError, NotUnderstoodError, Provider, Request
 from webhookd.receive.intake import EvidenceUnavailableError, Intake, Source
 from webhookd.receive.refusals import Refusals
-from webhookd.store.retention_protocol import Limits
+from webhookd.store.protocol.retention import Limits
 
 if TYPE_CHECKING:
     pass

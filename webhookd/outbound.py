@@ -29,7 +29,7 @@ from webhookd.dispatch.notice import Notice
 from webhookd.observe.metrics import Metrics
 from webhookd.providers import PROVIDERS, sign_again
 from webhookd.providers.provider import Provider
-from webhookd.store.sqlite import SqliteStore
+from webhookd.store.sqlite.store import SqliteStore
 
 if TYPE_CHECKING:
     from webhookd.observe.tracing import Tracing

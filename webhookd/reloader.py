@@ -14,7 +14,7 @@ from webhookd.config.mistake import ConfigError
 from webhookd.config.model import Config
 from webhookd.observe.sd_notify import notify
 from webhookd.outbound import Providers, providers_of
-from webhookd.store.protocol import StoreError
+from webhookd.store.protocol.errors import StoreError
 
 ANSWER_S_MAX = 20.0
 """Who asks through the API is answered by then: a disk may hang for longer, and the client would not wait for it."""

@@ -11,13 +11,13 @@ from webhookd.clock import Clock
 from webhookd.config.model import Config
 from webhookd.observe.sd_notify import notify
 from webhookd.providers import reread
-from webhookd.store.backup import remove_drafts
-from webhookd.store.backup_protocol import Told
-from webhookd.store.compact import COMPACTED_BYTES_MAX, NotNowError, compact, is_compact
 from webhookd.store.data_dir import DataDir
-from webhookd.store.migrate import Migrated, migrate, outdated
+from webhookd.store.protocol.backups import Told
 from webhookd.store.seal import seal_for
-from webhookd.store.uncut import to_its_end
+from webhookd.store.sqlite.backup import remove_drafts
+from webhookd.store.sqlite.compact import COMPACTED_BYTES_MAX, NotNowError, compact, is_compact
+from webhookd.store.sqlite.migrate import Migrated, migrate, outdated
+from webhookd.store.sqlite.uncut import to_its_end
 
 SAID_EVERY_S = 5.0
 PATIENCE_US = 60_000_000

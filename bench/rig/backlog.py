@@ -20,7 +20,7 @@ from webhookd.core.secret import Secret
 from webhookd.providers import PROVIDERS
 from webhookd.providers.provider import Credentials, Request
 from webhookd.receive.intake import Intake, Source
-from webhookd.store.sqlite import SqliteStore
+from webhookd.store.sqlite.store import SqliteStore
 
 _SETTLED_TOGETHER = 5_000
 _TOGETHER = 2048
@@ -81,7 +81,7 @@ async def settle(config: Path, endpoint: str, state: Literal["delivered", "dead"
         return connection.execute(_SETTLE, (status, said, state, endpoint, _SETTLED_TOGETHER)).rowcount
 
     try:
-        while count := await store._change(settle):  # noqa: SLF001 - a shortcut past a million settlements
+        while count := await store._change_file(settle):  # noqa: SLF001 - a shortcut past a million settlements
             progress.advance(bar, count)
     finally:
         await store.close()

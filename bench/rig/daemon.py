@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.rig.hooks import SECRET
-from webhookd.store.connection import open_reader
+from webhookd.store.sqlite.connection import open_reader
 
 _STOP_S_MAX = 60
 _LINES_KEPT = 20

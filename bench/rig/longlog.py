@@ -26,9 +26,9 @@ from webhookd.core.secret import Secret
 from webhookd.providers import PROVIDERS
 from webhookd.providers.provider import Credentials, Request
 from webhookd.receive.intake import Intake, Source
-from webhookd.store.connection import open_alone
-from webhookd.store.queries import insert_events
-from webhookd.store.values import event_values
+from webhookd.store.sql.values import event_values
+from webhookd.store.sqlite.connection import open_alone
+from webhookd.store.sqlite.statements import insert_events
 
 DAYS = 14
 """Over which the events of a log are spread, up to now."""

@@ -4,7 +4,7 @@ import os
 import platform
 from importlib.metadata import version
 
-from webhookd.store.connection import driver
+from webhookd.store.sqlite.driver import driver
 
 
 def machine(*packages: str) -> dict[str, str]:

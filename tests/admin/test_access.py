@@ -18,7 +18,7 @@ from tests.receive.wire import Answer, ask, assert_problem, head, new_address, w
 from tests.running import PATIENCE_S, RunningDaemon, configuration, daemon
 from webhookd.admin.door.hosts import Hosts
 from webhookd.admin.door.reasons import RefusedError
-from webhookd.store.token_protocol import TOKEN_SCOPES
+from webhookd.store.protocol.tokens import TOKEN_SCOPES
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -20,8 +20,8 @@ from webhookd.admin.broom import (
 )
 from webhookd.admin.pruner import PASS_S, WHOLE_PASS_S, Pruner
 from webhookd.core.identifier import key_floor
-from webhookd.store.protocol import StoreUnavailableError
-from webhookd.store.retention_protocol import Extent, Found, Freed, Limits, Look, PastEvent, Stays, Taken, Tally
+from webhookd.store.protocol.errors import StoreUnavailableError
+from webhookd.store.protocol.retention import Extent, Found, Freed, Limits, Look, PastEvent, Stays, Taken, Tally
 
 NOW_MS = 1_800_000_000_000
 DAY_MS = 86_400_000

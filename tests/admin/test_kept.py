@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from webhookd.admin.kept import REST, Kept
-from webhookd.store.protocol import StoreUnavailableError
+from webhookd.store.protocol.errors import StoreUnavailableError
 
 
 class World:

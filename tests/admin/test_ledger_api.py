@@ -20,7 +20,7 @@ from tests.shop import CREATED, Shop
 from webhookd.admin.ledger_views import revenue_view
 from webhookd.core.ledger import LISTS, RANKS, SETTLED
 from webhookd.sandbox.samples import sample
-from webhookd.store.protocol import RevenueRow
+from webhookd.store.protocol.ledger import RevenueRow
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

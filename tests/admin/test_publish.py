@@ -24,8 +24,8 @@ from webhookd.config.mistake import ConfigError
 from webhookd.config.reader import from_table
 from webhookd.core.event import Appended, Event
 from webhookd.core.identifier import KeyMint
-from webhookd.store.connection import driver
-from webhookd.store.protocol import StoreBrokenError, StoreUnavailableError
+from webhookd.store.protocol.errors import StoreBrokenError, StoreUnavailableError
+from webhookd.store.sqlite.driver import driver
 
 OTHER = b'{"type": "order.shipped", "data": {"order": "1002"}}'
 

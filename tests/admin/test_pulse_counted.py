@@ -8,7 +8,8 @@ from tests.fake_clock import FakeClock
 from webhookd.admin.pulse import DAY_MS, Counted, Now, PulseApi
 from webhookd.admin_door import counted, news
 from webhookd.observe.survey import Survey
-from webhookd.store.protocol import RevenueRow, StoreUnavailableError
+from webhookd.store.protocol.errors import StoreUnavailableError
+from webhookd.store.protocol.ledger import RevenueRow
 
 MIDNIGHT = 1_800_000_000_000 // DAY_MS * DAY_MS
 

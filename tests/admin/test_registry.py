@@ -13,8 +13,8 @@ from tests.fake_clock import FakeClock
 from tests.making import NOW_MS, SEAL, event, spec
 from webhookd.admin.registry import Registry
 from webhookd.core.endpoint import Endpoint, EndpointSpec, EndpointState
-from webhookd.store.protocol import StoreUnavailableError
-from webhookd.store.sqlite import SqliteStore
+from webhookd.store.protocol.errors import StoreUnavailableError
+from webhookd.store.sqlite.store import SqliteStore
 
 
 class Served:

@@ -15,10 +15,10 @@ from tests.store.replaying import Past
 from webhookd.admin.replayer import RETRY_S, STEP_MAX, Allowance, Replayer
 from webhookd.core.event import Event
 from webhookd.service import Service
-from webhookd.store.protocol import StoreUnavailableError
-from webhookd.store.replay import SqliteReplays
-from webhookd.store.replay_protocol import Replay, Selection, Step
-from webhookd.store.sqlite import SqliteStore
+from webhookd.store.protocol.errors import StoreUnavailableError
+from webhookd.store.protocol.replays import Replay, Selection, Step
+from webhookd.store.sql.replay import SqlReplays
+from webhookd.store.sqlite.store import SqliteStore
 
 
 class World:
@@ -111,15 +111,15 @@ async def test_a_slow_replay_holds_up_no_other(world: World, monkeypatch: pytest
 async def test_a_store_that_cannot_answer_now_is_asked_again(world: World, monkeypatch: pytest.MonkeyPatch):
     await world.deliveries(1)
     number = await world.begin()
-    step = SqliteReplays.step
+    step = SqlReplays.step
 
     async def not_now(*_given: object) -> Step:
         raise StoreUnavailableError
 
-    monkeypatch.setattr(SqliteReplays, "step", not_now)
+    monkeypatch.setattr(SqlReplays, "step", not_now)
     await world.turn()
     assert world.clock.monotonic() - FakeClock().monotonic() == RETRY_S
-    monkeypatch.setattr(SqliteReplays, "step", step)
+    monkeypatch.setattr(SqlReplays, "step", step)
     assert (await world.progress(number))[-1][1] == 1
 
 

@@ -9,7 +9,7 @@ import pytest_asyncio
 from tests.admin.desk import Desk, desk
 from tests.dev_daemon import DevDaemon, dev_daemon, stripe_event
 from webhookd.core.identifier import delivery_id, event_id, replay_id
-from webhookd.store.replay_protocol import RUNNING_MAX
+from webhookd.store.protocol.replays import RUNNING_MAX
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

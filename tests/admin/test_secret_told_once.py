@@ -16,9 +16,9 @@ from webhookd.admin.endpoints import EndpointsApi
 from webhookd.admin.registry import Registry
 from webhookd.core.delivery import Outcome
 from webhookd.core.endpoint import Endpoint, EndpointSpec
-from webhookd.store.endpoint_protocol import EndpointRow
-from webhookd.store.protocol import StoreUnavailableError
-from webhookd.store.sqlite import SqliteStore
+from webhookd.store.protocol.endpoints import EndpointRow
+from webhookd.store.protocol.errors import StoreUnavailableError
+from webhookd.store.sqlite.store import SqliteStore
 
 pytestmark = pytest.mark.fault(53)
 

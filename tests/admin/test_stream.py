@@ -21,9 +21,10 @@ from webhookd.admin.door.reasons import BusyError
 from webhookd.admin.stream import LISTENERS_MAX, Listeners
 from webhookd.core.delivery import DeliveryKey, Outcome, Settlement
 from webhookd.core.identifier import event_id
-from webhookd.store.feed import LOOKS, landed
-from webhookd.store.feed_protocol import Landed, StandingRow, Stretch
-from webhookd.store.protocol import DeliveryRow, EventRow, Filter, StoreUnavailableError
+from webhookd.store.protocol.errors import StoreUnavailableError
+from webhookd.store.protocol.feed import Landed, StandingRow, Stretch
+from webhookd.store.protocol.history import DeliveryRow, EventRow, Filter
+from webhookd.store.sql.feed import LOOKS, landed
 
 
 def shipped(number: int, kind: str = "order.shipped") -> bytes:

@@ -9,7 +9,8 @@ import pytest
 from tests.fake_clock import FakeClock
 from webhookd.admin.kept import REST
 from webhookd.admin.takings import TIMES_MAX, Takings
-from webhookd.store.protocol import RevenueRow, StoreUnavailableError
+from webhookd.store.protocol.errors import StoreUnavailableError
+from webhookd.store.protocol.ledger import RevenueRow
 
 
 class Books:

@@ -15,10 +15,10 @@ from webhookd.admin.door import doorkeeper as doorkeepers
 from webhookd.admin.door.doorkeeper import Doorkeeper, Visitor
 from webhookd.admin.door.reasons import ConflictError, NotFoundError, RefusedError
 from webhookd.admin.door.token import GOOD_FOR, TokenError, ensure_token, new_token
-from webhookd.store.protocol import StoreUnavailableError
-from webhookd.store.sqlite import SqliteStore
-from webhookd.store.token_protocol import TOKEN_SCOPES, TokenScope
-from webhookd.store.trail_protocol import TrailFilter
+from webhookd.store.protocol.errors import StoreUnavailableError
+from webhookd.store.protocol.tokens import TOKEN_SCOPES, TokenScope
+from webhookd.store.protocol.trail import TrailFilter
+from webhookd.store.sqlite.store import SqliteStore
 
 FIRST = "whd_" + "f" * 43
 A, B = "192.0.2.1", "192.0.2.2"
@@ -291,7 +291,7 @@ async def test_a_token_that_could_not_be_removed_on_disk_is_still_good(
 
 
 async def test_at_the_bound_no_more_tokens_are_made(keeper: Doorkeeper, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("webhookd.store.tokens.TOKENS_MAX", 1)
+    monkeypatch.setattr("webhookd.store.sql.tokens.TOKENS_MAX", 1)
     await keeper.add("ci", "read", None)
     with pytest.raises(ConflictError, match="remove those that nobody uses"):
         await keeper.add("more", "read", None)

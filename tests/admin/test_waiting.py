@@ -14,7 +14,8 @@ from tests.running import PATIENCE_S
 from webhookd.admin.door.reasons import BusyError
 from webhookd.admin.waiting import ANSWERED_MAX, READS_MAX, Lookout
 from webhookd.core.ledger import RANKS, SETTLED
-from webhookd.store.protocol import Ledger, PaymentRow, StoreUnavailableError
+from webhookd.store.protocol.errors import StoreUnavailableError
+from webhookd.store.protocol.ledger import Ledger, PaymentRow
 
 PAY = ("stripe", "pay_1")
 

@@ -22,7 +22,7 @@ from webhookd.core.story import Answer, Entry, Story, Waits
 from webhookd.core.story_words import words
 from webhookd.core.units import time_text
 from webhookd.providers import misread
-from webhookd.store.sqlite import SqliteStore
+from webhookd.store.sqlite.store import SqliteStore
 
 LATER_MS = NOW_MS + 3_600_000
 
@@ -51,7 +51,7 @@ class Room:
         await self.store.settle(Settlement(key, number, found, False, state, due_at, 1, aftermath))
 
     async def write(self, sql: str, *values: Any) -> None:
-        await self.store._change(lambda connection: connection.execute(sql, values).rowcount)
+        await self.store._change_file(lambda connection: connection.execute(sql, values).rowcount)
 
     async def asked(self, name: str) -> Answer:
         request: Any = type("Request", (), {"match_info": {"id": name}})
@@ -375,7 +375,7 @@ async def test_a_replay_that_named_it_is_told(room: Room):
 
 
 async def test_more_attempts_than_are_told_are_counted(room: Room, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("webhookd.store.story.ATTEMPTS_MAX", 2)
+    monkeypatch.setattr("webhookd.store.sql.story.ATTEMPTS_MAX", 2)
     [shop] = await room.endpoints(spec("shop"))
     made = await room.took()
     for number in (1, 2, 3):

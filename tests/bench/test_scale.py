@@ -24,8 +24,8 @@ from webhookd.core.secret import Secret
 from webhookd.providers import PROVIDERS
 from webhookd.providers.provider import Credentials
 from webhookd.receive.intake import Intake, Source
-from webhookd.store.connection import open_alone
-from webhookd.store.sqlite import SqliteStore
+from webhookd.store.sqlite.connection import open_alone
+from webhookd.store.sqlite.store import SqliteStore
 
 QUIET = Progress(disable=True)
 DELIVERED = Recipe("shop", 50, "dated", 1_750_000_000_000, delivered=True)

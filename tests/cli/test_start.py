@@ -13,7 +13,7 @@ from webhookd.cli.app import VERBS, app, read_verb
 
 HEAVY = {
     *("aiohttp", "aiosqlite", "uvloop", "cryptography", "httptools", "prometheus_client", "asyncio", "sqlite3"),
-    *("pysqlite3", "structlog", "webhookd.daemon", "webhookd.store.sqlite", "webhookd.providers.stripe"),
+    *("pysqlite3", "structlog", "webhookd.daemon", "webhookd.store.sqlite.store", "webhookd.providers.stripe"),
 }
 SMALL = [
     *("--help", "--version", "-h", "nonsense"),

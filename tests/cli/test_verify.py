@@ -9,7 +9,7 @@ import pytest
 from tests.dev_daemon import dev_daemon
 from tests.running import RunningDaemon, configuration, daemon, endpoint
 from tests.shell import Ended, Shell, run
-from webhookd.store.connection import driver
+from webhookd.store.sqlite.driver import driver
 
 NOBODY = endpoint("shop", 65000)
 """A merchant who is not there: what is owed to him stays pending."""

@@ -8,8 +8,8 @@ from tests.crash.parties import Merchants, Provider
 from webhookd.core.delivery import DeliveryKey
 from webhookd.core.identifier import event_id
 from webhookd.providers import reread
-from webhookd.store.audit import audit as verify
-from webhookd.store.connection import driver
+from webhookd.store.sqlite.audit import audit as verify
+from webhookd.store.sqlite.driver import driver
 
 
 def audit(database: Path, provider: Provider, merchants: Merchants, attempts_max: int) -> list[str]:

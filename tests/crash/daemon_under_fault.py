@@ -21,7 +21,7 @@ from webhookd.cli.app import main
 from webhookd.core.event import Appended
 from webhookd.daemon import Daemon
 from webhookd.outbound import Attempt
-from webhookd.store.sqlite import SqliteStore
+from webhookd.store.sqlite.store import SqliteStore
 
 STEPS = ("before-commit", "before-sync", "after-commit", "before-answer", "after-2xx", "before-settling")
 SABOTAGES = ("ack-before-commit", "new-id-each-attempt")

@@ -9,7 +9,7 @@ import select
 import sys
 from itertools import cycle
 
-from webhookd.store.connection import driver
+from webhookd.store.sqlite.driver import driver
 
 
 def main(path: str) -> None:

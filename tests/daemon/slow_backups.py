@@ -6,7 +6,7 @@ python -m tests.daemon.slow_backups serve …
 from unittest.mock import patch
 
 from webhookd.cli.app import main
-from webhookd.store import backup
+from webhookd.store.sqlite import backup
 
 if __name__ == "__main__":
     with patch.object(backup, "PAGES_TOGETHER", 1), patch.object(backup, "REST_S", 0.02):

@@ -16,7 +16,7 @@ from webhookd.providers import PROVIDERS, reread
 from webhookd.providers.provider import Provider
 from webhookd.sandbox.dev import dev_credentials
 from webhookd.sandbox.samples import sample
-from webhookd.store.audit import audit
+from webhookd.store.sqlite.audit import audit
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.fault(52)]
 

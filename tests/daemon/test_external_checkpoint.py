@@ -15,10 +15,11 @@ from tests.making import event
 from tests.running import PATIENCE_S, RunningDaemon, configuration, daemon
 from tests.shell import ROOT, run
 from tests.store.old_files import ask
-from webhookd.store import wal
-from webhookd.store.connection import WrongDatabaseError, driver, has_wal_reset_bug
-from webhookd.store.sqlite import SqliteStore
-from webhookd.store.wal import WalWatch
+from webhookd.store.sqlite import wal
+from webhookd.store.sqlite.connection import WrongDatabaseError
+from webhookd.store.sqlite.driver import driver, has_wal_reset_bug
+from webhookd.store.sqlite.store import SqliteStore
+from webhookd.store.sqlite.wal import WalWatch
 
 EXTERNAL = configuration() + '\n[store]\ncheckpoint = "external"\n'
 

@@ -105,7 +105,7 @@ async def test_a_port_that_is_taken_is_refused_with_78_and_named(tmp_path: Path)
 
 @pytest.mark.fault(18)
 async def test_a_database_of_another_program_is_refused_with_78(tmp_path: Path):
-    from webhookd.store.connection import driver
+    from webhookd.store.sqlite.driver import driver
 
     (tmp_path / "data").mkdir()
     connection = driver.connect(tmp_path / "data" / "webhookd.db")

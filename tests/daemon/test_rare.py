@@ -16,7 +16,7 @@ from tests.shell import Shell
 from tests.store.heap import AT, MANY, make_heap
 from webhookd.core.identifier import delivery_id, event_id
 from webhookd.core.units import time_text
-from webhookd.store.looks import LOOKS
+from webhookd.store.sql.looks import LOOKS
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 RARE = [event_id(AT[place], place) for place in (3, 2, 1, 0)]

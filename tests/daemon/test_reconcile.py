@@ -18,7 +18,7 @@ from tests.dev_daemon import DevDaemon, dev_daemon, stripe_event
 from tests.shell import ROOT, Ended, Shell
 from webhookd.providers import reread
 from webhookd.sandbox.samples import sample
-from webhookd.store.audit import audit
+from webhookd.store.sqlite.audit import audit
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -18,7 +18,7 @@ from webhookd.config.model import Config
 from webhookd.config.reader import from_table
 from webhookd.providers.provider import Provider
 from webhookd.reloader import Reloader
-from webhookd.store.protocol import StoreUnavailableError
+from webhookd.store.protocol.errors import StoreUnavailableError
 
 NEW_SOURCE = f'[sources.new]\nprovider = "stripe"\nsecrets = ["{STRIPE_SECRET}"]\n'
 OTHER_SOURCE = f'[sources.stripe]\nprovider = "stripe"\nsecrets = ["{STRIPE_SECRET}x"]\n'

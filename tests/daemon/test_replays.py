@@ -13,7 +13,7 @@ from tests.daemon.merchant import Merchant, merchant
 from tests.daemon.test_end_to_end import post, stripe_event, stripe_headers
 from tests.running import PATIENCE_S, RunningDaemon, configuration, daemon, endpoint
 from tests.shell import run
-from webhookd.store.connection import driver
+from webhookd.store.sqlite.driver import driver
 
 ONE_ATTEMPT = 'schedule = ["0s"]'
 

@@ -20,8 +20,8 @@ from tests.daemon.three_days_ago import AGO_S
 from tests.receive.wire import ask, post
 from tests.running import PATIENCE_S, STRIPE_SECRET, RunningDaemon, configuration, daemon, endpoint
 from webhookd.providers import reread
-from webhookd.store.audit import audit
-from webhookd.store.connection import driver
+from webhookd.store.sqlite.audit import audit
+from webhookd.store.sqlite.driver import driver
 
 IN_THE_PAST = [sys.executable, "-m", "tests.daemon.three_days_ago", "serve"]
 UNDER_FAULT = [sys.executable, "-m", "tests.crash.daemon_under_fault"]

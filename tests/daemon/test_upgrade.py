@@ -13,7 +13,7 @@ from tests.daemon.test_end_to_end import post, stripe_event, stripe_headers
 from tests.running import STRIPE_SECRET, configuration, daemon
 from tests.shell import run
 from tests.store.old_files import KEY_OF_3, OLD, ask, old_file
-from webhookd.store.connection import SCHEMA_VERSION
+from webhookd.store.sqlite.connection import SCHEMA_VERSION
 
 SOURCES = f"""
 [sources.stripe]

@@ -21,7 +21,7 @@ from tests.dashboard.browsing import PHONE, browser, tab
 from tests.dashboard.plain import Plain, plain
 from tests.running import PATIENCE_S, RunningDaemon, configuration, daemon, endpoint
 from webhookd.core.identifier import delivery_id, replay_id
-from webhookd.store.replay_protocol import RUNNING_MAX
+from webhookd.store.protocol.replays import RUNNING_MAX
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

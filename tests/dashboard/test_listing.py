@@ -14,7 +14,7 @@ from webhookd.admin.dashboard.frame.visit import Visit
 from webhookd.admin.dashboard.listing import COST_MAX, FRESH_S_MIN, clean, fresh_s, ranges
 from webhookd.admin.sources import SourceList
 from webhookd.core.story import Advice, Story, Subject
-from webhookd.store.protocol import StoreUnavailableError
+from webhookd.store.protocol.errors import StoreUnavailableError
 
 
 class LateVisit(Visit):

@@ -14,7 +14,7 @@ from webhookd.admin.dashboard import revenue
 from webhookd.admin.dashboard.frame.visit import Visit
 from webhookd.admin.dashboard.revenue import UNDER_WAY_MAX, RevenuePages
 from webhookd.admin.ledger import RevenueRows
-from webhookd.store.protocol import StoreUnavailableError
+from webhookd.store.protocol.errors import StoreUnavailableError
 
 
 class _Visit:

@@ -11,9 +11,9 @@ from tests.making import SEAL
 from webhookd.admin.dashboard.frame.sessions import IDLE_MS, OF_A_TOKEN_MAX, SESSION_MS, Sessions
 from webhookd.admin.door.doorkeeper import Doorkeeper
 from webhookd.admin.door.token import new_token, token_hash
-from webhookd.store.protocol import StoreUnavailableError
-from webhookd.store.session_protocol import SESSIONS_MAX
-from webhookd.store.sqlite import SqliteStore
+from webhookd.store.protocol.errors import StoreUnavailableError
+from webhookd.store.protocol.sessions import SESSIONS_MAX
+from webhookd.store.sqlite.store import SqliteStore
 
 FIRST = new_token()
 HOME = "127.0.0.1"

@@ -15,8 +15,8 @@ from webhookd.core.endpoint import Endpoint, EndpointSpec
 from webhookd.core.event import Event
 from webhookd.dispatch.dispatcher import Dispatcher
 from webhookd.dispatch.notice import Notice
-from webhookd.store.protocol import DueBatch
-from webhookd.store.sqlite import SqliteStore
+from webhookd.store.protocol.log import DueBatch
+from webhookd.store.sqlite.store import SqliteStore
 
 
 class NoMeter:

@@ -10,7 +10,7 @@ from tests.dispatch.simulated_merchants import MINUTE, Made
 from tests.dispatch.simulation import ALL_IN_FLIGHT, OPS, Simulation
 from webhookd.core.delivery import DeliveryKey
 from webhookd.core.event import OPERATIONAL
-from webhookd.store.protocol import AttemptRow, DeliveryRow, Filter
+from webhookd.store.protocol.history import AttemptRow, DeliveryRow, Filter
 
 Placed = tuple[int, Made]
 """An attempt, and its place among all."""

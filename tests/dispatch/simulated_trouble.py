@@ -13,7 +13,8 @@ from tests.fake_clock import FakeClock
 from tests.store.site import Store
 from webhookd.core.delivery import DeliveryKey, Due, Settlement
 from webhookd.core.event import Appended, Event
-from webhookd.store.protocol import DueBatch, StoreUnavailableError, Stretch
+from webhookd.store.protocol.errors import StoreUnavailableError
+from webhookd.store.protocol.log import DueBatch, Stretch
 
 T = TypeVar("T")
 QUIET_TURNS = 6

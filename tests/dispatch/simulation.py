@@ -28,9 +28,10 @@ from webhookd.core.rate_limit import RateLimit
 from webhookd.core.retry import RetryPolicy
 from webhookd.dispatch.dispatcher import Dispatcher
 from webhookd.dispatch.notice import Notice
-from webhookd.store.cancel_protocol import OverError
-from webhookd.store.protocol import DeliveryRow, Filter, StoreUnavailableError
-from webhookd.store.replay_protocol import Selection
+from webhookd.store.protocol.cancels import OverError
+from webhookd.store.protocol.errors import StoreUnavailableError
+from webhookd.store.protocol.history import DeliveryRow, Filter
+from webhookd.store.protocol.replays import Selection
 
 T = TypeVar("T")
 ALL_IN_FLIGHT = 64

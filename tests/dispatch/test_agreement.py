@@ -13,8 +13,9 @@ from tests.making import spec
 from webhookd.core.delivery import Outcome
 from webhookd.core.event import OPERATIONAL
 from webhookd.core.rate_limit import RateLimit
-from webhookd.store.protocol import Filter, StoreUnavailableError
-from webhookd.store.replay_protocol import Selection
+from webhookd.store.protocol.errors import StoreUnavailableError
+from webhookd.store.protocol.history import Filter
+from webhookd.store.protocol.replays import Selection
 
 DAY = 86_400_000
 
@@ -29,7 +30,7 @@ async def writer_held(world: World) -> AsyncIterator[None]:
         loop.call_soon_threadsafe(held.set)
         go_on.wait(30)
 
-    waiting = asyncio.ensure_future(world.store._change(wait))
+    waiting = asyncio.ensure_future(world.store._change_file(wait))
     await held.wait()
     try:
         yield
@@ -230,7 +231,7 @@ async def test_a_clock_that_is_set_six_days_ahead_disables_nobody(world: World):
 async def test_a_listener_that_is_disabled_and_resumed_has_missed_nothing(world: World):
     ops, shop = spec("ops", events=("webhookd.*",)), spec("shop", waits_ms=(0,), events=("payment_intent.*",))
     await world.serve(ops, shop)
-    await world.store._change(
+    await world.store._change_file(
         lambda c: c.execute("UPDATE endpoint SET state = 'disabled', why = 'failing' WHERE number = 1")
     )
     world.new_dispatcher()

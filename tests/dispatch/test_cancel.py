@@ -10,10 +10,10 @@ from tests.making import spec
 from webhookd.core.delivery import DeliveryKey, Settlement
 from webhookd.dispatch.lane import WINDOW
 from webhookd.providers import reread
-from webhookd.store.audit import audit
-from webhookd.store.cancel_protocol import NoDeliveryError, OverError
-from webhookd.store.protocol import DeliveryRow
-from webhookd.store.replay_protocol import Selection
+from webhookd.store.protocol.cancels import NoDeliveryError, OverError
+from webhookd.store.protocol.history import DeliveryRow
+from webhookd.store.protocol.replays import Selection
+from webhookd.store.sqlite.audit import audit
 
 
 async def cancel(world: World, key: DeliveryKey) -> None:

@@ -10,8 +10,9 @@ from tests.dispatch.conftest import World
 from tests.making import spec
 from webhookd.core.delivery import Due, Outcome
 from webhookd.dispatch.retiming import RETRY_S
-from webhookd.store import schedule
-from webhookd.store.protocol import Filter, StoreUnavailableError
+from webhookd.store.protocol.errors import StoreUnavailableError
+from webhookd.store.protocol.history import Filter
+from webhookd.store.sql import schedule
 
 pytestmark = pytest.mark.fault(25)
 MINUTE, HOUR, DAY = 60_000, 3_600_000, 86_400_000

@@ -13,7 +13,9 @@ from webhookd.core.retry import DEFAULT_SCHEDULE, RetryPolicy
 from webhookd.core.units import duration_ms
 from webhookd.dispatch import dispatcher
 from webhookd.dispatch.lane import WINDOW
-from webhookd.store.protocol import DueBatch, Filter, StoreBrokenError, StoreUnavailableError
+from webhookd.store.protocol.errors import StoreBrokenError, StoreUnavailableError
+from webhookd.store.protocol.history import Filter
+from webhookd.store.protocol.log import DueBatch
 
 
 async def states(world: World) -> Counter[str]:

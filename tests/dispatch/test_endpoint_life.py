@@ -9,7 +9,7 @@ from tests.dispatch.conftest import World
 from tests.making import spec
 from webhookd.core.delivery import Outcome
 from webhookd.core.event import OPERATIONAL
-from webhookd.store.protocol import Filter
+from webhookd.store.protocol.history import Filter
 
 DAY = 86_400_000
 

@@ -8,7 +8,8 @@ import pytest
 from tests.dispatch.conftest import World
 from tests.making import spec
 from webhookd.core.delivery import Due, Outcome
-from webhookd.store.protocol import Filter, StoreUnavailableError
+from webhookd.store.protocol.errors import StoreUnavailableError
+from webhookd.store.protocol.history import Filter
 
 
 @pytest.mark.parametrize("stored_all_the_same", [False, True])

@@ -8,7 +8,7 @@ from tests.dispatch.conftest import World
 from tests.making import spec
 from webhookd.core.delivery import Due, Outcome
 from webhookd.core.endpoint import Endpoint
-from webhookd.store.protocol import Filter
+from webhookd.store.protocol.history import Filter
 
 
 def in_order(name: str = "shop", **fields: Any) -> Any:

@@ -8,7 +8,7 @@ from tests.dispatch.conftest import World
 from tests.making import spec
 from webhookd.core.breaker import BreakerPolicy
 from webhookd.core.delivery import Outcome
-from webhookd.store.protocol import Filter
+from webhookd.store.protocol.history import Filter
 
 POLICY = BreakerPolicy()
 WAITS = (0, 1_000, 1_000, 1_000)

@@ -14,7 +14,7 @@ from tests.dispatch.simulation import Simulation
 from tests.store.sqlite_site import SqliteSite
 from webhookd.core.endpoint import EndpointSpec
 from webhookd.core.retry import RetryPolicy
-from webhookd.store.protocol import Filter
+from webhookd.store.protocol.history import Filter
 
 Begin = Callable[[object, int], Simulation]
 Count = Callable[[str, int], None]

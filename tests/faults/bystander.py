@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from tests.running import PATIENCE_S
-from webhookd.store.connection import driver
+from webhookd.store.sqlite.driver import driver
 
 READS = ("BEGIN", "SELECT count(*) FROM event")
 WRITES = ("BEGIN IMMEDIATE",)

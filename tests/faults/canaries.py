@@ -16,7 +16,7 @@ from webhookd.core.secret import Secret
 from webhookd.core.signature import new_secret
 from webhookd.providers import PROVIDERS
 from webhookd.providers.provider import Credentials
-from webhookd.store.connection import driver
+from webhookd.store.sqlite.driver import driver
 
 CARD, GROUPED = "4242424242424242", "5555 5555 5555 4444"
 CARDS = (CARD, GROUPED, "378282246310005", "6011-1111-1111-1117")

@@ -8,7 +8,7 @@ from random import Random
 
 from tests.receive.wire import ask, event, post, stripe
 from tests.running import RunningDaemon
-from webhookd.store.connection import open_alone
+from webhookd.store.sqlite.connection import open_alone
 
 HURRY = 0.1
 """Of the time that they are told to wait: so that a test does not take as long."""

@@ -7,10 +7,11 @@ from typing import Any
 
 from webhookd.admin.door.token import NAME as TOKEN_FILE
 from webhookd.providers import reread
-from webhookd.store.audit import audit
-from webhookd.store.connection import driver, open_alone
-from webhookd.store.protocol import StoreError
+from webhookd.store.protocol.errors import StoreError
 from webhookd.store.seal import KEY_FILE
+from webhookd.store.sqlite.audit import audit
+from webhookd.store.sqlite.connection import open_alone
+from webhookd.store.sqlite.driver import driver
 
 WRONG = (StoreError, driver.Error, OSError)
 Events = dict[int, tuple[int, str]]

@@ -21,7 +21,7 @@ def _one(name: str, file: str, before: str, after: str, test: str) -> Sabotage:
     return Sabotage(name, (Change(file, before, after),), test)
 
 
-_DURABLE, _COMMITS = "webhookd/store/durable.py", "webhookd/store/group_commit.py"
+_DURABLE, _COMMITS = "webhookd/store/sqlite/durable.py", "webhookd/store/group_commit.py"
 _DISPATCHER, _LANE = "webhookd/dispatch/dispatcher.py", "webhookd/dispatch/lane.py"
 _DIAL, _ROUTES = "webhookd/deliver/dial.py", "webhookd/receive/routes.py"
 _ENTRANCE = "webhookd/receive/entrance.py"
@@ -49,7 +49,7 @@ STORE = (
     ),
     _one(
         "what is not synced yet is delivered",
-        *("webhookd/store/sqlite.py", "self._writer.wal.shown(read)", "read"),
+        *("webhookd/store/sqlite/store.py", "self._writer.wal.shown(read)", "read"),
         "tests/store/test_durable.py::test_the_dispatcher_is_shown_what_is_being_synced_only_once_it_is",
     ),
     Sabotage(
@@ -94,7 +94,7 @@ STORE = (
     _one(
         "retention takes what became pending meanwhile",
         *(
-            "webhookd/store/retention.sql",
+            "webhookd/store/sqlite/retention.sql",
             "(SELECT count(*) FROM attempt AS a WHERE a.event = e.key)\nFROM json_each(:keys) AS k JOIN event AS e ON e.key = k.value\nWHERE NOT EXISTS (SELECT 1 FROM delivery AS d\n                  WHERE d.event = e.key AND (d.state = 'pending' OR ",
             "(SELECT count(*) FROM attempt AS a WHERE a.event = e.key)\nFROM json_each(:keys) AS k JOIN event AS e ON e.key = k.value\nWHERE NOT EXISTS (SELECT 1 FROM delivery AS d\n                  WHERE d.event = e.key AND (",
         ),
@@ -125,13 +125,13 @@ STORE = (
     ),
     _one(
         "a newer webhookd's file is written to",
-        *("webhookd/store/connection.py", "if version > SCHEMA_VERSION or version < 1:", "if version < 1:"),
+        *("webhookd/store/sqlite/connection.py", "if version > SCHEMA_VERSION or version < 1:", "if version < 1:"),
         "tests/store/test_migrations.py::test_a_newer_or_a_strangers_file_is_refused_and_left_alone",
     ),
     _one(
         "a migration commits half way",
         *(
-            "webhookd/store/migrate.py",
+            "webhookd/store/sqlite/migrate.py",
             'doing = "making indexes"\n',
             'doing = "making indexes"\n        connection.execute("COMMIT")\n        connection.execute("BEGIN")\n',
         ),
@@ -139,7 +139,7 @@ STORE = (
     ),
     _one(
         "a copy that is not whole is called a backup",
-        *("webhookd/store/backup.py", 'draft = target.with_name(f".{target.name}{_DRAFT}")', "draft = target"),
+        *("webhookd/store/sqlite/backup.py", 'draft = target.with_name(f".{target.name}{_DRAFT}")', "draft = target"),
         "tests/daemon/test_backup.py::test_a_kill_in_the_middle_of_a_backup_leaves_no_backup_and_the_next_start_clears_up",
     ),
 )
@@ -162,7 +162,7 @@ DISPATCH = (
     _one(
         "jitter is drawn anew at each look",
         *(
-            "webhookd/store/sqlite.sql",
+            "webhookd/store/sqlite/log.sql",
             "AND d.held = 0 AND d.due_at <= ?\n",
             "AND d.held = 0 AND d.due_at - abs(random() % 9999) <= ?\n",
         ),

@@ -15,11 +15,11 @@ from webhookd.core.event import Event, Hook
 from webhookd.core.identifier import KeyMint
 from webhookd.core.signature import new_secret
 from webhookd.providers import PROVIDERS
-from webhookd.store import durable
-from webhookd.store.backup import remove_drafts
 from webhookd.store.data_dir import DataDir
 from webhookd.store.seal import KEY_FILE, seal_for
-from webhookd.store.sqlite import SqliteStore
+from webhookd.store.sqlite import durable
+from webhookd.store.sqlite.backup import remove_drafts
+from webhookd.store.sqlite.store import SqliteStore
 from webhookd.upgrade import nobody
 
 SHOPS = ("books", "shop")

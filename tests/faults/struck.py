@@ -23,8 +23,8 @@ from tests.faults.beside import watch
 from tests.faults.calls import Call, Tracer, by_kind, noted
 from tests.faults.deeds import DEEDS
 from tests.faults.deeds.deed import Ack, Begin, Deed
-from webhookd.store.connection import driver
-from webhookd.store.protocol import StoreError
+from webhookd.store.protocol.errors import StoreError
+from webhookd.store.sqlite.driver import driver
 
 _PR_SET_PTRACER, _ANYBODY = 0x59616D61, ctypes.c_ulong(-1)
 """Where only an ancestor may trace a process, unless that says otherwise (Yama): strace is none of the child's."""

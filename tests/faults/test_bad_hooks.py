@@ -26,8 +26,8 @@ from webhookd.providers import PROVIDERS, reread
 from webhookd.providers.paypal.body import has_trailing_bytes
 from webhookd.sandbox.dev import dev_credentials
 from webhookd.sandbox.samples import sample, types
-from webhookd.store.audit import audit
-from webhookd.store.connection import driver
+from webhookd.store.sqlite.audit import audit
+from webhookd.store.sqlite.driver import driver
 
 pytestmark = pytest.mark.fault(52)
 AT_A_TIME = 32

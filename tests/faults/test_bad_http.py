@@ -20,8 +20,8 @@ from tests.faults.stranger import Heard, assert_problem_body
 from tests.receive.wire import Headers, ask, event, head, post, standard, stripe
 from tests.running import RunningDaemon, configuration
 from webhookd.providers import reread
-from webhookd.store.audit import audit
-from webhookd.store.connection import driver
+from webhookd.store.sqlite.audit import audit
+from webhookd.store.sqlite.driver import driver
 
 pytestmark = pytest.mark.fault(51)
 OF_HTTP = frozenset({100, 400, 404, 405, 408, 413, 415, 417, 431, 501})

@@ -20,8 +20,8 @@ from tests.shell import Ended, run
 from tests.shell import ask as command
 from webhookd.cli.options import Exit
 from webhookd.providers import reread
-from webhookd.store.connection import driver
-from webhookd.store.recount import Recount, UnreadableError
+from webhookd.store.sqlite.driver import driver
+from webhookd.store.sqlite.recount import Recount, UnreadableError
 
 NOBODY = 65_000
 """A port where no merchant is."""

@@ -10,7 +10,7 @@ from tests.faults.jepsen.nemesis import HASTY
 from tests.faults.jepsen.rules import RULES
 from tests.faults.jepsen.run import run
 from tests.faults.jepsen.world import Load
-from webhookd.store.connection import driver
+from webhookd.store.sqlite.driver import driver
 
 FIRST = "rowid = (SELECT min(rowid) FROM request WHERE status = 200 AND merchant = 'checkout')"
 PAST = "key, salt, source, provider, provider_event_id, type, state, received_at, sha256, size"

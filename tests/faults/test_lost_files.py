@@ -15,7 +15,7 @@ from tests.daemon.test_life import exit_of
 from tests.faults.trade import ENOUGH, Trade, trade
 from tests.store.old_files import ask
 from webhookd.providers import reread
-from webhookd.store.audit import audit
+from webhookd.store.sqlite.audit import audit
 
 
 def removed(file: Path) -> None:

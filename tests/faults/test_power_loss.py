@@ -15,8 +15,8 @@ from tests.faults.disk import Disk, forgetful_disk
 from tests.faults.promises import Promises
 from tests.faults.short_life import live
 from tests.faults.store_work import work
-from webhookd.store import connection
-from webhookd.store.durable import DurableWal
+from webhookd.store.sqlite import connection
+from webhookd.store.sqlite.durable import DurableWal
 
 LIVES = 3
 STEPS_MAX = 2_000

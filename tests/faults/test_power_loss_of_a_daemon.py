@@ -17,7 +17,7 @@ from tests.crash.parties import Merchants, Provider
 from tests.faults.disk import Disk, forgetful_disk
 from tests.running import PATIENCE_S, RunningDaemon, configuration, endpoint
 from webhookd.providers import reread
-from webhookd.store.audit import audit as verify
+from webhookd.store.sqlite.audit import audit as verify
 
 ACKS_MAX = 60
 STEPS_MAX = 3_000

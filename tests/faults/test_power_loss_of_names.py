@@ -20,12 +20,12 @@ from tests.making import SEAL, event
 from tests.running import configuration
 from tests.store.old_files import ask, old_file
 from webhookd.providers import reread
-from webhookd.store.audit import audit
-from webhookd.store.backup import remove_drafts
-from webhookd.store.compact import compact, is_compact
-from webhookd.store.connection import SCHEMA_VERSION
-from webhookd.store.migrate import migrate, outdated
-from webhookd.store.sqlite import SqliteStore
+from webhookd.store.sqlite.audit import audit
+from webhookd.store.sqlite.backup import remove_drafts
+from webhookd.store.sqlite.compact import compact, is_compact
+from webhookd.store.sqlite.connection import SCHEMA_VERSION
+from webhookd.store.sqlite.migrate import migrate, outdated
+from webhookd.store.sqlite.store import SqliteStore
 from webhookd.upgrade import nobody
 
 ONLY_WHAT_WAS_SYNCED = 0.0

@@ -11,10 +11,10 @@ from tests.faults.bystander import READS, WRITES, bystander
 from tests.faults.trade import ENOUGH, trade
 from tests.making import event
 from tests.running import configuration
-from webhookd.store.connection import driver
-from webhookd.store.durable import CHECKPOINT_FRAMES
-from webhookd.store.sqlite import SqliteStore
-from webhookd.store.wal import WAL_BYTES_MAX
+from webhookd.store.sqlite.driver import driver
+from webhookd.store.sqlite.durable import CHECKPOINT_FRAMES
+from webhookd.store.sqlite.store import SqliteStore
+from webhookd.store.sqlite.wal import WAL_BYTES_MAX
 
 Record = Callable[[str, object], None]
 MIB = 2**20

@@ -16,7 +16,7 @@ from webhookd.observe.certificates import Expiries
 from webhookd.observe.metrics import Metrics
 from webhookd.observe.scrape import LaneReading, Reading, Scrape
 from webhookd.observe.survey import Survey
-from webhookd.store.endpoint_protocol import EndpointRow
+from webhookd.store.protocol.endpoints import EndpointRow
 
 Lines = dict[tuple[str, frozenset[tuple[str, str]]], float]
 

@@ -15,8 +15,8 @@ from webhookd.core.secret import Secret
 from webhookd.providers import PROVIDERS
 from webhookd.providers.provider import Credentials, Refused, Request
 from webhookd.receive.intake import Intake, Source
-from webhookd.store.protocol import LedgerFilter
-from webhookd.store.sqlite import SqliteStore
+from webhookd.store.protocol.ledger import LedgerFilter
+from webhookd.store.sqlite.store import SqliteStore
 
 NOW_MS = 1_772_366_400_000
 SOURCES = {name: Source(name, PROVIDERS[name](Credentials([Secret("a secret")]))) for name in ("razorpay", "paystack")}

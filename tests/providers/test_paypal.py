@@ -35,7 +35,7 @@ from webhookd.providers.provider import (
 )
 from webhookd.receive.intake import Intake, Source
 from webhookd.sandbox import paypal_keys
-from webhookd.store.sqlite import SqliteStore
+from webhookd.store.sqlite.store import SqliteStore
 
 SAMPLES = Path(__file__).parents[2].parent / "shared" / "samples" / "paypal"
 NOW_S = MADE_AT_S + 86_400

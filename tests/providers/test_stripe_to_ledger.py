@@ -12,9 +12,9 @@ from tests.making import event, without_sync
 from webhookd.core.event import Hook
 from webhookd.providers.stripe import Stripe
 from webhookd.sandbox.samples import sample
-from webhookd.store.batch import apply
-from webhookd.store.connection import driver
-from webhookd.store.queries import schema
+from webhookd.store.sqlite.batch import apply
+from webhookd.store.sqlite.driver import driver
+from webhookd.store.sqlite.statements import schema
 
 NOW_S = 1_772_366_400
 ACACIA = "2024-12-18.acacia"

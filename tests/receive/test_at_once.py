@@ -19,7 +19,7 @@ from webhookd.providers.provider import Credentials, Needs, Request, Verdict
 from webhookd.providers.stripe import Stripe
 from webhookd.receive import at_once, server
 from webhookd.receive.intake import Source
-from webhookd.store.protocol import StoreBrokenError, StoreUnavailableError
+from webhookd.store.protocol.errors import StoreBrokenError, StoreUnavailableError
 
 AT_S = 1_700_000_000
 CANARY = "c4n4ry-in-an-exception"

@@ -11,7 +11,7 @@ import pytest
 
 from tests.receive.wire import ask, assert_problem, event, head, post, standard, stripe, wire
 from tests.running import RunningDaemon, configuration, daemon, endpoint
-from webhookd.store.connection import driver
+from webhookd.store.sqlite.driver import driver
 
 pytestmark = pytest.mark.fault(52)
 

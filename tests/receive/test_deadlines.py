@@ -12,7 +12,7 @@ from webhookd.core.by_address import ADDRESSES_MAX
 from webhookd.core.event import Appended, Event
 from webhookd.receive import routes, server
 from webhookd.receive.bad_signatures import BURST, BadSignatures
-from webhookd.store.protocol import StoreBrokenError, StoreUnavailableError
+from webhookd.store.protocol.errors import StoreBrokenError, StoreUnavailableError
 
 pytestmark = pytest.mark.fault(51)
 

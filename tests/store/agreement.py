@@ -13,10 +13,12 @@ from webhookd.core.delivery import PRIORITIES, Due
 from webhookd.core.event import Event
 from webhookd.core.identifier import key_ms
 from webhookd.core.ledger import Kind
-from webhookd.store.endpoint_protocol import EndpointRow
-from webhookd.store.feed_protocol import StandingRow
-from webhookd.store.protocol import LATEST_MS, AttemptRow, DeliveryRow, EventRow, Filter, LedgerFilter, Looked
-from webhookd.store.story_protocol import ConflictRow
+from webhookd.store.protocol.endpoints import EndpointRow
+from webhookd.store.protocol.feed import StandingRow
+from webhookd.store.protocol.history import AttemptRow, DeliveryRow, EventRow, Filter, Looked
+from webhookd.store.protocol.ledger import LedgerFilter
+from webhookd.store.protocol.log import LATEST_MS
+from webhookd.store.protocol.stories import ConflictRow
 
 ALL = 1_000
 """More than there is of anything."""

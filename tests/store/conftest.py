@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.making import SEAL
-from webhookd.store.sqlite import SqliteStore
+from webhookd.store.sqlite.store import SqliteStore
 
 pytest.register_assert_rewrite(
     *(f"tests.store.{name}" for name in ("agreement", "machine", "machine_people", "machine_traffic"))

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.making import NOW_MS
-from webhookd.store.connection import driver
-from webhookd.store.queries import schema
+from webhookd.store.sqlite.driver import driver
+from webhookd.store.sqlite.statements import schema
 
 MANY = 50_000
 AT = [(NOW_MS - MANY + place) << 21 for place in range(MANY)]

@@ -9,8 +9,8 @@ from webhookd.core.event import Event, Hook, Reading
 from webhookd.core.identifier import key_floor
 from webhookd.core.ledger import Fact
 from webhookd.core.money import Money
-from webhookd.store.retention_protocol import Extent, Tally
-from webhookd.store.sqlite import SqliteStore
+from webhookd.store.protocol.retention import Extent, Tally
+from webhookd.store.sqlite.store import SqliteStore
 
 DAY_MS = 86_400_000
 LATER_MS = NOW_MS + 40 * DAY_MS
@@ -76,7 +76,7 @@ async def why_kept(store: SqliteStore, extent: Extent = ALL) -> list[str | None]
 
 
 async def rows(store: SqliteStore, table: str, columns: str = "*", rest: str = "") -> list[Any]:
-    return await store._history_reader.read(f"SELECT {columns} FROM {table} {rest}")
+    return await store._history_reader.query(f"SELECT {columns} FROM {table} {rest}")
 
 
 async def counts(store: SqliteStore, *tables: str) -> dict[str, int]:

@@ -19,9 +19,9 @@ from unittest.mock import patch
 from tests.making import SEAL
 from tests.store.old_files import SEAL_OF_3, ask, looks
 from webhookd.providers import reread
-from webhookd.store import backup, compact, migrate
-from webhookd.store.audit import audit
-from webhookd.store.connection import SCHEMA_VERSION, open_alone
+from webhookd.store.sqlite import backup, compact, migrate
+from webhookd.store.sqlite.audit import audit
+from webhookd.store.sqlite.connection import SCHEMA_VERSION, open_alone
 from webhookd.upgrade import nobody
 
 STATEMENTS_APART = 9

@@ -21,7 +21,7 @@ from webhookd.core.delivery import DeliveryKey, Due
 from webhookd.core.endpoint import EndpointSpec
 from webhookd.core.event import Event
 from webhookd.core.identifier import KeyMint
-from webhookd.store.protocol import LATEST_MS, Stretch
+from webhookd.store.protocol.log import LATEST_MS, Stretch
 
 T = TypeVar("T")
 MINUTE_MS, DAY_MS = 60_000, 86_400_000

@@ -13,10 +13,10 @@ from webhookd.core.delivery import DeliveryKey, DeliveryState, Due
 from webhookd.core.endpoint import EndpointSpec, EndpointState, Ordering
 from webhookd.core.event import Event
 from webhookd.core.signature import new_secret
-from webhookd.store.cancel_protocol import NoDeliveryError, OverError
-from webhookd.store.protocol import Filter
-from webhookd.store.replay_protocol import RUNNING_MAX, Replay, Selection, SelectionError, TooManyReplaysError
-from webhookd.store.retention_protocol import Extent, Found, Taken
+from webhookd.store.protocol.cancels import NoDeliveryError, OverError
+from webhookd.store.protocol.history import Filter
+from webhookd.store.protocol.replays import RUNNING_MAX, Replay, Selection, SelectionError, TooManyReplaysError
+from webhookd.store.protocol.retention import Extent, Found, Taken
 
 A_SECRET = new_secret(bytes(32))
 

@@ -14,7 +14,7 @@ from webhookd.core.breaker import Health
 from webhookd.core.delivery import PRIORITIES, Aftermath, DeliveryState, Due, Outcome, Settlement
 from webhookd.core.event import OPERATIONAL, Event
 from webhookd.core.identifier import event_id
-from webhookd.store.protocol import LATEST_MS
+from webhookd.store.protocol.log import LATEST_MS
 
 ANSWERS: dict[str, tuple[int | None, str | None, DeliveryState]] = {
     "it is taken": (200, None, "delivered"),

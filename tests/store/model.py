@@ -11,8 +11,8 @@ from msgspec.structs import replace
 from tests.store.model_endpoints import Endpoints
 from webhookd.core.delivery import DeliveryKey, DeliveryState, Priority, Settlement
 from webhookd.core.event import Appended, Event
-from webhookd.store.protocol import Stretch
-from webhookd.store.retention_protocol import Extent, PastEvent, Stays, Tally
+from webhookd.store.protocol.log import Stretch
+from webhookd.store.protocol.retention import Extent, PastEvent, Stays, Tally
 
 PRIORITY_OF: Mapping[str, Priority] = {"dispute": 0, "downtime": 0, "account": 1, "fund_account": 1}
 

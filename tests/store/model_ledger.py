@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from webhookd.core.event import Event
 from webhookd.core.ledger import Fact, Kind, counts, standing
-from webhookd.store.protocol import ObjectRow, PaymentRow, RevenueRow
+from webhookd.store.protocol.ledger import ObjectRow, PaymentRow, RevenueRow
 
 DAY_MS = 86_400_000
 

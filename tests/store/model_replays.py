@@ -8,7 +8,7 @@ from tests.store.model import Model
 from webhookd.core.delivery import DeliveryKey
 from webhookd.core.event import Event
 from webhookd.core.identifier import event_id
-from webhookd.store.replay_protocol import Replay, Selection
+from webhookd.store.protocol.replays import Replay, Selection
 
 START = DeliveryKey(0, 0)
 

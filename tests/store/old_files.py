@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from webhookd.core.secret import Secret
-from webhookd.store.connection import driver
 from webhookd.store.seal import Seal
+from webhookd.store.sqlite.driver import driver
 
 SCHEMAS = Path(__file__).parent / "schemas"
 OLD = sorted(int(path.stem) for path in SCHEMAS.glob("[0-9]*.sql"))

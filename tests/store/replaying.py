@@ -6,8 +6,8 @@ from tests.making import NOW_MS, event
 from webhookd.core.delivery import DeliveryKey, DeliveryState, Outcome, Settlement
 from webhookd.core.endpoint import EndpointSpec
 from webhookd.core.event import Event
-from webhookd.store.replay_protocol import Selection
-from webhookd.store.sqlite import SqliteStore
+from webhookd.store.protocol.replays import Selection
+from webhookd.store.sqlite.store import SqliteStore
 
 LATER_MS = NOW_MS + 86_400_000
 FAILED = Outcome(NOW_MS, 5, 500, "status")
@@ -49,12 +49,12 @@ class Past:
         return steps
 
     async def rows(self, columns: str = "event, endpoint, state") -> list[Any]:
-        return await self.store._history_reader.read(f"SELECT {columns} FROM delivery ORDER BY event, endpoint")
+        return await self.store._history_reader.query(f"SELECT {columns} FROM delivery ORDER BY event, endpoint")
 
     async def due_again(self) -> set[tuple[int, int]]:
         """What is due because of a replay, and of nothing else."""
         return set(
-            await self.store._history_reader.read(
+            await self.store._history_reader.query(
                 "SELECT event, endpoint FROM delivery WHERE state = 'pending' AND due_at = ? AND step = 1 AND replay",
                 (LATER_MS,),
             )

@@ -2,15 +2,17 @@
 
 from typing import Protocol
 
-from webhookd.store.cancel_protocol import Cancels
-from webhookd.store.dead_protocol import DeadLetters
-from webhookd.store.endpoint_protocol import Endpoints
-from webhookd.store.feed_protocol import Feed
-from webhookd.store.lookup_protocol import Lookup
-from webhookd.store.protocol import EventLog, History, Ledger, Outbox, Payments
-from webhookd.store.replay_protocol import Replays
-from webhookd.store.retention_protocol import Retention
-from webhookd.store.story_protocol import Stories
+from webhookd.store.protocol.cancels import Cancels
+from webhookd.store.protocol.dead_letters import DeadLetters
+from webhookd.store.protocol.endpoints import Endpoints
+from webhookd.store.protocol.feed import Feed
+from webhookd.store.protocol.history import History
+from webhookd.store.protocol.ledger import Ledger, Payments
+from webhookd.store.protocol.log import EventLog, Outbox
+from webhookd.store.protocol.lookup import Lookup
+from webhookd.store.protocol.replays import Replays
+from webhookd.store.protocol.retention import Retention
+from webhookd.store.protocol.stories import Stories
 
 
 class Store(EventLog, Outbox, Endpoints, History, Payments, Protocol):

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from tests.making import SEAL
 from tests.store.sayings import reread
-from webhookd.store.audit import audit
-from webhookd.store.sqlite import SqliteStore
+from webhookd.store.sqlite.audit import audit
+from webhookd.store.sqlite.store import SqliteStore
 
 
 class SqliteSite:

@@ -6,7 +6,7 @@ import pytest
 
 from tests.making import event
 from webhookd.core.event import Appended, Event
-from webhookd.store.sqlite import SqliteStore
+from webhookd.store.sqlite.store import SqliteStore
 
 
 def hashed(body: bytes, **fields: str) -> Event:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.making import NOW_MS, event, spec
+from tests.store.statements import of
 from webhookd.core.delivery import Outcome, settle
 from webhookd.core.event import OPERATIONAL, Event, Hook, Reading
 from webhookd.core.identifier import KeyMint
@@ -14,13 +15,14 @@ from webhookd.core.ledger import Fact
 from webhookd.core.money import Money
 from webhookd.core.retry import RetryPolicy
 from webhookd.providers import reread as providers_reread
-from webhookd.store.audit import Finding, audit
-from webhookd.store.connection import WrongDatabaseError, driver
-from webhookd.store.protocol import LedgerFilter
-from webhookd.store.queries import AUDIT
-from webhookd.store.recount import Recount
-from webhookd.store.sqlite import SqliteStore
+from webhookd.store.protocol.ledger import LedgerFilter
+from webhookd.store.sqlite.audit import Finding, audit
+from webhookd.store.sqlite.connection import WrongDatabaseError
+from webhookd.store.sqlite.driver import driver
+from webhookd.store.sqlite.recount import Recount
+from webhookd.store.sqlite.store import SqliteStore
 
+AUDIT = of("audit")
 USD = Money(1000, "USD", 2)
 UNHEARD_OF = """INSERT INTO ledger (provider, kind, id, status, major, minor, tie, first_event)
     SELECT provider, 'refund', 're_9', 'succeeded', 1, 0, '', first_event FROM ledger LIMIT 1"""
@@ -57,7 +59,7 @@ async def broken(store: SqliteStore, *statements: str) -> list[Finding]:
         for statement in statements:
             connection.execute(statement)
 
-    await store._change(harm)
+    await store._change_file(harm)
     return list(audit(path_of(store), reread))
 
 
@@ -156,7 +158,7 @@ async def test_what_came_while_the_clock_was_ahead_was_not_owed_to_an_endpoint_t
 async def test_an_unchanged_wish_keeps_its_age_when_the_configuration_is_read_again(store: SqliteStore):
     await store.adopt([spec("shop")], NOW_MS - 5)
     await store.adopt([spec("shop", waits_ms=(7, 9))], NOW_MS + 5)
-    rows = await store._history_reader.read("SELECT added_at, first_wait_ms FROM route")
+    rows = await store._history_reader.query("SELECT added_at, first_wait_ms FROM route")
     assert rows == [(NOW_MS - 5, 7)]
 
 
@@ -171,7 +173,7 @@ async def test_a_strangers_database_is_refused(tmp_path: Path):
 
 async def test_a_copy_can_be_verified_where_nobody_runs(shop: SqliteStore, tmp_path: Path):
     copy = tmp_path / "copy with a space?.db"
-    await shop._change(lambda _connection: None)
+    await shop._change_file(lambda _connection: None)
     connection = driver.connect(path_of(shop))
     connection.execute("VACUUM INTO ?", (str(copy),))
     connection.close()
@@ -203,7 +205,7 @@ async def test_who_was_given_up_on_is_looked_for_among_what_was_given_up(shop: S
 
 
 async def ledger(store: SqliteStore) -> list[Any]:
-    return await store._history_reader.read("SELECT * FROM ledger ORDER BY provider, kind, id")
+    return await store._history_reader.query("SELECT * FROM ledger ORDER BY provider, kind, id")
 
 
 @pytest.mark.parametrize(

@@ -12,13 +12,14 @@ import pytest
 from tests.making import event
 from tests.store.history import take
 from webhookd.providers import reread
-from webhookd.store import backup
-from webhookd.store.audit import audit
-from webhookd.store.backup import copy, remove_drafts
-from webhookd.store.backup_protocol import NameTakenError, NoRoomError, check_name
-from webhookd.store.connection import SCHEMA_VERSION, driver, open_alone
-from webhookd.store.protocol import StoreUnavailableError
-from webhookd.store.sqlite import SqliteStore
+from webhookd.store.protocol.backups import NameTakenError, NoRoomError, check_name
+from webhookd.store.protocol.errors import StoreUnavailableError
+from webhookd.store.sqlite import backup
+from webhookd.store.sqlite.audit import audit
+from webhookd.store.sqlite.backup import copy, remove_drafts
+from webhookd.store.sqlite.connection import SCHEMA_VERSION, open_alone
+from webhookd.store.sqlite.driver import driver
+from webhookd.store.sqlite.store import SqliteStore
 from webhookd.upgrade import nobody
 
 Told = Callable[[str, int, int], None]
@@ -95,7 +96,7 @@ async def test_it_does_not_keep_the_wal_from_being_used_again(full: SqliteStore,
     making = asyncio.create_task(full.backups(0).make("monday.db", told))
     await asyncio.to_thread(paused.wait)
     await asyncio.gather(*(full.append(event(body=b"y" * 20_000)) for _ in range(50)))
-    [(busy, *_)] = await full._writer.read("PRAGMA wal_checkpoint(RESTART)")
+    [(busy, *_)] = await full._writer.query("PRAGMA wal_checkpoint(RESTART)")
     go_on.set()
     assert busy == 0, "it can be written from its beginning again"
     assert (await making).events == 150
@@ -127,7 +128,7 @@ async def test_it_is_not_begun_when_it_would_leave_too_little_of_the_disk(
     class Disk:
         f_bavail, f_frsize = 10_000_000, 1
 
-    monkeypatch.setattr("webhookd.store.backup.os.statvfs", lambda _path: Disk)
+    monkeypatch.setattr("webhookd.store.sqlite.backup.os.statvfs", lambda _path: Disk)
     size = sum((tmp_path / name).stat().st_size for name in ("webhookd.db", "webhookd.db-wal"))
     with pytest.raises(NoRoomError, match="10000000"):
         full.backups(10_000_001 - size).check("monday.db")
@@ -155,7 +156,7 @@ async def test_a_copy_that_is_not_whole_is_thrown_away_and_the_store_goes_on(ful
 
 
 async def test_a_copy_that_ends_before_what_was_acknowledged_is_thrown_away(full: SqliteStore, tmp_path: Path):
-    [(last,)] = await full._history_reader.read("SELECT max(key) FROM event")
+    [(last,)] = await full._history_reader.query("SELECT max(key) FROM event")
     with closing(open_alone(tmp_path / "webhookd.db", read_only=True)) as source:
         with pytest.raises(StoreUnavailableError, match="ends before"):
             copy(source, tmp_path / "backups" / "a.db", nobody, last_key=last + 1)

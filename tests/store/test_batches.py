@@ -12,12 +12,12 @@ from tests.making import NOW_MS, event, spec, without_sync
 from tests.store.history import take
 from webhookd.core.breaker import Health
 from webhookd.core.delivery import Aftermath, DeliveryKey, Outcome, Settlement
-from webhookd.store.batch import apply
-from webhookd.store.connection import driver
 from webhookd.store.group_commit import COMMIT_WRITES_MAX
-from webhookd.store.protocol import RefusalError
-from webhookd.store.queries import schema
-from webhookd.store.sqlite import SqliteStore
+from webhookd.store.protocol.errors import RefusalError
+from webhookd.store.sqlite.batch import apply
+from webhookd.store.sqlite.driver import driver
+from webhookd.store.sqlite.statements import schema
+from webhookd.store.sqlite.store import SqliteStore
 
 
 class Listening(driver.Connection):
@@ -118,7 +118,9 @@ def test_a_change_parts_what_came_before_it_from_what_came_after(listening: List
     """As its writers hear of it: what was asked for first holds for what is written next, and for nothing before."""
     owed_before, owed_after = event(), event()
     listening.execute(ENDPOINT)
-    committed = apply(listening, [owed_before, lambda connection: connection.execute(ROUTE), owed_after], without_sync)
+    committed = apply(
+        listening, [owed_before, lambda connection: connection.connection.execute(ROUTE), owed_after], without_sync
+    )
     assert len(committed.results) == 3
     assert [due.event.key for due in committed.owed] == [owed_after.key]
 

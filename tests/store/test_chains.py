@@ -9,11 +9,13 @@ from hypothesis import strategies as st
 
 from tests.making import NOW_MS, event, without_sync
 from tests.store.replaying import FAILED
+from tests.store.statements import of
 from webhookd.core.delivery import DeliveryKey, Settlement
-from webhookd.store.batch import apply
-from webhookd.store.connection import driver
-from webhookd.store.queries import REPLAY, schema
+from webhookd.store.sqlite.batch import apply
+from webhookd.store.sqlite.driver import driver
+from webhookd.store.sqlite.statements import schema
 
+REPLAY = of("replay")
 PAYMENTS = ("pi_1", "pi_2", None)
 STEPS = st.lists(
     st.one_of(

@@ -1,23 +1,27 @@
 """A payment's history: what each event said, what it did, and where the payment stood after it."""
 
 import sqlite3
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.making import NOW_MS, event, without_sync
+from tests.store.statements import of
 from tests.store.test_ledger import DAY_MS, facts_about_one_payment, paid, refund, says, usd
 from webhookd.core.endpoint import EndpointSpec
 from webhookd.core.event import Event
 from webhookd.core.ledger import Fact, effect
-from webhookd.store.batch import apply
-from webhookd.store.chronicle import chronicle
-from webhookd.store.chronicle_protocol import SaidRow
-from webhookd.store.connection import driver
-from webhookd.store.queries import CHRONICLE, schema
-from webhookd.store.retention_protocol import Extent
-from webhookd.store.sqlite import SqliteStore
+from webhookd.store.protocol.chronicles import SaidRow
+from webhookd.store.protocol.retention import Extent
+from webhookd.store.sql.chronicle import chronicle
+from webhookd.store.sqlite.batch import apply
+from webhookd.store.sqlite.driver import driver
+from webhookd.store.sqlite.statements import Speaking, schema
+from webhookd.store.sqlite.store import SqliteStore
+
+CHRONICLE = of("chronicle")
 
 
 async def told(store: SqliteStore, *events: Event, payment: str = "pay_1") -> list[SaidRow]:
@@ -190,8 +194,8 @@ async def test_after_each_event_it_stood_as_the_ledger_had_it_and_ends_as_the_le
         apply(connection, [each], without_sync)
         ledger.append(connection.execute(query).fetchone())
 
-    async def read(sql: str, given: object) -> list[object]:
-        return connection.execute(sql, given).fetchall()  # type: ignore[arg-type]
+    async def read(statement: str, given: Any) -> list[object]:
+        return Speaking(connection).execute(statement, given).fetchall()
 
     rows = (await chronicle(read, "stripe", "pay_1")).events
     found = [

@@ -8,11 +8,12 @@ import pytest
 from tests.making import SEAL
 from tests.store.old_files import ask, old_file
 from webhookd.providers import reread
-from webhookd.store.audit import audit
-from webhookd.store.compact import NotNowError, compact, is_compact
-from webhookd.store.connection import driver, open_reader, open_writer
-from webhookd.store.migrate import migrate
-from webhookd.store.sqlite import SqliteStore
+from webhookd.store.sqlite.audit import audit
+from webhookd.store.sqlite.compact import NotNowError, compact, is_compact
+from webhookd.store.sqlite.connection import open_reader, open_writer
+from webhookd.store.sqlite.driver import driver
+from webhookd.store.sqlite.migrate import migrate
+from webhookd.store.sqlite.store import SqliteStore
 from webhookd.upgrade import nobody
 
 ALL = "SELECT * FROM event ORDER BY key"
@@ -62,7 +63,7 @@ def test_one_that_the_disk_has_no_room_for_twice_is_left(old: Path, monkeypatch:
     class Disk:
         f_bavail, f_frsize = old.stat().st_size - 1, 1
 
-    monkeypatch.setattr("webhookd.store.backup.os.statvfs", lambda _path: Disk)
+    monkeypatch.setattr("webhookd.store.sqlite.backup.os.statvfs", lambda _path: Disk)
     with pytest.raises(NotNowError, match="make room"):
         compact(old, nobody, bytes_max=2**30)
     assert unchanged(old, inode)
@@ -94,8 +95,8 @@ async def test_what_was_committed_last_is_in_it(old: Path):
     """Commits that are in the WAL alone, as a crash leaves them."""
     writer = await open_writer(old)
     reader = await open_reader(old)
-    await writer.read("PRAGMA wal_autocheckpoint = 0")
-    await writer.read("UPDATE event SET detail = 'last' WHERE type = 'charge.refunded'")
+    await writer.query("PRAGMA wal_autocheckpoint = 0")
+    await writer.query("UPDATE event SET detail = 'last' WHERE type = 'charge.refunded'")
     crashed = old.parent / "crashed"
     crashed.mkdir()
     for name in ("webhookd.db", "webhookd.db-wal"):

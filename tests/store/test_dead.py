@@ -10,17 +10,19 @@ import pytest
 
 from tests.making import NOW_MS, spec
 from tests.store.replaying import LATER_MS, Past
+from tests.store.statements import of
 from webhookd.core.delivery import DeliveryKey, Outcome, Settlement
 from webhookd.core.event import Event
 from webhookd.core.identifier import key_floor
-from webhookd.store.connection import driver
-from webhookd.store.dead import narrowing
-from webhookd.store.dead_protocol import Reason
-from webhookd.store.protocol import Filter
-from webhookd.store.queries import DEAD, schema
-from webhookd.store.replay_protocol import Found, Selection
-from webhookd.store.sqlite import SqliteStore
+from webhookd.store.protocol.dead_letters import Reason
+from webhookd.store.protocol.history import Filter
+from webhookd.store.protocol.replays import Found, Selection
+from webhookd.store.sql.dead import narrowing
+from webhookd.store.sqlite.driver import driver
+from webhookd.store.sqlite.statements import schema
+from webhookd.store.sqlite.store import SqliteStore
 
+DEAD = of("dead")
 MANY = 120_000
 REASONS: list[tuple[str, int | None]] = [("status", 500), ("status", 404), ("status", 500), ("timeout", None)]
 
@@ -85,8 +87,8 @@ async def test_an_endpoint_that_was_removed_keeps_its_dead_and_is_told_from_othe
 
 async def test_beyond_what_is_counted_there_are_more(past: Past, monkeypatch: pytest.MonkeyPatch):
     await history(past)
-    monkeypatch.setattr("webhookd.store.dead.COUNTED_MAX", 3)
-    monkeypatch.setattr("webhookd.store.dead.COUNTED_MIN", 2)
+    monkeypatch.setattr("webhookd.store.sql.dead.COUNTED_MAX", 3)
+    monkeypatch.setattr("webhookd.store.sql.dead.COUNTED_MIN", 2)
     [shop, audit] = await past.store.dead_letters.by_reason(0, 10)
     found = [(each.error, each.status, each.deliveries, each.is_exact) for each in (*shop.reasons, *audit.reasons)]
     assert sorted(found, key=str) == [
@@ -176,7 +178,7 @@ async def test_what_two_endpoints_are_owed_of_one_event_is_not_lost_between_two_
 async def test_a_reason_is_replayed_exactly(
     past: Past, selection: Selection, expected: set[int], limit: int, looks: int, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("webhookd.store.selection.LOOKS", looks)
+    monkeypatch.setattr("webhookd.store.sql.selection.LOOKS", looks)
     shop, _audit, made = await history(past)
     assert await past.store.replays.count(selection) == Found(
         len(expected), True, {"shop": len(expected)} if expected else {}
@@ -197,7 +199,7 @@ async def test_a_stretch_of_time_narrows_a_reason(past: Past):
 
 async def test_what_cannot_be_sent_is_passed_over(past: Past):
     _shop, _audit, made = await history(past)
-    await past.store._change(
+    await past.store._change_file(
         lambda connection: connection.execute("UPDATE event SET body = NULL WHERE key = ?", (made[0].key,))
     )
     await past.adopt(spec("shop"))
@@ -236,7 +238,7 @@ async def test_what_is_found_for_a_reason_is_looked_at_once_more_when_it_is_made
         await die(past, made[1], shop, "timeout", None, number=2)
         return page
 
-    monkeypatch.setattr("webhookd.store.selection.Search.page", then_it_dies_of_another)
+    monkeypatch.setattr("webhookd.store.sql.selection.Search.page", then_it_dies_of_another)
     assert (await past.store.replays.step(begun.number, 10, LATER_MS)).replayed == 1
     assert await past.due_again() == {(made[5].key, shop)}
 

@@ -7,30 +7,26 @@ from pathlib import Path
 import pytest
 
 from tests.making import NOW_MS, event, spec
-from webhookd.store.connection import (
-    WrongDatabaseError,
-    driver,
-    has_wal_reset_bug,
-    open_reader,
-    open_writer,
-    sorted_error,
-)
+from tests.store.statements import of
 from webhookd.store.data_dir import DataDir, DataDirError, file_system_of
 from webhookd.store.group_commit import COMMIT_WRITES_MAX, GroupCommit
-from webhookd.store.protocol import StoreBrokenError, StoreUnavailableError
-from webhookd.store.queries import SQL
-from webhookd.store.sqlite import SqliteStore
+from webhookd.store.protocol.errors import StoreBrokenError, StoreUnavailableError
+from webhookd.store.sqlite.connection import WrongDatabaseError, open_reader, open_writer
+from webhookd.store.sqlite.driver import driver, has_wal_reset_bug, sorted_error
+from webhookd.store.sqlite.store import SqliteStore
+
+SQL = of("log", "ledger")
 
 
 async def test_the_writer_leaves_only_the_sync_of_a_commit_to_us_and_checks_that_sqlite_agreed(store: SqliteStore):
-    assert await store._writer.read("PRAGMA journal_mode") == [("wal",)]
-    assert await store._writer.read("PRAGMA synchronous") == [(1,)]
-    assert await store._writer.read("PRAGMA foreign_keys") == [(1,)]
+    assert await store._writer.query("PRAGMA journal_mode") == [("wal",)]
+    assert await store._writer.query("PRAGMA synchronous") == [(1,)]
+    assert await store._writer.query("PRAGMA foreign_keys") == [(1,)]
 
 
 async def test_a_reader_cannot_write(store: SqliteStore):
     with pytest.raises(Exception, match=r"readonly|read-only"):
-        await store._history_reader.read("DELETE FROM event")
+        await store._history_reader.query("DELETE FROM event")
 
 
 async def test_many_waiters_share_a_commit(tmp_path: Path):
@@ -64,14 +60,14 @@ async def test_a_waiter_that_is_cancelled_does_not_cut_the_commit_in_half(store:
 
 @pytest.mark.fault(8)
 async def test_a_full_disk_refuses_the_event_and_the_next_one_is_taken_when_there_is_room(store: SqliteStore):
-    [(pages,)] = await store._writer.read("PRAGMA page_count")
-    await store._writer.read(f"PRAGMA max_page_count = {pages}")
+    [(pages,)] = await store._writer.query("PRAGMA page_count")
+    await store._writer.query(f"PRAGMA max_page_count = {pages}")
     refused = event(body=b"x" * 100_000)
     with pytest.raises(StoreUnavailableError, match="SQLITE_FULL"):
         await store.append(refused)
     assert await store.event(refused.key, refused.salt) is None
     assert store.broken is None
-    await store._writer.read("PRAGMA max_page_count = 1000000")
+    await store._writer.query("PRAGMA max_page_count = 1000000")
     assert (await store.append(refused)).status == "accepted"
 
 
@@ -176,13 +172,13 @@ async def test_the_database_can_be_read_by_its_owner_only(tmp_path: Path):
 
 @pytest.mark.fault(13)
 async def test_a_read_that_takes_too_long_is_cut_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("webhookd.store.patience.READ_SECONDS_MAX", 0.05)
+    monkeypatch.setattr("webhookd.store.sqlite.patience.READ_SECONDS_MAX", 0.05)
     writer = await open_writer(tmp_path / "webhookd.db")
     reader = await open_reader(tmp_path / "webhookd.db")
     endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
     with pytest.raises(StoreUnavailableError, match="SQLITE_INTERRUPT"):
-        await reader.read(endless)
-    assert await reader.read("SELECT 1") == [(1,)]
+        await reader.query(endless)
+    assert await reader.query("SELECT 1") == [(1,)]
     await reader.close()
     await writer.close()
 
@@ -200,18 +196,18 @@ async def test_a_read_that_nobody_waits_for_any_more_is_not_made(tmp_path: Path)
     await asyncio.sleep(0)
     go_on.set()
     await asyncio.gather(before, left[0])
-    assert await reader.read("SELECT 1") == [(1,)]
+    assert await reader.query("SELECT 1") == [(1,)]
     assert made == [0]
     await reader.close()
     await writer.close()
 
 
 async def test_a_read_that_waited_too_long_is_refused_and_not_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("webhookd.store.patience.WAIT_SECONDS_MAX", -1.0)
+    monkeypatch.setattr("webhookd.store.sqlite.patience.WAIT_SECONDS_MAX", -1.0)
     writer = await open_writer(tmp_path / "webhookd.db")
     reader = await open_reader(tmp_path / "webhookd.db")
     with pytest.raises(StoreUnavailableError, match="waited"):
-        await reader.read("SELECT 1")
+        await reader.query("SELECT 1")
     await reader.close()
     await writer.close()
 
@@ -283,7 +279,7 @@ _NAMED = (
 )
 async def test_the_queries_of_every_event_look_things_up_and_never_scan_a_table(store: SqliteStore, name: str):
     await store.adopt([spec()], NOW_MS)
-    rows = await store._history_reader.read("EXPLAIN QUERY PLAN " + SQL[name], (1,) * SQL[name].count("?"))
+    rows = await store._history_reader.query("EXPLAIN QUERY PLAN " + SQL[name], (1,) * SQL[name].count("?"))
     plan = [row[3] for row in rows]
     assert not [
         line for line in plan if line.startswith("SCAN") and "json_each" not in line and "subquery" not in line
@@ -296,8 +292,8 @@ async def test_what_was_committed_alone_is_announced_even_when_the_disk_fills_up
     await store.adopt([spec()], NOW_MS)
     heard: list[int] = []
     store.announce(lambda owed, _complete: heard.extend(due.event.key for due in owed))
-    [(pages,)] = await store._writer.read("PRAGMA page_count")
-    await store._writer.read(f"PRAGMA max_page_count = {pages + 8}")
+    [(pages,)] = await store._writer.query("PRAGMA page_count")
+    await store._writer.query(f"PRAGMA max_page_count = {pages + 8}")
     fits, bad, too_large = event(), event(sha256=b"too short"), event(body=b"x" * 1_000_000)
     answers = await asyncio.gather(*map(store.append, (fits, bad, too_large)), return_exceptions=True)
     assert getattr(answers[0], "status", None) == "accepted", answers

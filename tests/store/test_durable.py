@@ -18,10 +18,11 @@ import pytest
 from tests.making import NOW_MS, SEAL, TEN_OF_EACH, event, spec
 from webhookd.core.delivery import DeliveryKey, Outcome, Settlement
 from webhookd.core.endpoint import EndpointSpec
-from webhookd.store import durable
-from webhookd.store.connection import driver, open_alone
-from webhookd.store.protocol import StoreBrokenError
-from webhookd.store.sqlite import SqliteStore
+from webhookd.store.protocol.errors import StoreBrokenError
+from webhookd.store.sqlite import durable
+from webhookd.store.sqlite.connection import open_alone
+from webhookd.store.sqlite.driver import driver
+from webhookd.store.sqlite.store import SqliteStore
 
 NO_BOUND = 2**62
 fdatasync = os.fdatasync
@@ -284,7 +285,7 @@ async def test_where_there_is_no_fdatasync_sqlite_syncs_every_commit(tmp_path: P
     await store.unlock(SEAL)
     [endpoint] = await store.adopt([spec()], NOW_MS)
     await store.append(made := event())
-    assert await store._writer.read("PRAGMA synchronous") == [(2,)]
+    assert await store._writer.query("PRAGMA synchronous") == [(2,)]
     assert [each.event.key for each in (await due(store, endpoint.number)).due] == [made.key]
     await store.close()
 
@@ -368,7 +369,7 @@ async def test_whatever_was_answered_is_there_after_a_power_cut_in_that_moment(
             doing: list[Any] = [dice.choice(moves)() for _ in range(dice.randrange(1, 5))]
             await asyncio.gather(*doing, *([adopt(f"shop-{opening}-{turn}")] if turn % 4 == 0 else []))
             if turn % 5 == 4:
-                await store._writer.read("PRAGMA wal_checkpoint(RESTART)")
+                await store._writer.query("PRAGMA wal_checkpoint(RESTART)")
         await store.close()
     assert shadow.lost() == []
     assert len(shadow.wals) > 5, "the WAL was begun anew in between"

@@ -16,7 +16,7 @@ from webhookd.core.retry import RetryPolicy
 from webhookd.core.secret import Secret
 from webhookd.core.signature import new_secret
 from webhookd.store.seal import Seal, SealError
-from webhookd.store.sqlite import SqliteStore
+from webhookd.store.sqlite.store import SqliteStore
 
 SETTINGS = b'{"headers":{"x-key":"a canary among the settings"}}'
 FIRST, SECOND, THIRD = (new_secret(bytes([number]) * 32) for number in (1, 2, 3))

@@ -6,8 +6,8 @@ import pytest
 
 from tests.making import NOW_MS, event, spec
 from webhookd.core.delivery import DeliveryKey, Outcome, Settlement
-from webhookd.store.protocol import StoreUnavailableError
-from webhookd.store.sqlite import SqliteStore
+from webhookd.store.protocol.errors import StoreUnavailableError
+from webhookd.store.sqlite.store import SqliteStore
 
 
 @pytest.mark.fault(8)
@@ -19,8 +19,8 @@ async def test_who_is_owed_an_event_looks_for_it_if_only_the_settlements_after_i
     settlement = Settlement(DeliveryKey(delivered.key, shop.number), 1, answer, False, "delivered", None, 1)
     heard: list[tuple[int, bool]] = []
     store.announce(lambda owed, complete: heard.append((len(owed), complete)))
-    [(pages,)] = await store._writer.read("PRAGMA page_count")
-    await store._writer.read(f"PRAGMA max_page_count = {pages}")
+    [(pages,)] = await store._writer.query("PRAGMA page_count")
+    await store._writer.query(f"PRAGMA max_page_count = {pages}")
     made = event()
     batch = [store._writes.submit(each) for each in (made, settlement)]
     answers = await asyncio.gather(*batch, return_exceptions=True)

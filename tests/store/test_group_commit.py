@@ -7,7 +7,7 @@ import pytest
 
 from tests.running import PATIENCE_S
 from webhookd.store.group_commit import GroupCommit
-from webhookd.store.protocol import StoreBrokenError
+from webhookd.store.protocol.errors import StoreBrokenError
 
 pytestmark = pytest.mark.fault(21)
 

@@ -12,11 +12,11 @@ import pytest
 from tests.making import event
 from tests.store.old_files import ask
 from webhookd.providers import reread
-from webhookd.store import durable
-from webhookd.store.audit import audit
-from webhookd.store.connection import WrongDatabaseError, open_alone, open_writer
-from webhookd.store.protocol import StoreBrokenError
-from webhookd.store.sqlite import SqliteStore
+from webhookd.store.protocol.errors import StoreBrokenError
+from webhookd.store.sqlite import durable
+from webhookd.store.sqlite.audit import audit
+from webhookd.store.sqlite.connection import WrongDatabaseError, open_alone, open_writer
+from webhookd.store.sqlite.store import SqliteStore
 
 FILES = ("webhookd.db", "webhookd.db-wal", "webhookd.db-shm")
 

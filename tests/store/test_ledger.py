@@ -12,11 +12,11 @@ from tests.making import NOW_MS, event, without_sync
 from webhookd.core.event import Event
 from webhookd.core.ledger import RANKS, Fact, Kind
 from webhookd.core.money import Money
-from webhookd.store.batch import apply
-from webhookd.store.connection import driver
-from webhookd.store.protocol import LedgerFilter, PaymentRow
-from webhookd.store.queries import schema
-from webhookd.store.sqlite import SqliteStore
+from webhookd.store.protocol.ledger import LedgerFilter, PaymentRow
+from webhookd.store.sqlite.batch import apply
+from webhookd.store.sqlite.driver import driver
+from webhookd.store.sqlite.statements import schema
+from webhookd.store.sqlite.store import SqliteStore
 
 DAY_MS = 86_400_000
 USD = Money(1000, "USD", 2)
@@ -266,7 +266,7 @@ async def test_the_revenue_is_the_same_however_small_the_pieces_it_is_read_in(st
         await store.append(says(fact, NOW_MS + number // 5))
         await store.append(says(Fact("refund", f"re_{number}", "succeeded", money=usd(1)), payment=f"pay_{number}"))
     whole = await store.ledger.revenue(0, NOW_MS + DAY_MS)
-    monkeypatch.setattr("webhookd.store.ledger.SCANNED_MAX", 3)
+    monkeypatch.setattr("webhookd.store.sql.ledger.SCANNED_MAX", 3)
     assert await store.ledger.revenue(0, NOW_MS + DAY_MS) == whole
     assert (whole[0].gross, whole[0].refunded) == (20 * 10**15, 20)
 

@@ -5,15 +5,17 @@ import sqlite3
 import pytest
 
 from tests.making import NOW_MS, event
+from tests.store.statements import of
 from webhookd.core.event import Event
 from webhookd.core.ledger import Fact, Kind
 from webhookd.core.money import Money
-from webhookd.store.connection import driver
-from webhookd.store.ledger import _parameters
-from webhookd.store.protocol import LedgerFilter
-from webhookd.store.queries import SQL, schema
-from webhookd.store.sqlite import SqliteStore
+from webhookd.store.protocol.ledger import LedgerFilter
+from webhookd.store.sql.ledger import _parameters
+from webhookd.store.sqlite.driver import driver
+from webhookd.store.sqlite.statements import schema
+from webhookd.store.sqlite.store import SqliteStore
 
+SQL = of("log", "ledger")
 ALL = LedgerFilter(reference="order 7", payment="pay_1", provider="stripe", status="captured")
 
 
@@ -132,7 +134,7 @@ async def test_a_name_that_very_many_payments_bear_is_paged_like_one_that_few_be
     await store.append(told("payment", "pay_plain", "pay_plain"))
     pages = []
     for looked_up_max in (1000, 6):
-        monkeypatch.setattr("webhookd.store.ledger.LOOKED_UP_MAX", looked_up_max)
+        monkeypatch.setattr("webhookd.store.sql.ledger.LOOKED_UP_MAX", looked_up_max)
         seen, before = [], None
         while page := (await store.ledger.payments(LedgerFilter(reference="gold", before=before), 3)).rows:
             seen.append([row.id for row in page])

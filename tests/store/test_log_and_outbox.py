@@ -8,8 +8,8 @@ import pytest
 from tests.making import NOW_MS, TEN_OF_EACH, event, spec
 from webhookd.core.delivery import PRIORITIES, Due, Outcome, settle
 from webhookd.core.retry import RetryPolicy
-from webhookd.store.protocol import Filter
-from webhookd.store.sqlite import SqliteStore
+from webhookd.store.protocol.history import Filter
+from webhookd.store.sqlite.store import SqliteStore
 
 LATER_MS = NOW_MS + 10_000_000
 NO_BOUND = 2**30
@@ -59,7 +59,7 @@ async def test_a_known_id_with_another_body_keeps_the_first_body_and_puts_the_co
     assert (again.status, again.conflict) == ("duplicate", True)
     assert await store.body(kept.key) == b"first"
     await store.append(event(provider_event_id="evt_a", body=b"second"))
-    assert await store._history_reader.read("SELECT event, times FROM conflict") == [(kept.key, 2)]
+    assert await store._history_reader.query("SELECT event, times FROM conflict") == [(kept.key, 2)]
 
 
 async def test_copies_in_one_batch_make_one_event(store: SqliteStore):

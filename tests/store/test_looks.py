@@ -12,11 +12,14 @@ import pytest_asyncio
 
 from tests.making import event
 from tests.store.heap import AT, CANCELLED, DEAD, DELIVERED, MANY, PENDING, make_heap
-from webhookd.store import dead, lookup
-from webhookd.store.ledger import LOOKS as LEDGER_LOOKS
-from webhookd.store.looks import LOOKS
-from webhookd.store.protocol import DeliveryRow, EventRow, Filter, LedgerFilter, Looked, ObjectRow, PaymentRow
-from webhookd.store.sqlite import SqliteStore
+from webhookd.store.protocol.history import DeliveryRow, EventRow, Filter, Looked
+from webhookd.store.protocol.ledger import LedgerFilter, ObjectRow, PaymentRow
+from webhookd.store.sql import dead, lookup
+from webhookd.store.sql.connection import Connection
+from webhookd.store.sql.ledger import LOOKS as LEDGER_LOOKS
+from webhookd.store.sql.looks import LOOKS
+from webhookd.store.sqlite.statements import Speaking
+from webhookd.store.sqlite.store import SqliteStore
 
 T = TypeVar("T")
 LIMIT = 50
@@ -46,11 +49,11 @@ class Counted:
     def __init__(self, reader: Any) -> None:
         self._reader, self.instructions = reader, 0
 
-    async def look(self, function: Callable[[sqlite3.Connection], T]) -> T:
+    async def look(self, function: Callable[[Connection], T]) -> T:
         def within(connection: sqlite3.Connection) -> T:
             connection.set_progress_handler(self._count, 100)
             try:
-                return function(connection)
+                return function(Speaking(connection))
             finally:
                 connection.set_progress_handler(None, 0)
 

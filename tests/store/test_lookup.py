@@ -7,17 +7,19 @@ from typing import Any
 import pytest
 
 from tests.making import NOW_MS, event, spec
+from tests.store.statements import of
 from webhookd.core.delivery import DeliveryKey
 from webhookd.core.identifier import delivery_id, event_id
 from webhookd.core.ledger import Fact
-from webhookd.store import lookup
-from webhookd.store.connection import driver
-from webhookd.store.lookup_protocol import TooManyError
-from webhookd.store.protocol import Filter
-from webhookd.store.queries import LOOKUP, schema
-from webhookd.store.rows import parameters
-from webhookd.store.sqlite import SqliteStore
+from webhookd.store.protocol.history import Filter
+from webhookd.store.protocol.lookup import TooManyError
+from webhookd.store.sql import lookup
+from webhookd.store.sql.rows import parameters
+from webhookd.store.sqlite.driver import driver
+from webhookd.store.sqlite.statements import schema
+from webhookd.store.sqlite.store import SqliteStore
 
+LOOKUP = of("lookup")
 TABLES = {"event", "delivery", "d", "e", "n", "endpoint", "ledger", "reference", "attempt"}
 
 

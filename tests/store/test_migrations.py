@@ -13,21 +13,16 @@ from tests.store.old_files import OLD, SEAL_OF_3, ask, looks, old_file
 from webhookd.core.secret import Secret
 from webhookd.core.signature import signing_key
 from webhookd.providers import reread
-from webhookd.store import migrate as migrating
-from webhookd.store.audit import audit
-from webhookd.store.backup_protocol import NoRoomError
-from webhookd.store.connection import (
-    SCHEMA_VERSION,
-    OutdatedDatabaseError,
-    WrongDatabaseError,
-    driver,
-    open_writer,
-)
-from webhookd.store.migrate import Migrated, migrate, outdated
-from webhookd.store.migrations import LEDGER_OF
-from webhookd.store.protocol import StoreBrokenError, StoreError, StoreUnavailableError
+from webhookd.store.protocol.backups import NoRoomError
+from webhookd.store.protocol.errors import StoreBrokenError, StoreError, StoreUnavailableError
 from webhookd.store.seal import Seal
-from webhookd.store.sqlite import SqliteStore
+from webhookd.store.sqlite import migrate as migrating
+from webhookd.store.sqlite.audit import audit
+from webhookd.store.sqlite.connection import SCHEMA_VERSION, OutdatedDatabaseError, WrongDatabaseError, open_writer
+from webhookd.store.sqlite.driver import driver
+from webhookd.store.sqlite.migrate import Migrated, migrate, outdated
+from webhookd.store.sqlite.migrations import LEDGER_OF
+from webhookd.store.sqlite.store import SqliteStore
 from webhookd.upgrade import nobody
 
 EVERY_OLD = pytest.mark.parametrize("version", OLD)
@@ -274,7 +269,7 @@ def test_it_is_not_begun_without_room_for_the_copy_and_as_much_again(tmp_path: P
     class Disk:
         f_bavail, f_frsize = 2 * size - 1, 1
 
-    monkeypatch.setattr("webhookd.store.backup.os.statvfs", lambda _path: Disk)
+    monkeypatch.setattr("webhookd.store.sqlite.backup.os.statvfs", lambda _path: Disk)
     with pytest.raises(NoRoomError, match=f"takes {2 * size} bytes"):
         migrate(path, SEAL, reread, nobody, stamp="now")
     Disk.f_bavail = 2 * size

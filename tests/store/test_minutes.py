@@ -2,7 +2,7 @@
 
 from tests.making import NOW_MS
 from webhookd.core.minute import KEPT, Minute
-from webhookd.store.sqlite import SqliteStore
+from webhookd.store.sqlite.store import SqliteStore
 
 NOW = NOW_MS // 60_000
 FULL = Minute(NOW, 1, 2, 3, 4, 5, 6, 7, 0.5, 8.25, 9.0, 10.0)

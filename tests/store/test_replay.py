@@ -8,9 +8,9 @@ import pytest
 from tests.making import spec
 from tests.store.replaying import LATER_MS, Past
 from webhookd.core.identifier import delivery_id
-from webhookd.store.replay_protocol import RUNNING_MAX, Found, SelectedState, Selection, Step, TooManyReplaysError
-from webhookd.store.selection import Page, Scope, Search
-from webhookd.store.sqlite import SqliteStore
+from webhookd.store.protocol.replays import RUNNING_MAX, Found, SelectedState, Selection, Step, TooManyReplaysError
+from webhookd.store.sql.selection import Page, Scope, Search
+from webhookd.store.sqlite.store import SqliteStore
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def past(store: SqliteStore) -> Past:
 @pytest.fixture(params=[1, 2, 5])
 def stretch(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
     """How many rows one read looks through."""
-    monkeypatch.setattr("webhookd.store.selection.LOOKS", request.param)
+    monkeypatch.setattr("webhookd.store.sql.selection.LOOKS", request.param)
     return int(request.param)
 
 
@@ -161,7 +161,7 @@ async def test_a_cancelled_replay_makes_nothing_more_due(past: Past):
 async def test_only_so_many_are_under_way_at_once_and_those_over_are_forgotten_in_time(
     past: Past, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("webhookd.store.replay.KEPT", 10)
+    monkeypatch.setattr("webhookd.store.sql.replay.KEPT", 10)
     replays = past.store.replays
     running = [await replays.begin(Selection(state="dead"), None, LATER_MS) for _ in range(RUNNING_MAX)]
     with pytest.raises(TooManyReplaysError):
@@ -184,7 +184,7 @@ async def test_counting_ends_in_time_and_says_that_there_was_more(
     [number] = await past.adopt(spec())
     for _ in range(12):
         await past.settle(((await past.append()).key, number), "dead")
-    monkeypatch.setattr("webhookd.store.replay.COUNT_S_MAX", -1.0)
+    monkeypatch.setattr("webhookd.store.sql.replay.COUNT_S_MAX", -1.0)
     assert await past.store.replays.count(Selection(state="dead")) == Found(stretch, False, {"shop": stretch})
     begun = await past.store.replays.begin(Selection(state="dead"), None, LATER_MS)
     assert (begun.total, begun.total_is_exact) == (stretch, False)

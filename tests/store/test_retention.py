@@ -24,16 +24,18 @@ from tests.store.history import (
     why_kept,
 )
 from tests.store.replaying import ANY_LIMIT
+from tests.store.statements import of
 from webhookd.core.event import OPERATIONAL
 from webhookd.core.identifier import KeyMint, delivery_id, event_id
-from webhookd.store import retention
-from webhookd.store.audit import Finding, audit
-from webhookd.store.queries import RETENTION
-from webhookd.store.recount import Recount
-from webhookd.store.replay_protocol import Selection, SelectionError
-from webhookd.store.retention_protocol import Extent, Tally
-from webhookd.store.sqlite import SqliteStore
+from webhookd.store.protocol.replays import Selection, SelectionError
+from webhookd.store.protocol.retention import Extent, Tally
+from webhookd.store.sql import retention
+from webhookd.store.sqlite import shorten
+from webhookd.store.sqlite.audit import Finding, audit
+from webhookd.store.sqlite.recount import Recount
+from webhookd.store.sqlite.store import SqliteStore
 
+RETENTION = of("retention")
 MUCH = 2**20
 
 
@@ -46,7 +48,7 @@ async def harm(store: SqliteStore, *statements: str) -> None:
         for statement in statements:
             connection.execute(statement)
 
-    await store._change(change)
+    await store._change_file(change)
 
 
 # --- What goes
@@ -323,7 +325,7 @@ async def test_what_is_wrong_in_the_books_of_what_is_past_is_found_and_put_right
 async def test_what_is_taken_while_the_log_is_counted_is_counted_once(
     store: SqliteStore, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("webhookd.store.recount.CHUNK_EVENTS", 2)
+    monkeypatch.setattr("webhookd.store.sqlite.recount.CHUNK_EVENTS", 2)
     await finished(store, *(captured(f"pay_{n}") for n in range(6)))
     before = await books(store)
     recount = Recount(store._path, reread)
@@ -415,7 +417,7 @@ async def test_the_file_gets_shorter_by_what_is_free_and_some_is_kept(
     store: SqliteStore, monkeypatch: pytest.MonkeyPatch
 ):
     assert await rows(store, "pragma_auto_vacuum") == [(2,)]
-    monkeypatch.setattr(retention, "KEPT_PAGES_MIN", 10)
+    monkeypatch.setattr(shorten, "KEPT_PAGES_MIN", 10)
     await finished(store, *(event(body=bytes(50_000)) for _ in range(20)))
     [(pages,)] = await rows(store, "pragma_page_count")
     await take(store)
@@ -429,7 +431,7 @@ async def test_the_file_gets_shorter_by_what_is_free_and_some_is_kept(
     assert (await rows(store, "pragma_page_count"))[0][0] < pages - 200
     assert verified(store) == []
     # The file itself follows when the WAL is moved into it.
-    await store._writer.read("PRAGMA wal_checkpoint(RESTART)")
+    await store._writer.query("PRAGMA wal_checkpoint(RESTART)")
     assert store._path.stat().st_size < (pages - 200) * 4096
 
 
@@ -446,7 +448,7 @@ async def test_the_wal_stays_short_while_very_much_is_taken_out(store: SqliteSto
 
 
 async def test_a_share_of_the_file_is_left_free(store: SqliteStore, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(retention, "KEPT_PAGES_MIN", 0)
+    monkeypatch.setattr(shorten, "KEPT_PAGES_MIN", 0)
     await finished(store, *(event(body=bytes(50_000)) for _ in range(20)))
     await take(store)
     [(pages,)], [(free,)] = await rows(store, "pragma_page_count"), await rows(store, "pragma_freelist_count")

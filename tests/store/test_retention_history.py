@@ -18,9 +18,9 @@ from tests.store.history import BODIES, books, captured, refunded, reread, settl
 from webhookd.core.event import Event
 from webhookd.core.ledger import Fact
 from webhookd.core.money import Money
-from webhookd.store.audit import audit
-from webhookd.store.protocol import Filter
-from webhookd.store.sqlite import SqliteStore
+from webhookd.store.protocol.history import Filter
+from webhookd.store.sqlite.audit import audit
+from webhookd.store.sqlite.store import SqliteStore
 
 
 class Step(NamedTuple):

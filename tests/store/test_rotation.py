@@ -16,20 +16,20 @@ from tests.making import NOW_MS, SEAL, spec
 from webhookd.core.endpoint import Endpoint, EndpointSpec
 from webhookd.core.secret import Secret
 from webhookd.core.signature import new_secret
-from webhookd.store import endpoints
-from webhookd.store.connection import driver
-from webhookd.store.queries import schema
+from webhookd.store.sql import endpoints
+from webhookd.store.sqlite.driver import driver
+from webhookd.store.sqlite.statements import Speaking, schema
 
 SHOP = spec()
 DAY_MS = 86_400_000
 
 
 @contextmanager
-def database() -> Iterator[sqlite3.Connection]:
+def database() -> Iterator[Speaking]:
     connection: sqlite3.Connection = driver.connect(":memory:", isolation_level=None)
     connection.executescript(schema())
     try:
-        yield connection
+        yield Speaking(connection)
     finally:
         connection.close()
 
@@ -38,7 +38,7 @@ def secret(number: int) -> str:
     return new_secret(bytes([number]) * 32)
 
 
-def adopted(connection: sqlite3.Connection, now_ms: int, shop: EndpointSpec = SHOP) -> Endpoint:
+def adopted(connection: Speaking, now_ms: int, shop: EndpointSpec = SHOP) -> Endpoint:
     """As it stands after a restart."""
     [endpoint] = endpoints.adopt(connection, SEAL, [shop], [], {shop.name: secret(0)}, now_ms)
     return endpoint
@@ -104,7 +104,7 @@ def test_what_is_over_is_no_longer_kept() -> None:
         adopted(connection, NOW_MS)
         endpoints.rotate(connection, SEAL, SHOP, secret(1), NOW_MS + 1, NOW_MS + 10)
         endpoints.rotate(connection, SEAL, SHOP, secret(2), NOW_MS + 20, NOW_MS + 20)
-        assert connection.execute("SELECT count(*) FROM secret").fetchone() == (1,)
+        assert connection.connection.execute("SELECT count(*) FROM secret").fetchone() == (1,)
 
 
 @pytest.mark.fault(25, 42)
@@ -114,7 +114,7 @@ def test_a_clock_that_was_set_back_makes_no_older_secret_the_first() -> None:
         for number, at in enumerate((NOW_MS + 5, NOW_MS + 5, NOW_MS - DAY_MS), 1):
             endpoints.rotate(connection, SEAL, SHOP, secret(number), at, at + 10 * DAY_MS)
         found = adopted(connection, NOW_MS).signature("m", NOW_MS, b"").split(" ")
-        made = connection.execute("SELECT created_at FROM secret ORDER BY created_at").fetchall()
+        made = connection.connection.execute("SELECT created_at FROM secret ORDER BY created_at").fetchall()
     assert len(found) == 4
     assert found[0] == Endpoint.signature(_with(secret(3)), "m", NOW_MS, b"")
     assert all(one < other for one, other in pairwise(made))

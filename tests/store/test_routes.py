@@ -11,9 +11,9 @@ from tests.making import NOW_MS, SEAL, spec
 from webhookd.core.endpoint import EndpointSpec
 from webhookd.core.secret import Secret
 from webhookd.core.signature import new_secret
-from webhookd.store.connection import driver
-from webhookd.store.endpoints import adopt
-from webhookd.store.queries import schema
+from webhookd.store.sql.endpoints import adopt
+from webhookd.store.sqlite.driver import driver
+from webhookd.store.sqlite.statements import schema
 
 SECRET = Secret(new_secret(bytes(32)))
 WIDE = {"sources": [f"shop-{number}" for number in range(10)], "events": [f"charge.{number}" for number in range(20)]}

@@ -8,9 +8,11 @@ from tests.making import NOW_MS, TEN_OF_EACH, event, spec
 from webhookd.core.delivery import Outcome, settle
 from webhookd.core.endpoint import Endpoint
 from webhookd.core.retry import RetryPolicy
-from webhookd.store import schedule
-from webhookd.store.protocol import LATEST_MS, Filter
-from webhookd.store.sqlite import SqliteStore
+from webhookd.store.protocol.history import Filter
+from webhookd.store.protocol.log import LATEST_MS
+from webhookd.store.sql import schedule
+from webhookd.store.sqlite.statements import STATEMENTS
+from webhookd.store.sqlite.store import SqliteStore
 
 DAY_MS = 86_400_000
 NO_BOUND = 2**30
@@ -81,6 +83,6 @@ async def test_what_is_owed_to_another_endpoint_or_settled_stays_as_it_is(store:
 
 async def test_times_are_looked_up_and_no_table_is_scanned(store: SqliteStore):
     for name in ("waits_until", "waits_from", "retime", "retime_held"):
-        explain = "EXPLAIN QUERY PLAN " + schedule.SQL[name]
-        rows = await store._history_reader.read(explain, (1,) * schedule.SQL[name].count("?"))
+        explain = "EXPLAIN QUERY PLAN " + STATEMENTS[f"log.{name}"]
+        rows = await store._history_reader.query(explain, (1,) * STATEMENTS[f"log.{name}"].count("?"))
         assert [row[3] for row in rows if not row[3].startswith("SEARCH delivery USING")] == []

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from tests.making import NOW_MS, spec
 from webhookd.core.secret import Secret
 from webhookd.core.signature import new_secret
-from webhookd.store.connection import driver
 from webhookd.store.seal import Seal, SealError, seal_for, secret_of, settings_of
-from webhookd.store.sqlite import SqliteStore
+from webhookd.store.sqlite.driver import driver
+from webhookd.store.sqlite.store import SqliteStore
 
 pytestmark = pytest.mark.fault(53)
 

@@ -6,8 +6,8 @@ from tests.making import NOW_MS, TEN_OF_EACH, spec
 from tests.store.replaying import LATER_MS, Past
 from webhookd.core.delivery import DeliveryState
 from webhookd.core.identifier import delivery_id, event_id, key_floor
-from webhookd.store.replay_protocol import Found, Selection, SelectionError
-from webhookd.store.sqlite import SqliteStore
+from webhookd.store.protocol.replays import Found, Selection, SelectionError
+from webhookd.store.sqlite.store import SqliteStore
 
 
 @pytest.fixture
@@ -107,7 +107,7 @@ async def test_what_webhookd_says_itself_is_only_for_those_who_ask_for_it(past: 
 @pytest.mark.parametrize("priority", [("dispute", 0), ("account", 1), ("refund", 2), (None, 2)])
 async def test_what_is_owed_by_replay_has_the_priority_it_would_have_had(past: Past, priority: tuple[str | None, int]):
     made = await past.append()
-    await past.store._change(lambda c: c.execute("UPDATE event SET kind = ?", (priority[0],)))
+    await past.store._change_file(lambda c: c.execute("UPDATE event SET kind = ?", (priority[0],)))
     await past.adopt(spec())
     await past.replay(Selection((made.id,)))
     assert await past.rows("priority") == [(priority[1],)]
@@ -162,7 +162,7 @@ async def test_what_has_no_bytes_any_more_is_refused_by_id_and_passed_over_other
     made, unrouted = await past.append(), await past.append(type="other", source="webhookd")
     await past.settle((made.key, number), "dead")
     await past.adopt(spec(sources=("stripe", "webhookd")))
-    await past.store._change(lambda connection: connection.execute("UPDATE event SET body = NULL"))
+    await past.store._change_file(lambda connection: connection.execute("UPDATE event SET body = NULL"))
     for public_id in (made.id, unrouted.id, delivery_id(made.key, number)):
         assert "bytes are no longer kept" in await refused(past, Selection((public_id,)))
     for selection in (Selection(state="dead"), Selection(state="unrouted"), Selection(endpoint="shop")):
@@ -216,7 +216,7 @@ async def test_a_selection_means_what_all_its_fields_say(past: Past, selection: 
 async def test_events_that_went_nowhere_are_owed_to_all_who_ask_for_them_by_now(
     past: Past, limit: int, looks: int, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("webhookd.store.selection.LOOKS", looks)
+    monkeypatch.setattr("webhookd.store.sql.selection.LOOKS", looks)
     keys = await history(past)
     more = [await past.append(source="paypal", type="PAYMENT.CAPTURE.DENIED") for _ in range(3)]
     numbers = await past.adopt(spec("shop"), spec("audit"), spec("third", events=("*.COMPLETED",)), at_ms=LATER_MS)

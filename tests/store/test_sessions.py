@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.making import NOW_MS
-from webhookd.store.session_protocol import SESSIONS_MAX, Session
-from webhookd.store.sqlite import SqliteStore
+from webhookd.store.protocol.sessions import SESSIONS_MAX, Session
+from webhookd.store.sqlite.store import SqliteStore
 
 
 def session(number: int, seen_at: int = NOW_MS) -> Session:

@@ -13,9 +13,9 @@ from webhookd.core.event import Event
 from webhookd.core.identifier import key_floor
 from webhookd.core.ledger import Fact
 from webhookd.core.money import Money
-from webhookd.store.protocol import StoreUnavailableError
-from webhookd.store.sqlite import SqliteStore
-from webhookd.store.stuck import SqliteStuck
+from webhookd.store.protocol.errors import StoreUnavailableError
+from webhookd.store.sql.stuck import SqlStuck
+from webhookd.store.sqlite.store import SqliteStore
 
 YEAR_MS = 365 * 86_400_000
 LATER = key_floor(NOW_MS + YEAR_MS)
@@ -37,7 +37,7 @@ def capture(payment: str, **fields: object) -> Event:
 
 
 async def found(store: SqliteStore, rows: int, older_than: int = LATER) -> dict[tuple[int, str], int]:
-    stuck = SqliteStuck(store._history_reader.look, rows)
+    stuck = SqlStuck(store._history_reader.look, rows)
     counted: Counter[tuple[int, str]] = Counter()
     place: object | None = None
     while True:
@@ -110,6 +110,6 @@ async def test_a_page_that_takes_too_long_is_given_up_so_that_others_can_read(
     for each in events:
         await store.append(each)
         await settle(store, each, shop, "dead")
-    monkeypatch.setattr("webhookd.store.patience.READ_SECONDS_MAX", -1.0)
+    monkeypatch.setattr("webhookd.store.sqlite.patience.READ_SECONDS_MAX", -1.0)
     with pytest.raises(StoreUnavailableError):
         await store.outbox_survey.stuck(LATER, None)

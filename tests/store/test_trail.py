@@ -12,10 +12,10 @@ import pytest
 from tests.making import NOW_MS, SEAL, event, spec
 from webhookd.core.breaker import Health
 from webhookd.core.delivery import Aftermath, DeliveryKey, Outcome, Settlement
-from webhookd.store.protocol import RefusalError, StoreUnavailableError
-from webhookd.store.sqlite import SqliteStore
-from webhookd.store.token_protocol import Token, TokenExistsError, TooManyTokensError
-from webhookd.store.trail_protocol import BY_ITSELF, AuditRow, Deed, TrailFilter, current_deed
+from webhookd.store.protocol.errors import RefusalError, StoreUnavailableError
+from webhookd.store.protocol.tokens import Token, TokenExistsError, TooManyTokensError
+from webhookd.store.protocol.trail import BY_ITSELF, AuditRow, Deed, TrailFilter, current_deed
+from webhookd.store.sqlite.store import SqliteStore
 
 ALL = TrailFilter()
 HASH = b"0" * 32
@@ -78,7 +78,7 @@ async def test_a_change_that_fails_after_it_has_written_leaves_neither_itself_no
         raise ValueError("no")
 
     with done_by("alice"), pytest.raises(ValueError, match="no"):
-        await store._change(fails)
+        await store._change_file(fails)
     assert await rows(store) == []
     found = await store.endpoint("shop")
     assert found is not None
@@ -135,7 +135,7 @@ async def test_of_several_changes_the_first_that_is_made_has_the_row(store: Sqli
 
     with done_by("alice"):
         found = await asyncio.gather(
-            *(store._change(refused), store._change(fails), store.set_endpoint_state("shop", "paused")),
+            *(store._change_file(refused), store._change_file(fails), store.set_endpoint_state("shop", "paused")),
             return_exceptions=True,
         )
     assert [type(each) for each in found] == [RefusalError, ValueError, bool]
@@ -152,9 +152,9 @@ async def test_a_batch_that_is_written_again_change_by_change_has_each_row_once(
         with done_by(actor):
             await store.set_endpoint_state("shop", "paused")
 
-    first = asyncio.ensure_future(store._change(lambda connection: connection.execute("SELECT 1").fetchall()))
+    first = asyncio.ensure_future(store._change_file(lambda connection: connection.execute("SELECT 1").fetchall()))
     await asyncio.gather(
-        first, pause("alice"), store._change(fails), pause("bob"), store.append(event()), return_exceptions=True
+        first, pause("alice"), store._change_file(fails), pause("bob"), store.append(event()), return_exceptions=True
     )
     assert sorted(await actors(store)) == ["alice", "bob"]
 
@@ -237,7 +237,7 @@ async def test_tokens_are_kept_until_they_are_removed_and_names_are_used_once(st
 
 
 async def test_there_are_only_so_many_tokens(store: SqliteStore, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("webhookd.store.tokens.TOKENS_MAX", 2)
+    monkeypatch.setattr("webhookd.store.sql.tokens.TOKENS_MAX", 2)
     for number in range(2):
         await store.tokens.add(f"ci-{number}", bytes([number] * 32), "read", NOW_MS, None)
     with pytest.raises(TooManyTokensError):

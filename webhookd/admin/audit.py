@@ -9,7 +9,7 @@ from webhookd.admin.door.operation import Asked, Operation
 from webhookd.admin.door.pages import Page, Paged, Pages
 from webhookd.admin.door.texts import Glob, Instant, Text
 from webhookd.core.units import time_text
-from webhookd.store.trail_protocol import AuditRow, Trail, TrailFilter
+from webhookd.store.protocol.trail import AuditRow, Trail, TrailFilter
 
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
 

@@ -14,7 +14,7 @@ from webhookd.admin.door.operation import Asked, Nothing, Operation
 from webhookd.admin.door.reasons import ConflictError, Mistake, MistakesError, RefusedError
 from webhookd.clock import Clock
 from webhookd.core.units import time_text
-from webhookd.store.backup_protocol import NAME_PATTERN, Backups, NameTakenError, NoRoomError, check_name
+from webhookd.store.protocol.backups import NAME_PATTERN, Backups, NameTakenError, NoRoomError, check_name
 
 _log = structlog.get_logger("webhookd.admin")
 

@@ -7,8 +7,8 @@ from typing import Protocol, TypeVar
 import msgspec
 
 from webhookd.clock import Clock
-from webhookd.store.protocol import StoreUnavailableError
-from webhookd.store.retention_protocol import Extent, Found, Look, Retention, Stays, Tally
+from webhookd.store.protocol.errors import StoreUnavailableError
+from webhookd.store.protocol.retention import Extent, Found, Look, Retention, Stays, Tally
 
 STEP_S = 0.003
 """How long one step should keep others from writing, its commit not counted."""

@@ -9,8 +9,8 @@ from webhookd.admin.views import Delivery, delivery_view
 from webhookd.clock import Clock
 from webhookd.core.delivery import DeliveryKey
 from webhookd.core.identifier import parse_delivery_id
-from webhookd.store.cancel_protocol import Cancels, NoDeliveryError, OverError
-from webhookd.store.protocol import History
+from webhookd.store.protocol.cancels import Cancels, NoDeliveryError, OverError
+from webhookd.store.protocol.history import History
 
 
 class CancelApi:

@@ -17,7 +17,7 @@ from webhookd.clock import Clock
 from webhookd.core.fault import place
 from webhookd.core.identifier import COUNTER_BITS, key_floor
 from webhookd.core.units import time_text
-from webhookd.store.retention_protocol import Extent, Tally
+from webhookd.store.protocol.retention import Extent, Tally
 
 DAYS_MAX = 36_500
 _DAY_MS = 86_400_000

@@ -11,8 +11,8 @@ from webhookd.clock import Clock
 from webhookd.core.delivery import DeliveryKey, Settlement
 from webhookd.core.identifier import SALT_BITS, event_id
 from webhookd.core.units import time_text
-from webhookd.store.feed_protocol import Feed, Landed, StandingRow
-from webhookd.store.protocol import DeliveryRow, Filter
+from webhookd.store.protocol.feed import Feed, Landed, StandingRow
+from webhookd.store.protocol.history import DeliveryRow, Filter
 
 ATTEMPTS_HELD_MAX = 1_000
 """Of each listener; at the bound the oldest are dropped, and he is told how many."""

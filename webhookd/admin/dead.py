@@ -12,8 +12,8 @@ from webhookd.admin.remedy import remedy
 from webhookd.core.identifier import key_ms
 from webhookd.core.story_words import failure
 from webhookd.core.units import time_text
-from webhookd.store.dead_protocol import DeadLetters, DeadOfEndpoint, Reason
-from webhookd.store.endpoint_protocol import Endpoints
+from webhookd.store.protocol.dead_letters import DeadLetters, DeadOfEndpoint, Reason
+from webhookd.store.protocol.endpoints import Endpoints
 
 
 class DeadQuery(Paged, frozen=True, kw_only=True, forbid_unknown_fields=True):

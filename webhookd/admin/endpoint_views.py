@@ -11,7 +11,7 @@ from webhookd.core.breaker import BreakerState
 from webhookd.core.endpoint import Endpoint, EndpointKey, EndpointState, ManagedBy
 from webhookd.core.signature import AsymmetricKey, SecretKind
 from webhookd.core.units import duration_exactly, time_text
-from webhookd.store.endpoint_protocol import EndpointRow
+from webhookd.store.protocol.endpoints import EndpointRow
 
 MASKED = "********"
 

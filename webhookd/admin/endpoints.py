@@ -17,8 +17,8 @@ from webhookd.core.delivery import Outcome
 from webhookd.core.endpoint import Endpoint, EndpointState
 from webhookd.core.signature import AsymmetricKey, signing_key
 from webhookd.core.units import duration_ms
-from webhookd.store.endpoint_protocol import EndpointRow, Endpoints
-from webhookd.store.protocol import StoreUnavailableError
+from webhookd.store.protocol.endpoints import EndpointRow, Endpoints
+from webhookd.store.protocol.errors import StoreUnavailableError
 
 T = TypeVar("T")
 OVERLAP_DEFAULT = "24h"

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Generic, TypeVar
 
-from webhookd.store.protocol import StoreError
+from webhookd.store.protocol.errors import StoreError
 
 REST = 20
 """A reading that took a second is made again after so many seconds: it costs a twentieth of the time at most."""

@@ -18,7 +18,7 @@ from webhookd.core.event import is_name
 from webhookd.core.ledger import LISTS, RANKS, Kind
 from webhookd.core.money import EXPONENTS
 from webhookd.core.units import time_text
-from webhookd.store.protocol import Ledger, LedgerFilter, Payments
+from webhookd.store.protocol.ledger import Ledger, LedgerFilter, Payments
 
 Handler = Callable[[Asked[Any, Nothing]], Awaitable[Page[LedgerObject]]]
 

@@ -10,7 +10,7 @@ from webhookd.admin.views import PaymentRef
 from webhookd.core.identifier import key_ms
 from webhookd.core.ledger import SETTLED
 from webhookd.core.units import time_text
-from webhookd.store.protocol import ObjectRow, PaymentRow, RevenueRow
+from webhookd.store.protocol.ledger import ObjectRow, PaymentRow, RevenueRow
 
 By = Literal["day", "month", "provider"]
 

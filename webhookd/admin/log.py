@@ -13,11 +13,11 @@ from webhookd.core.delivery import DeliveryState, FailureWord
 from webhookd.core.event import EventState
 from webhookd.core.identifier import parse_delivery_id, parse_event_id
 from webhookd.core.units import time_text
-from webhookd.store.dead_protocol import DeadLetters
-from webhookd.store.endpoint_protocol import Endpoints
-from webhookd.store.lookup_protocol import Lookup, TooManyError
-from webhookd.store.protocol import Filter, History
-from webhookd.store.retention_protocol import Retention
+from webhookd.store.protocol.dead_letters import DeadLetters
+from webhookd.store.protocol.endpoints import Endpoints
+from webhookd.store.protocol.history import Filter, History
+from webhookd.store.protocol.lookup import Lookup, TooManyError
+from webhookd.store.protocol.retention import Retention
 
 EVENT = {"id": "^evt_[0-9a-f]{32}$"}
 DELIVERY = {"id": "^dlv_[0-9a-f]{24}$"}

@@ -13,7 +13,7 @@ from webhookd.core.identifier import delivery_id, event_id
 from webhookd.core.ledger import Effect, Kind
 from webhookd.core.money import EXPONENTS
 from webhookd.core.units import time_text
-from webhookd.store.chronicle_protocol import Chronicles, OwedTo, SaidRow, StoodRow
+from webhookd.store.protocol.chronicles import Chronicles, OwedTo, SaidRow, StoodRow
 
 
 class Stood(msgspec.Struct):

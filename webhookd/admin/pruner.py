@@ -8,8 +8,8 @@ from webhookd.admin.broom import Broom, Sweep
 from webhookd.clock import Clock
 from webhookd.core.fault import place
 from webhookd.core.identifier import key_floor
-from webhookd.store.protocol import StoreError
-from webhookd.store.retention_protocol import Extent, Limits
+from webhookd.store.protocol.errors import StoreError
+from webhookd.store.protocol.retention import Extent, Limits
 
 PASS_S = 3600.0
 WHOLE_PASS_S = 86400.0

@@ -21,7 +21,8 @@ from webhookd.admin.door.texts import Instant
 from webhookd.clock import Clock
 from webhookd.core.event import NAME_CHARS_MAX, OPERATIONAL, PUBLISHED, Event
 from webhookd.core.identifier import KeyMint, event_id
-from webhookd.store.protocol import EventLog, StoreBrokenError, StoreUnavailableError
+from webhookd.store.protocol.errors import StoreBrokenError, StoreUnavailableError
+from webhookd.store.protocol.log import EventLog
 
 BODY_S = 10.0
 READING_BYTES_MAX = 64 * 2**20

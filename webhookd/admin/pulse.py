@@ -16,8 +16,8 @@ from webhookd.admin.registry import Registry, Traffic
 from webhookd.clock import Clock
 from webhookd.core.minute import Minute, folded
 from webhookd.core.units import time_text
-from webhookd.store.endpoint_protocol import EndpointRow
-from webhookd.store.protocol import RevenueRow
+from webhookd.store.protocol.endpoints import EndpointRow
+from webhookd.store.protocol.ledger import RevenueRow
 
 LATE_MS = 15 * 60_000
 NEEDY_MAX = 50

@@ -19,8 +19,8 @@ from webhookd.admin.door.reasons import BusyError, Mistake, MistakesError
 from webhookd.core.event import Appended, Hook, Reading
 from webhookd.core.identifier import event_id
 from webhookd.core.units import time_text
-from webhookd.store.protocol import StoreBrokenError, StoreUnavailableError
-from webhookd.store.reconcile_protocol import Books, Known, Name
+from webhookd.store.protocol.books import Books, Known, Name
+from webhookd.store.protocol.errors import StoreBrokenError, StoreUnavailableError
 
 OBJECTS_MAX = 500
 UNDER_WAY_MAX = 4

@@ -14,7 +14,7 @@ from webhookd.core.breaker import BreakerState
 from webhookd.core.delivery import DeliveryKey
 from webhookd.core.endpoint import Endpoint, EndpointSpec, EndpointState
 from webhookd.core.signature import SecretKind, new_secret
-from webhookd.store.endpoint_protocol import Endpoints
+from webhookd.store.protocol.endpoints import Endpoints
 
 SECRET_KINDS: tuple[SecretKind, ...] = ("hmac", "ed25519")
 SECRETS_MAX = 5

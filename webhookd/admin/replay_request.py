@@ -12,7 +12,7 @@ from webhookd.admin.door.reasons import Mistake, MistakesError
 from webhookd.admin.door.texts import STATUS_MAX, STATUS_MIN, TEXT_CHARS_MAX, Glob, Instant, Status, Text
 from webhookd.core.delivery import FAILURE_WORDS, FailureWord
 from webhookd.core.endpoint import check_pattern
-from webhookd.store.replay_protocol import SELECTED_STATES, SelectedState, Selection
+from webhookd.store.protocol.replays import SELECTED_STATES, SelectedState, Selection
 
 IDS_MAX = 1_000
 PER_S_MIN, PER_S_MAX = 0.01, 10_000

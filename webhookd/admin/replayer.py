@@ -7,8 +7,8 @@ import structlog
 
 from webhookd.clock import Clock
 from webhookd.core.identifier import replay_id
-from webhookd.store.protocol import StoreUnavailableError
-from webhookd.store.replay_protocol import Replay, Replays
+from webhookd.store.protocol.errors import StoreUnavailableError
+from webhookd.store.protocol.replays import Replay, Replays
 
 STEP_MAX = 200
 """Deliveries made due in one transaction: it holds up whoever else has something to commit."""

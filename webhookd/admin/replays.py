@@ -13,7 +13,7 @@ from webhookd.clock import Clock
 from webhookd.core.event import OPERATIONAL, PUBLISHED
 from webhookd.core.identifier import parse_replay_id, replay_id
 from webhookd.core.units import time_text
-from webhookd.store.replay_protocol import (
+from webhookd.store.protocol.replays import (
     RUNNING_MAX,
     Replay,
     Replays,

@@ -7,7 +7,7 @@ import msgspec
 
 from webhookd.admin.door.operation import Asked, Nothing, Operation
 from webhookd.core.units import time_text
-from webhookd.store.lookup_protocol import Lookup
+from webhookd.store.protocol.lookup import Lookup
 
 TAKEN = ("accepted", "duplicate", "quarantined")
 

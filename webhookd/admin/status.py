@@ -13,8 +13,8 @@ from webhookd.admin.endpoint_views import EndpointView, endpoint_view
 from webhookd.admin.registry import Registry, Traffic
 from webhookd.clock import Clock
 from webhookd.core.units import time_text
-from webhookd.store.endpoint_protocol import EndpointRow, Endpoints
-from webhookd.store.protocol import History
+from webhookd.store.protocol.endpoints import EndpointRow, Endpoints
+from webhookd.store.protocol.history import History
 
 ENDPOINTS_MAX = 100
 """In a status: those that are owed most. The list of endpoints has them all."""

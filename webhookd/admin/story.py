@@ -28,8 +28,8 @@ from webhookd.core.story import (
     Waits,
 )
 from webhookd.core.units import time_text
-from webhookd.store.protocol import EventRow
-from webhookd.store.story_protocol import OwedRow, Record, RouteRow
+from webhookd.store.protocol.history import EventRow
+from webhookd.store.protocol.stories import OwedRow, Record, RouteRow
 
 CANCEL = "delivery.cancel"
 NEAR_ROUTES_MAX = 3

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from webhookd.core.identifier import delivery_id, event_id
 from webhookd.core.story import Advice, MissedRoute, Waits
 from webhookd.core.story_words import failure
-from webhookd.store.story_protocol import OwedRow, Record
+from webhookd.store.protocol.stories import OwedRow, Record
 
 
 def advice(

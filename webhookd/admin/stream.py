@@ -20,8 +20,9 @@ from webhookd.core.delivery import DeliveryState
 from webhookd.core.endpoint import EndpointState
 from webhookd.core.event import EventState
 from webhookd.core.identifier import UnknownIdError, parse_event_id
-from webhookd.store.feed_protocol import Feed, Landed
-from webhookd.store.protocol import Filter, StoreError
+from webhookd.store.protocol.errors import StoreError
+from webhookd.store.protocol.feed import Feed, Landed
+from webhookd.store.protocol.history import Filter
 
 LISTENERS_MAX = 64
 TAKING_S_MAX = 30.0

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from webhookd.admin.kept import REST
 from webhookd.clock import Clock
-from webhookd.store.protocol import Ledger, RevenueRow
+from webhookd.store.protocol.ledger import Ledger, RevenueRow
 
 TIMES_MAX = 32
 """Of so many stretches of time is anything kept."""

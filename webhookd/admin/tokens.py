@@ -11,8 +11,8 @@ from webhookd.admin.door.pages import Page, Paged, Pages
 from webhookd.admin.door.reasons import Mistake, MistakesError
 from webhookd.admin.door.token import NAME
 from webhookd.core.units import duration_ms, time_text
-from webhookd.store.token_protocol import Token, TokenScope
-from webhookd.store.trail_protocol import BY_ITSELF
+from webhookd.store.protocol.tokens import Token, TokenScope
+from webhookd.store.protocol.trail import BY_ITSELF
 
 NAME_PATTERN = "^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
 RESERVED = (NAME, BY_ITSELF)

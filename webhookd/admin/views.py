@@ -6,7 +6,7 @@ import msgspec
 
 from webhookd.core.identifier import delivery_id, event_id
 from webhookd.core.units import time_text
-from webhookd.store.protocol import AttemptRow, DeliveryRow, EventRow
+from webhookd.store.protocol.history import AttemptRow, DeliveryRow, EventRow
 
 
 class PaymentRef(msgspec.Struct):

@@ -7,7 +7,7 @@ from functools import partial
 from webhookd.admin.door.reasons import BusyError
 from webhookd.clock import Clock
 from webhookd.core.ledger import SETTLED
-from webhookd.store.protocol import Ledger, PaymentRow, Payments
+from webhookd.store.protocol.ledger import Ledger, PaymentRow, Payments
 
 WAITING_MAX = 20_000
 """Requests that wait at once."""

@@ -9,7 +9,7 @@ from webhookd.clock import Clock
 from webhookd.core.event import Hook, is_name
 from webhookd.core.identifier import UnknownIdError, parse_delivery_id, parse_event_id
 from webhookd.core.story import Answer, Story
-from webhookd.store.story_protocol import Record, Stories
+from webhookd.store.protocol.stories import Record, Stories
 
 Misread = Callable[[str, Hook], str | None]
 

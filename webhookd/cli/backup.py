@@ -28,11 +28,11 @@ from webhookd.cli.options import (
 )
 from webhookd.config import Config
 from webhookd.observe.whereabouts import running_at
-from webhookd.store.backup import DIRECTORY, copy, remove_drafts, sync
-from webhookd.store.backup_protocol import Told, check_name
-from webhookd.store.connection import open_alone, schema_version
 from webhookd.store.data_dir import DataDir
-from webhookd.store.protocol import StoreError
+from webhookd.store.protocol.backups import Told, check_name
+from webhookd.store.protocol.errors import StoreError
+from webhookd.store.sqlite.backup import DIRECTORY, copy, remove_drafts, sync
+from webhookd.store.sqlite.connection import open_alone, schema_version
 
 POLL_S = 0.2
 PATH = "/api/v1/backup"

@@ -34,8 +34,8 @@ from webhookd.core.ledger import LISTS
 from webhookd.observe.whereabouts import running_at
 from webhookd.providers import reread
 from webhookd.store.data_dir import DataDir
-from webhookd.store.protocol import StoreError
-from webhookd.store.sqlite import SqliteStore
+from webhookd.store.protocol.errors import StoreError
+from webhookd.store.sqlite.store import SqliteStore
 
 POLL_S = 0.2
 app = typer.Typer(help="What the events say about money: refunds, disputes, invoices, …", no_args_is_help=True)

@@ -22,11 +22,11 @@ from webhookd.cli.options import (
 )
 from webhookd.clock import SystemClock
 from webhookd.observe import logs
-from webhookd.store.connection import SCHEMA_VERSION, WrongDatabaseError
 from webhookd.store.data_dir import DataDir, DataDirError
-from webhookd.store.migrate import Migrated
-from webhookd.store.protocol import StoreError
+from webhookd.store.protocol.errors import StoreError
 from webhookd.store.seal import SealError
+from webhookd.store.sqlite.connection import SCHEMA_VERSION, WrongDatabaseError
+from webhookd.store.sqlite.migrate import Migrated
 from webhookd.upgrade import bring_up_to_date
 
 _ANY_SIZE = 2**63

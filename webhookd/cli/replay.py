@@ -14,7 +14,7 @@ from webhookd.cli.given import given
 from webhookd.cli.looking import look
 from webhookd.cli.options import Exit, Json, cell, fail, listing, marked, messages, output, show, write_json
 from webhookd.core.delivery import FAILURE_WORDS
-from webhookd.store.replay_protocol import SELECTED_STATES
+from webhookd.store.protocol.replays import SELECTED_STATES
 
 POLL_S = 0.2
 PATH = "/api/v1/replays"

@@ -11,10 +11,11 @@ from webhookd.admin.door.token import TokenError
 from webhookd.config import Config, ConfigError
 from webhookd.daemon import Daemon, DaemonFailedError
 from webhookd.observe import logs
-from webhookd.store.connection import WrongDatabaseError, driver, in_its_words
 from webhookd.store.data_dir import DataDirError
-from webhookd.store.protocol import StoreError
+from webhookd.store.protocol.errors import StoreError
 from webhookd.store.seal import SealError
+from webhookd.store.sqlite.connection import WrongDatabaseError
+from webhookd.store.sqlite.driver import driver, in_its_words
 
 try:
     from uvloop import new_event_loop as _new_event_loop

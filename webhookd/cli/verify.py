@@ -24,8 +24,8 @@ from webhookd.cli.options import (
     write_json,
 )
 from webhookd.providers import reread
-from webhookd.store.audit import Finding, audit
-from webhookd.store.protocol import StoreError
+from webhookd.store.protocol.errors import StoreError
+from webhookd.store.sqlite.audit import Finding, audit
 
 CHECKS = ("integrity", "bodies", "deliveries", "ledger", "payments")
 

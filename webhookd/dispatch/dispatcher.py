@@ -19,7 +19,8 @@ from webhookd.dispatch.notice import Notice
 from webhookd.dispatch.report import Meter, Report
 from webhookd.dispatch.retiming import Retiming
 from webhookd.dispatch.turns import Turns
-from webhookd.store.protocol import Outbox, StoreBrokenError, StoreUnavailableError
+from webhookd.store.protocol.errors import StoreBrokenError, StoreUnavailableError
+from webhookd.store.protocol.log import Outbox
 
 UNSETTLED_MAX = 1024
 """Attempts whose result is not on disk yet; at the bound no attempt starts until the store has caught up."""
@@ -51,8 +52,7 @@ class Dispatcher:
     ) -> None:
         self._outbox, self._attempt, self._clock = outbox, attempt, clock
         self._report = Report(meter, notice)
-        self._failed, self._dice = failed, dice
-        self.max_in_flight = max_in_flight
+        self._failed, self._dice, self.max_in_flight = failed, dice, max_in_flight
         self._lanes: dict[int, Lane] = {}
         self._by_name: dict[str, Lane] = {}
         self._turns = Turns()

@@ -16,7 +16,7 @@ from webhookd.core.delivery import PRIORITIES, Aftermath, DeliveryKey, Due, Outc
 from webhookd.core.endpoint import Endpoint, EndpointState, Why
 from webhookd.core.event import Event
 from webhookd.dispatch.gate import Gate
-from webhookd.store.protocol import DueBatch
+from webhookd.store.protocol.log import DueBatch
 
 WINDOW = 64
 """Deliveries of one priority."""

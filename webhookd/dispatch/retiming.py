@@ -13,7 +13,8 @@ import structlog
 
 from webhookd.clock import Clock
 from webhookd.dispatch.lane import Lane
-from webhookd.store.protocol import LATEST_MS, Outbox, StoreBrokenError, StoreUnavailableError, Stretch
+from webhookd.store.protocol.errors import StoreBrokenError, StoreUnavailableError
+from webhookd.store.protocol.log import LATEST_MS, Outbox, Stretch
 
 LANES_AT_ONCE = 64
 """They share a commit."""

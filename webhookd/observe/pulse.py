@@ -16,7 +16,7 @@ import structlog
 from webhookd.core.minute import KEPT, Minute, together
 from webhookd.observe.hour import ENDPOINT_MINUTES, Hour
 from webhookd.observe.tallies import Counts, quantile
-from webhookd.store.minute_protocol import Minutes
+from webhookd.store.protocol.minutes import Minutes
 
 LOOK_S = 1.0
 LOOKS_MAX = 301

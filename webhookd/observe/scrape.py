@@ -19,7 +19,7 @@ from webhookd.observe import catalogue
 from webhookd.observe.families import Family, counter, gauge, histogram, info
 from webhookd.observe.metrics import Metrics
 from webhookd.observe.survey import Survey
-from webhookd.store.endpoint_protocol import EndpointRow
+from webhookd.store.protocol.endpoints import EndpointRow
 
 STUCK_STATES = ("pending", "dead")
 

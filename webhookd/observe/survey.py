@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from webhookd.core.identifier import key_floor
-from webhookd.store.endpoint_protocol import EndpointRow
+from webhookd.store.protocol.endpoints import EndpointRow
 
 CHEAP_S = 0.5
 REST = 20

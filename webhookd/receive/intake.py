@@ -13,7 +13,7 @@ from webhookd.core.card_number import has_card_number
 from webhookd.core.event import IMPORTED, QUARANTINED_TYPE, Appended, Event, EventState, Hook, Reading
 from webhookd.core.identifier import KeyMint
 from webhookd.providers.provider import Evidence, Needs, NotUnderstoodError, Provider, Refused, Request, Verified
-from webhookd.store.protocol import EventLog
+from webhookd.store.protocol.log import EventLog
 
 KEPT_HEADER_CHARS_MAX = 1024
 _ALWAYS_KEPT = ("content-type", "user-agent")

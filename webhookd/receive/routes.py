@@ -30,7 +30,7 @@ from webhookd.receive.replies import (
     cannot_store,
     unavailable,
 )
-from webhookd.store.protocol import StoreBrokenError, StoreUnavailableError
+from webhookd.store.protocol.errors import StoreBrokenError, StoreUnavailableError
 
 BODY_S = 10.0
 READING_BYTES_MAX = 64 * 2**20

@@ -1,1 +1,1 @@
-"""The event log and its outbox."""
+"""The event log and its outbox: the protocol of a store, what all stores in SQL share, and each engine's own."""

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Self
 
 from webhookd.private_file import sync_names
-from webhookd.store.protocol import StoreError
+from webhookd.store.protocol.errors import StoreError
 
 _REMOTE = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p"}
 LOCK_NAME = "webhookd.lock"

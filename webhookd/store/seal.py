@@ -5,7 +5,6 @@ the nonce and the ciphertext; whose it is and what for is authenticated with it,
 """
 
 import secrets
-import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from webhookd import private_file
 from webhookd.core.secret import KEY_CHARS_MIN, Secret
-from webhookd.store.queries import SQL
+from webhookd.store.sql.connection import Connection
 
 KEY_FILE = "store.key"
 _FORMAT = b"\x01"
@@ -78,14 +77,14 @@ def settings_of(endpoint: int) -> str:
     return f"settings of endpoint {endpoint}"
 
 
-def seal_anew(connection: sqlite3.Connection, seal: Seal) -> int:
+def seal_anew(connection: Connection, seal: Seal) -> int:
     """Have everything sealed with the current key, in the caller's transaction; how much was not. Raises SealError."""
     outdated = 0
     for query, update, about in (
         ("sealed_secrets", "seal_secret", secret_of),
         ("sealed_settings", "seal_settings", settings_of),
     ):
-        for name, sealed, *row in connection.execute(SQL[query]).fetchall():
+        for name, sealed, *row in connection.execute(f"log.{query}").fetchall():
             try:
                 text = seal.open(sealed, about(*row))
             except DamagedError as error:
@@ -96,14 +95,14 @@ def seal_anew(connection: sqlite3.Connection, seal: Seal) -> int:
                     f"({KEY_FILE} of the data directory that this database is from), or list it in store.old_keys"
                 ) from None
             if not seal.is_current(sealed):
-                connection.execute(SQL[update], (seal.seal(text, about(*row)), *row))
+                connection.execute(f"log.{update}", (seal.seal(text, about(*row)), *row))
                 outdated += 1
     return outdated
 
 
-def holds_secrets(connection: sqlite3.Connection) -> bool:
+def holds_secrets(connection: Connection) -> bool:
     """Whether anything in the database is sealed."""
-    return bool(connection.execute(SQL["holds_secrets"]).fetchone()[0])
+    return bool(connection.execute("log.holds_secrets").fetchone()[0])
 
 
 def seal_for(data_dir: Path, key: Secret | None, old_keys: Sequence[Secret], *, is_first: bool = True) -> Seal:

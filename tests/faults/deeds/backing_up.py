@@ -9,9 +9,9 @@ from tests.faults.deeds.deed import Ack, Acked, Begin, left_open, opened, verifi
 from tests.faults.deeds.hooks import by_id, hook, lost, take_in
 from tests.store.history import reread
 from tests.store.old_files import ask
-from webhookd.store import backup
-from webhookd.store.audit import audit
-from webhookd.store.backup import DIRECTORY, remove_drafts
+from webhookd.store.sqlite import backup
+from webhookd.store.sqlite.audit import audit
+from webhookd.store.sqlite.backup import DIRECTORY, remove_drafts
 
 NAME = "monday.db"
 PAGES_TOGETHER, SYNCED_BYTES = 10, 2**16
@@ -42,7 +42,7 @@ class BackUp:
 
                 # SQLite's first own sync of the WAL is followed by one of the directory. The backup has one of that,
                 # too, on another thread.
-                await store._writer.read("PRAGMA wal_checkpoint")
+                await store._writer.query("PRAGMA wal_checkpoint")
                 begin()
                 if not (data / DIRECTORY / NAME).exists():
                     made = await store.backups(0).make(NAME, told)

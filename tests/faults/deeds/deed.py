@@ -10,8 +10,8 @@ from typing import Any, Protocol, TypeVar
 from tests.making import NOW_MS, SEAL, spec
 from tests.store.history import reread
 from webhookd.core.delivery import PRIORITIES
-from webhookd.store.audit import audit
-from webhookd.store.sqlite import SqliteStore
+from webhookd.store.sqlite.audit import audit
+from webhookd.store.sqlite.store import SqliteStore
 
 DATABASE = "webhookd.db"
 NAMES = ("shop", "books")

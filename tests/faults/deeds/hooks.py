@@ -12,7 +12,7 @@ from tests.making import NOW_MS
 from tests.store.history import captured, refunded, told
 from webhookd.core.event import Event
 from webhookd.core.identifier import KeyMint, event_id
-from webhookd.store.sqlite import SqliteStore
+from webhookd.store.sqlite.store import SqliteStore
 
 BODY_BYTES_MIN, BODY_BYTES_MAX = 32, 6_000
 """So long that no two are alike, and so long that some take several pages."""
@@ -71,7 +71,7 @@ def answered(acked: Acked) -> list[tuple[str, str]]:
 async def lost(store: SqliteStore, sent: Sent, acked: Acked) -> list[str]:
     """What was acked and is not in the log as it was sent, under its id, and due; and what nobody sent."""
     broken = []
-    rows = await store._history_reader.read("SELECT provider_event_id, key, salt, sha256 FROM event")
+    rows = await store._history_reader.query("SELECT provider_event_id, key, salt, sha256 FROM event")
     log = {provider_id: (key, event_id(key, salt), sha256) for provider_id, key, salt, sha256 in rows}
     for provider_id, (_, _, sha256) in log.items():
         if provider_id not in sent or sent[provider_id].sha256 != sha256:
@@ -124,8 +124,8 @@ class Checkpoint(Receive):
     async def do(self, data: Path, begin: Begin, ack: Ack) -> None:
         begin()
         async with opened(data) as store:
-            await store._writer.read(f"PRAGMA wal_autocheckpoint = {self.pages}")
+            await store._writer.query(f"PRAGMA wal_autocheckpoint = {self.pages}")
             half = len(self._after) // 2
             await take_in(store, self._after[:half], ack)
-            await store._writer.read("PRAGMA wal_checkpoint(RESTART)")
+            await store._writer.query("PRAGMA wal_checkpoint(RESTART)")
             await take_in(store, self._after[half:], ack)

@@ -15,13 +15,14 @@ from tests.making import NOW_MS
 from tests.store.old_files import KEY_OF_3, ask, looks, old_file
 from webhookd.config.model import Config, Server
 from webhookd.providers import reread
-from webhookd.store.audit import audit
-from webhookd.store.backup import DIRECTORY
-from webhookd.store.compact import is_compact
-from webhookd.store.connection import SCHEMA_VERSION, driver
 from webhookd.store.data_dir import DataDir
 from webhookd.store.seal import KEY_FILE, SealError, seal_for
-from webhookd.store.sqlite import SqliteStore
+from webhookd.store.sqlite.audit import audit
+from webhookd.store.sqlite.backup import DIRECTORY
+from webhookd.store.sqlite.compact import is_compact
+from webhookd.store.sqlite.connection import SCHEMA_VERSION
+from webhookd.store.sqlite.driver import driver
+from webhookd.store.sqlite.store import SqliteStore
 from webhookd.upgrade import bring_up_to_date
 
 _TOLD = (

@@ -16,10 +16,10 @@ from tests.faults.deeds.settling import Settle
 from tests.store.old_files import OLD
 from webhookd.core.delivery import Settlement
 from webhookd.core.event import Appended, Event
-from webhookd.store import migrate, retention
-from webhookd.store.backup import DIRECTORY
-from webhookd.store.queries import RETENTION
-from webhookd.store.sqlite import SqliteStore
+from webhookd.store.sql import retention
+from webhookd.store.sqlite import migrate
+from webhookd.store.sqlite.backup import DIRECTORY
+from webhookd.store.sqlite.store import SqliteStore
 
 
 class AckedBeforeTheCommit(Receive):
@@ -78,7 +78,7 @@ class CopiedUnderItsName(BackUp):
         async with opened(data) as store:
             begin()
             if not target.exists():
-                await store._writer.read("VACUUM INTO ?", (str(target),))
+                await store._writer.query("VACUUM INTO ?", (str(target),))
 
 
 class PrunedInTwoTransactions(Prune):
@@ -97,8 +97,8 @@ class _Apart:
         self._connection = connection
 
     def execute(self, statement: str, *parameters: Any) -> Any:
-        if statement == RETENTION["take_deliveries"]:
-            _begin_anew(self._connection)
+        if statement == "retention.take_deliveries":
+            _begin_anew(self._connection.connection)
         return self._connection.execute(statement, *parameters)
 
 

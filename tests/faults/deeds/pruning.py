@@ -11,9 +11,9 @@ from tests.faults.deeds.deed import NAMES, Ack, Acked, Begin, due, left_open, op
 from tests.faults.deeds.hooks import body_of
 from tests.store.history import ALL, BODIES, LATER_MS, books, captured, finished, refunded, rows, settle, told
 from webhookd.core.event import Event
-from webhookd.store import retention
-from webhookd.store.retention_protocol import Extent
-from webhookd.store.sqlite import SqliteStore
+from webhookd.store.protocol.retention import Extent
+from webhookd.store.sqlite import shorten
+from webhookd.store.sqlite.store import SqliteStore
 
 OLD, BODIES_OF = 18, 6
 TOGETHER = 4
@@ -42,10 +42,10 @@ class Prune:
         ack("books", await books(store))
 
     async def do(self, data: Path, begin: Begin, ack: Ack) -> None:
-        with patch.object(retention, "KEPT_PAGES_MIN", 0):
+        with patch.object(shorten, "KEPT_PAGES_MIN", 0):
             begin()
             async with opened(data) as store:
-                await store._writer.read(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
+                await store._writer.query(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
                 await _take(store, msgspec.structs.replace(BODIES, below=self._old[BODIES_OF].key), ack)
                 await _take(store, ALL, ack)
                 while (await store.retention.forget(ALL.below, TOGETHER)).tallies:
@@ -68,7 +68,7 @@ class Prune:
             past = {key for (key,) in await rows(store, "past", "key")}
             are_due = {number: await due(store, number) for number in self._due}
             are_booked = await books(store)
-            [(free,)] = await store._history_reader.read("PRAGMA freelist_count")
+            [(free,)] = await store._history_reader.query("PRAGMA freelist_count")
         for each in self._old:
             # What says nothing of money may be forgotten once it is past.
             if (each.key in there) == (each.key in past) and (each.key in there or each.payment_id is not None):

@@ -10,7 +10,7 @@ from tests.faults.deeds.deed import NAMES, Ack, Acked, Begin, due, left_open, op
 from tests.making import NOW_MS, event
 from webhookd.core.breaker import Health
 from webhookd.core.delivery import Aftermath, DeliveryKey, DeliveryState, Outcome, Settlement
-from webhookd.store.sqlite import SqliteStore
+from webhookd.store.sqlite.store import SqliteStore
 
 EVENTS = 5
 TOGETHER_MAX = 4
@@ -60,7 +60,7 @@ class Settle:
         told = {(DeliveryKey(*key), number) for _, *key, number in acked}
         async with opened(data) as store:
             recorded = await _recorded(store)
-            log = {each for (each,) in await store._history_reader.read("SELECT key FROM event")}
+            log = {each for (each,) in await store._history_reader.query("SELECT key FROM event")}
             are_due = {number: await due(store, number) for number, _name in enumerate(NAMES, 1)}
             for key, planned in self._planned.items():
                 numbers = recorded[key]
@@ -99,7 +99,7 @@ def _settlement(dice: random.Random, key: DeliveryKey, number: int, state: Deliv
 
 async def _recorded(store: SqliteStore) -> dict[DeliveryKey, list[int]]:
     recorded: dict[DeliveryKey, list[int]] = defaultdict(list)
-    for each, endpoint, number in await store._history_reader.read(
+    for each, endpoint, number in await store._history_reader.query(
         "SELECT event, endpoint, number FROM attempt ORDER BY number"
     ):
         recorded[DeliveryKey(each, endpoint)].append(number)

@@ -7,9 +7,9 @@ from tests.faults.deeds.deed import DATABASE, NAMES, Ack, Acked, Begin, verified
 from tests.making import NOW_MS, spec
 from webhookd.admin.door.token import TokenError, ensure_token
 from webhookd.store.data_dir import DataDir
-from webhookd.store.protocol import StoreError
+from webhookd.store.protocol.errors import StoreError
 from webhookd.store.seal import SealError, seal_for
-from webhookd.store.sqlite import SqliteStore
+from webhookd.store.sqlite.store import SqliteStore
 
 HOOK = ("evt_1", 1_700_000_000, b"a body")
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from webhookd.store.connection import driver
+from webhookd.store.sqlite.driver import driver
 
 TABLES = {
     "hook": "number INTEGER PRIMARY KEY, sha256 BLOB, amount INTEGER",

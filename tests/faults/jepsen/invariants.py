@@ -21,9 +21,9 @@ from tests.faults.jepsen.settings import (
     WAITS_S,
 )
 from webhookd.providers import reread
-from webhookd.store.audit import audit as verify
-from webhookd.store.connection import driver
-from webhookd.store.wal import WAL_BYTES_MAX
+from webhookd.store.sqlite.audit import audit as verify
+from webhookd.store.sqlite.driver import driver
+from webhookd.store.sqlite.wal import WAL_BYTES_MAX
 
 SHOWN_MAX = 5
 """Broken promises of one rule that are told with their subject; the rest is counted."""

@@ -21,7 +21,7 @@ from tests.faults.jepsen.settings import LATECOMER, NAMES, Settings
 from tests.faults.jepsen.surroundings import Ballast, Clock, missing, small_disk
 from tests.faults.proxy import Proxy
 from tests.running import PATIENCE_S, RunningDaemon
-from webhookd.store.connection import driver
+from webhookd.store.sqlite.driver import driver
 
 SOUND_BYTES_MAX = 256 * 2**20
 """Of a database that is looked through after each crash; a larger one only at the end."""

@@ -10,7 +10,7 @@ from webhookd.admin.dashboard.frame.visit import Page, Visit
 from webhookd.admin.door.reasons import MistakesError, NotFoundError
 from webhookd.admin.door.texts import TEXT_CHARS_MAX
 from webhookd.core.identifier import UnknownIdError, parse_delivery_id, parse_replay_id
-from webhookd.store.protocol import StoreUnavailableError
+from webhookd.store.protocol.errors import StoreUnavailableError
 
 
 class Find:

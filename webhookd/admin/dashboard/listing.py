@@ -9,7 +9,7 @@ from webhookd.admin.dashboard.filters import narrowed
 from webhookd.admin.dashboard.frame.render import url
 from webhookd.admin.dashboard.frame.visit import Visit
 from webhookd.admin.door.reasons import Mistake, MistakesError
-from webhookd.store.protocol import StoreUnavailableError
+from webhookd.store.protocol.errors import StoreUnavailableError
 
 FRESH_S_MIN = 1
 COST_MAX = 0.05

@@ -14,7 +14,7 @@ from webhookd.admin.door.reasons import Mistake, MistakesError, NotFoundError
 from webhookd.admin.replays import ReplayView
 from webhookd.core.event import OPERATIONAL, PUBLISHED
 from webhookd.core.identifier import UnknownIdError
-from webhookd.store.replay_protocol import SELECTED_STATES
+from webhookd.store.protocol.replays import SELECTED_STATES
 
 SHOWN = 20
 """Of the deliveries that were asked for by id, so many are shown with how they stand."""

@@ -13,9 +13,9 @@ from webhookd.admin.door.guessing import Guessing, Slowed
 from webhookd.admin.door.reasons import ConflictError, NotFoundError, RefusedError
 from webhookd.admin.door.token import GOOD_FOR, NAME, new_token, token_hash
 from webhookd.clock import Clock
-from webhookd.store.protocol import StoreError
-from webhookd.store.token_protocol import TOKENS_MAX, Token, TokenExistsError, Tokens, TokenScope, TooManyTokensError
-from webhookd.store.trail_protocol import BY_ITSELF, Deed, Trail
+from webhookd.store.protocol.errors import StoreError
+from webhookd.store.protocol.tokens import TOKENS_MAX, Token, TokenExistsError, Tokens, TokenScope, TooManyTokensError
+from webhookd.store.protocol.trail import BY_ITSELF, Deed, Trail
 
 USE_NOTED_S = 60.0
 """So often, at most, is it written down when a token was last used."""

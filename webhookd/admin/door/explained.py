@@ -10,7 +10,7 @@ from webhookd.admin.door.answers import mistakes_answer, problem_answer
 from webhookd.admin.door.reasons import BusyError, ConflictError, Mistake, MistakesError, NotFoundError, RefusedError
 from webhookd.core.fault import place
 from webhookd.core.identifier import UnknownIdError
-from webhookd.store.protocol import StoreUnavailableError
+from webhookd.store.protocol.errors import StoreUnavailableError
 
 _log = structlog.get_logger("webhookd.admin")
 

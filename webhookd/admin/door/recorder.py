@@ -16,8 +16,8 @@ from webhookd.admin.door.doorkeeper import Visitor
 from webhookd.admin.door.operation import Operation
 from webhookd.admin.door.retelling import plain, retold
 from webhookd.clock import Clock
-from webhookd.store.protocol import StoreError
-from webhookd.store.trail_protocol import Deed, Trail, current_deed
+from webhookd.store.protocol.errors import StoreError
+from webhookd.store.protocol.trail import Deed, Trail, current_deed
 
 T = TypeVar("T")
 _log = structlog.get_logger("webhookd.admin")

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from webhookd import private_file
-from webhookd.store.token_protocol import TokenScope
+from webhookd.store.protocol.tokens import TokenScope
 
 NAME = "admin.token"
 PREFIX = "whd_"

@@ -16,9 +16,9 @@ import msgspec
 
 from webhookd.admin.door.doorkeeper import Doorkeeper, Visitor
 from webhookd.clock import Clock
-from webhookd.store.protocol import StoreError
-from webhookd.store.session_protocol import SESSIONS_MAX, Session
-from webhookd.store.session_protocol import Sessions as Store
+from webhookd.store.protocol.errors import StoreError
+from webhookd.store.protocol.sessions import SESSIONS_MAX, Session
+from webhookd.store.protocol.sessions import Sessions as Store
 
 IDLE_MS = 30 * 60_000
 SESSION_MS = 12 * 3_600_000
