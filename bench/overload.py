@@ -1,6 +1,6 @@
 """What more hooks than can be taken do to those that are: ten times as many, storms of retries, 5,000 slow connections.
 
-    python bench/overload.py [--seconds 6] [--rounds 3] [--times 1 2 5 10] [--slow 5000] [--json]
+    python bench/overload.py [--seconds 10] [--rounds 2] [--times 1 2 5 10] [--slow 5000] [--json]
 
 Signed Stripe events of 1 KiB come in, each of a payment of its own and every fiftieth a dispute, to one daemon with one
 merchant who answers at once. What becomes of them is counted by those who send and by the merchant:
@@ -266,7 +266,7 @@ async def measure(seconds: float, rounds: int, times: Sequence[float], connectio
     bars = Progress(console=console, transient=True, disable=not console.is_terminal)
     try:
         with workplace(endpoint) as config, bars as progress:
-            bar = progress.add_task(MOST, total=2 * rounds * (len(times) + 2) + 3)
+            bar = progress.add_task(MOST, total=2 * rounds * (len(times) + 2) + 4)
             async with daemon(config) as running:
                 running.stay_on(its)
                 os.sched_setaffinity(0, others)
@@ -301,6 +301,8 @@ async def measure_all(
     refusal_us = await bench.refusal_us()
     now("slow connections")
     beside, slowed = await bench.beside_slow_ones(connections)
+    now(MOST)
+    most.append(await bench.most())  # by its end all who were slow are gone
     return Figures(
         most_per_s=statistics.median(each.goodput for each in most),
         loads=[together(most), *(together(each) for each in heavy.values()), *beside],
@@ -382,8 +384,8 @@ def show(figures: Figures, asked: Sequence[Promise]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=above_zero, default=6, help="of each load")
-    parser.add_argument("--rounds", type=one_or_more, default=3, help="how often each is measured")
+    parser.add_argument("--seconds", type=above_zero, default=10, help="of each load")
+    parser.add_argument("--rounds", type=one_or_more, default=2, help="how often each is measured")
     parser.add_argument(
         "--times", type=above_zero, nargs="+", default=TIMES, metavar="N", help="of the most that is taken"
     )

@@ -25,8 +25,8 @@ WAIT_S_MAX = 5.0
 """Who has waited so long is refused, too: suddenly it goes slower than when he came."""
 WAITING_BYTES_MAX = 64 * 2**20
 """Bodies of all who wait; at the bound, who comes is refused. There are no more of them than connections."""
-REFUSALS_PER_S, REFUSALS_AT_ONCE = 4_000, 400
-"""Of what has come whole: 20 us each, or a tenth of what it takes to take one in and to deliver it."""
+REFUSALS_PER_S, REFUSALS_AT_ONCE = 2_000, 400
+"""Of what has come whole: 40 us each, its reading included, so that no more than a twelfth of the time goes to them."""
 _PACE_S = 0.01
 
 
