@@ -178,6 +178,10 @@ MONEY: dict[str, tuple[Any, Effect | None]] = {
         event("dispute.opened", DISPUTE, dispute_status="dispute_opened"),
         ("dispute", "dsp_1", "open", 4200, "USD", None),
     ),
+    "dispute of less than nothing": (
+        event("dispute.opened", DISPUTE, amount="-4200", dispute_status="dispute_opened"),
+        ("dispute", "dsp_1", "open", None, "USD", None),
+    ),
     "dispute without a state": (
         event("dispute.challenged", DISPUTE),
         ("dispute", "dsp_1", "under_review", 4200, "USD", None),

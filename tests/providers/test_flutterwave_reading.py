@@ -285,6 +285,10 @@ MONEY: dict[str, tuple[Any, tuple[str, str, str, int | None, str | None, str | N
     ),
     "v4 refund.failed": (v4("refund.failed", **REFUNDED), ("refund", "rfd_1", "failed", None, None, None)),
     "v4 chargeback.created": (v4("chargeback.created", **CHARGEBACK), ("dispute", "chb_1", "open", 1000, "KES", None)),
+    "v4 chargeback of less than nothing": (
+        v4("chargeback.created", **{**CHARGEBACK, "amount": -10}),
+        ("dispute", "chb_1", "open", None, "KES", None),
+    ),
     "v4 chargeback, contested": (
         v4("chargeback.updated", status="declined", **CHARGEBACK),
         ("dispute", "chb_1", "under_review", 1000, "KES", None),

@@ -101,3 +101,8 @@ def _code(currency: Any) -> str | None:
     if isinstance(currency, str) and len(currency) == 3 and currency.isascii() and currency.isalpha():
         return currency.upper()
     return None
+
+
+def at_least_nothing(money: Money) -> Money:
+    """With an amount below 0 taken for one that cannot be read: it would lessen the sum of all others."""
+    return money if money.amount is None or money.amount >= 0 else Money(None, money.currency, money.exponent)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from webhookd.core.ledger import Fact, Kind
-from webhookd.core.money import Money, of_major
+from webhookd.core.money import Money, at_least_nothing, of_major
 from webhookd.providers.flutterwave.states import STATES, SUBJECTS
 from webhookd.providers.tree import at, ident, references, text, values, word
 
@@ -38,6 +38,8 @@ def said(event_type: str, subject: Json, event: Json) -> tuple[str | None, Fact 
     state = _state(event_type, subject)
     status = None if state is None else STATES[kind].get(state.lower())
     money = _money(kind, subject)
+    if kind == "dispute":
+        money = at_least_nothing(money)
     if subject_id is None or status is None or (kind in _OF_MONEY and not _readable(kind, money)):
         return payment_id, None
     reference = _first(text, subject, REFERENCE_KEYS)

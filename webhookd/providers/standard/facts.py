@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from webhookd.core.ledger import Fact, Kind
-from webhookd.core.money import Money, of_minor, whole
+from webhookd.core.money import Money, at_least_nothing, of_minor, whole
 from webhookd.providers.standard.states import STATES, SUBJECTS
 from webhookd.providers.tree import at, ident, references, text, values, word
 
@@ -44,6 +44,8 @@ def _fact(kind: Kind, subject: str, event_type: str, data: Json) -> Fact | None:
     status = STATES[kind].get(state) if state is not None else None
     amount = data.get(_AMOUNT_KEYS.get(kind, "amount"))
     money = of_minor("standard", amount, data.get("currency"))
+    if kind == "dispute":
+        money = at_least_nothing(money)
     if subject_id is None or status is None or not _readable(kind, amount, money):
         return None
     refunded = None
