@@ -151,9 +151,9 @@ class Trade:
             return file.read(24)[16:]
 
     async def is_settled(self) -> None:
-        """Wait until nothing is owed any more."""
+        """Wait until nothing is owed any more. What took long to count is counted again after twenty times as long."""
         headers = {"Authorization": f"Bearer {self.running.token}"}
-        async with asyncio.timeout(PATIENCE_S), aiohttp.ClientSession(headers=headers) as session:
+        async with asyncio.timeout(4 * PATIENCE_S), aiohttp.ClientSession(headers=headers) as session:
             while True:
                 async with session.get(f"{self.running.admin}/api/v1/status") as response:
                     found: dict[str, Any] = await response.json()
