@@ -13,7 +13,7 @@ from webhookd.core.secret import Secret
 from webhookd.core.signature import new_secret
 from webhookd.store.sql.endpoints import adopt
 from webhookd.store.sqlite.driver import driver
-from webhookd.store.sqlite.statements import schema
+from webhookd.store.sqlite.statements import Speaking, schema
 
 SECRET = Secret(new_secret(bytes(32)))
 WIDE = {"sources": [f"shop-{number}" for number in range(10)], "events": [f"charge.{number}" for number in range(20)]}
@@ -29,7 +29,7 @@ def database() -> Iterator[sqlite3.Connection]:
 def written(database: sqlite3.Connection, *specs: EndpointSpec, kept: Sequence[EndpointSpec] = ()) -> int:
     """How many rows it takes to make the endpoints these."""
     before = database.total_changes
-    adopt(database, SEAL, specs, kept, {}, NOW_MS)
+    adopt(Speaking(database), SEAL, specs, kept, {}, NOW_MS)
     return database.total_changes - before
 
 
