@@ -93,12 +93,12 @@ def _begin(connection: Connection, scope: Scope, found: Found, per_s: float | No
             "now": now_ms,
             "running_max": RUNNING_MAX,
         },
-    ).fetchone()
-    if begun is None:
+    ).fetchall()
+    if not begun:
         raise TooManyReplaysError
-    number = int(begun[0])
+    [(number,)] = begun
     connection.execute("replay.forget", (number - KEPT,))
-    return number
+    return int(number)
 
 
 def _make_due(connection: Connection, number: int, scope: Scope, page: Page, now_ms: int) -> Step:

@@ -25,7 +25,7 @@ def due(
     bytes_max: int,
     wait_ms_max: int,
 ) -> DueBatch:
-    """As `protocol.Outbox` has it."""
+    """As `protocol.log.Outbox` has it."""
     passed_over, farthest_ms = _encode(known).decode(), min(now_ms + wait_ms_max, LATEST_MS)
     found: list[Due] = []
     behind: set[Priority] = set()
@@ -52,7 +52,7 @@ def due(
 
 
 def retime(connection: Connection, *, endpoint: int, stretch: Stretch, by_ms: int, new_ms: int) -> Stretch | None:
-    """As `protocol.Outbox` has it. What is moved first lands where nothing is looked for any more."""
+    """As `protocol.log.Outbox` has it. What is moved first lands where nothing is looked for any more."""
     first_ms, last_ms = part = _part(connection, endpoint, stretch, backwards=by_ms > 0)
     for priority in PRIORITIES:
         connection.execute("log.retime", (by_ms, endpoint, priority, *part, new_ms))

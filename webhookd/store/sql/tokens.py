@@ -42,7 +42,8 @@ def _add(connection: Connection, token: Token) -> Token:
         "expires_at": token.expires_at,
         "tokens_max": TOKENS_MAX,
     }
-    added = connection.execute("access.add_token", given).fetchone()
-    if added is None:
+    added = connection.execute("access.add_token", given).fetchall()
+    if not added:
         raise TooManyTokensError
-    return Token(added[0], token.name, token.sha256, token.scope, token.created_at, token.expires_at)
+    [(number,)] = added
+    return Token(number, token.name, token.sha256, token.scope, token.created_at, token.expires_at)

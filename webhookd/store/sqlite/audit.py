@@ -33,7 +33,7 @@ class Finding(msgspec.Struct, frozen=True):
 
 
 def audit(path: Path, reread: Reread, progress: Progress = lambda _what, _done, _total: None) -> Iterator[Finding]:
-    """All that is wrong. Raises store.protocol.StoreError for a file that is no database of webhookd's."""
+    """All that is wrong. Raises StoreError for a file that is no database of webhookd's."""
     with closing(Recount(path, reread)) as recount:
         try:
             yield from _integrity(recount.connection, progress)

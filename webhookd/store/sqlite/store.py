@@ -106,7 +106,7 @@ class SqliteStore:
 
     async def holds_secrets(self) -> bool:
         """Whether there is anything that `unlock` must be able to open."""
-        return await self._history_reader.look(holds_secrets)
+        return await self._history_reader.run(speaking(holds_secrets))
 
     async def unlock(self, seal: Seal) -> None:
         """Keep the endpoints' secrets under this seal from here on, and those that are here under its current key.
