@@ -71,16 +71,14 @@ class AtOnceServer(BoundedServer):
 
 
 class HookConnection(Connection):
-    __slots__ = ("_answering", "_held", "_is_new")
+    __slots__ = ("_answering", "_held")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._answering = False
         """Whether a request is looked at, or was taken at once and has no answer yet; those that came after it wait."""
-        self._is_new = True
-        """Until aiohttp's task has begun, which would take whatever has come by then."""
-        self._held: list[Any] = []
-        """What has come by then."""
+        self._held: list[Any] | None = []
+        """What has come before aiohttp's task has begun, which would take it; None from then on."""
 
     @property
     def is_leaving(self) -> bool:
@@ -92,10 +90,9 @@ class HookConnection(Connection):
         self._loop.call_soon(self._begin)  # aiohttp's task begins just before it
 
     def _begin(self) -> None:
-        self._is_new = False
-        if self._manager is not None and self._held:
-            self._messages.extend(self._held)
-            self._held.clear()
+        held, self._held = self._held, None
+        if self._manager is not None and held:
+            self._messages.extend(held)
             self._have_looked_at(self._waiter)
 
     def data_received(self, data: bytes) -> None:
@@ -104,11 +101,11 @@ class HookConnection(Connection):
             super().data_received(data)
         finally:
             self._waiter = idle
-        if self._is_new:
+        if self._held is None:
+            self._have_looked_at(idle)
+        else:
             self._held.extend(self._messages)
             self._messages.clear()
-        else:
-            self._have_looked_at(idle)
 
     def _have_looked_at(self, idle: asyncio.Future[None] | None) -> None:
         """What has come, unless something is under way."""
