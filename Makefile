@@ -21,7 +21,7 @@ test: .venv/test.done ## the whole suite
 crash: .venv/test.done ## kill -9 a hundred times under load, and audit what is left
 	@$(BIN)/python -m tests.crash --kills 100
 
-torture: .venv/test.done ## every fault in earnest: an hour, and a report of what was survived
+torture: .venv/test.done ## every fault in earnest: half an hour, and a report of what was survived
 	@$(BIN)/python -m tests.faults -n auto --dist loadfile
 
 sabotage: .venv/test.done ## put deliberate mistakes in, and see that each turns a named test red (5 minutes)
@@ -98,7 +98,7 @@ bench-dashboard: .venv/test.done ## how long its pages take beside a million eve
 bench-peers: .venv/test.done ## the same work done by BullMQ, Restate, Celery and procrastinate (needs redis-server, npm, postgresql)
 	@$(BIN)/python -m bench.peers
 
-bench-overload: .venv/test.done ## what ten times too much, storms of retries and 5,000 slow connections do to what is taken (5 minutes)
+bench-overload: .venv/test.done ## what ten times too much, storms of retries and 5,000 slow connections do to what is taken (8 minutes)
 	@$(BIN)/python bench/overload.py
 
 screenshots: .venv/test.done ## the pictures of the dashboard, of a daemon with a shop's traffic (3 minutes; needs chromium)

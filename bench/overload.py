@@ -16,7 +16,7 @@ merchant who answers at once. What becomes of them is counted by those who send 
   half             of what can be taken, alone, and then beside 5,000 connections that send heads or bodies byte by
                    byte, or are silent
 
-The first five are measured in each round, and of their rounds the medians are shown; the others, once.
+The most, its multiples and the storms are measured in each round, and their medians shown; the others, once.
 
 goodput   hooks that were answered 200 a second, the first second of each load left out, and as a share of the most
 acked     how long that took (p99), from writing the hook
@@ -295,7 +295,7 @@ async def measure_all(
             under = await load()
             now(MOST)
             most.append(await bench.most())
-            under.of_most = under.goodput / statistics.mean(each.goodput for each in most[-2:])
+            under.of_most = of_those_beside(most, under)
             heavy.setdefault(under.load, []).append(under)
     now("all are refused")
     refusal_us = await bench.refusal_us()
@@ -303,6 +303,8 @@ async def measure_all(
     beside, slowed = await bench.beside_slow_ones(connections)
     now(MOST)
     most.append(await bench.most())  # by its end all who were slow are gone
+    for under in beside:
+        under.of_most = of_those_beside(most, under)
     return Figures(
         most_per_s=statistics.median(each.goodput for each in most),
         loads=[together(most), *(together(each) for each in heavy.values()), *beside],
@@ -314,6 +316,11 @@ async def measure_all(
         taken=bench.taken,
         slow=slowed,
     )
+
+
+def of_those_beside(most: Sequence[Under], under: Under) -> float:
+    """Its goodput, as a share of the last two: they were measured just before and just after."""
+    return under.goodput / statistics.mean(each.goodput for each in most[-2:])
 
 
 def together(rounds: Sequence[Under]) -> Under:

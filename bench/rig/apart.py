@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 async def apart(module: str, asked: msgspec.Struct, kind: type[Found]) -> Found:
     """What the module finds when it is asked. It is killed when nobody waits for it any more. Raises SystemExit."""
-    with tempfile.TemporaryFile() as told:  # it may be megabytes, and a busy loop would be slow to empty a pipe
+    with tempfile.TemporaryFile() as told:  # megabytes, of which a pipe lost the end once
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", module),
             stdin=asyncio.subprocess.PIPE,
