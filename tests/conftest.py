@@ -1,12 +1,14 @@
 """What holds for every test."""
 
 import random
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.faults.report import Report
+from tests.postgres import Server, server
 
 SEED = 20261122
 """Of a run that is not told another one: what CI does is the same each time."""
@@ -56,3 +58,10 @@ def seed(request: pytest.FixtureRequest) -> int:
 def dice(request: pytest.FixtureRequest, seed: int) -> random.Random:
     """The test's own: its choices do not depend on which other tests run."""
     return random.Random(f"{seed}:{request.node.nodeid}")
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Server]:
+    """A server for all tests of this process: what a test writes goes into a schema of its own."""
+    with server() as one:
+        yield one

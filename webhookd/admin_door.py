@@ -36,6 +36,7 @@ from webhookd.admin.door.token import ensure_token
 from webhookd.admin.endpoints import EndpointsApi, Ping
 from webhookd.admin.ledger import LedgerApi
 from webhookd.admin.log import LogApi
+from webhookd.admin.nodes import NodesApi
 from webhookd.admin.payment_history import PaymentHistoryApi
 from webhookd.admin.pruner import Pruner
 from webhookd.admin.publish import PublishApi
@@ -55,14 +56,17 @@ from webhookd.admin.tokens import TokensApi
 from webhookd.admin.why import WhyApi
 from webhookd.admin_server import AdminRunner
 from webhookd.clock import Clock
+from webhookd.core.delivery import DeliveryKey
 from webhookd.core.identifier import key_ms
 from webhookd.dispatch.dispatcher import Dispatcher
 from webhookd.observe.health import Health
 from webhookd.observe.survey import Survey
 from webhookd.providers import misread, reread
 from webhookd.service import Failed, Service
+from webhookd.store.protocol.backups import Backups
+from webhookd.store.protocol.claims import Node
 from webhookd.store.protocol.retention import Limits
-from webhookd.store.sqlite.store import SqliteStore
+from webhookd.store.protocol.store import Store
 
 
 class AdminDoor:
@@ -73,7 +77,8 @@ class AdminDoor:
 
     def __init__(
         self,
-        store: SqliteStore,
+        store: Store,
+        backups: Backups,
         registry: Registry,
         dispatcher: Dispatcher,
         clock: Clock,
@@ -82,6 +87,8 @@ class AdminDoor:
         survey: Survey,
         health: Health,
         *,
+        withdraw: Callable[[DeliveryKey], None],
+        nodes: Callable[[], Awaitable[Sequence[Node]]],
         data_dir: Path,
         hosts: Collection[str],
         ping: Ping,
@@ -90,7 +97,6 @@ class AdminDoor:
         limits: Callable[[], Limits],
         meter: Meter,
         reload: Callable[[], Awaitable[Reloaded]],
-        backup_keeps_free: int,
         reception: Reception,
         counts: Counts,
         secrets_of: Callable[[str], Sequence[str]],
@@ -106,7 +112,7 @@ class AdminDoor:
         replayer = Replayer(store.replays, clock, dispatcher.look_again)
         broom = Broom(store.retention, clock, meter)
         self._cleanup = CleanupApi(broom, clock)
-        self._backup = BackupApi(store.backups(backup_keeps_free), clock)
+        self._backup = BackupApi(backups, clock)
         self._doorkeeper = Doorkeeper(token, store.tokens, store.trail, clock)
         recorder = Recorder(store.trail, clock)
         count, revenue = partial(counted, survey), store.ledger.revenue
@@ -116,7 +122,8 @@ class AdminDoor:
             pulse_api,
             LogApi(store, store.retention, store, store.lookup, store.dead_letters, pages),
             DeadApi(store.dead_letters, store, pages),
-            CancelApi(store.cancels, store, clock, dispatcher.withdraw),
+            NodesApi(nodes),
+            CancelApi(store.cancels, store, clock, withdraw),
             SourcesApi(reception, counts, store.lookup, secrets_of),
             RefusalsApi(reception, trial),
             EndpointsApi(store, registry, dispatcher, clock, ping, pages),

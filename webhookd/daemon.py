@@ -13,6 +13,7 @@ from webhookd.aside import aside
 from webhookd.clock import Clock, SystemClock
 from webhookd.config.model import Config
 from webhookd.core.fault import place
+from webhookd.engine import Engine
 from webhookd.observe.health import FREE_CHECK_S, Health
 from webhookd.observe.metrics import Metrics
 from webhookd.observe.sd_notify import notify
@@ -21,19 +22,14 @@ from webhookd.outbound import Outbound, Providers, Seams, providers_of
 from webhookd.process import raise_file_limit, watch_signals, watchdog
 from webhookd.reloader import Reloader
 from webhookd.service import Service, calm_collector
-from webhookd.store.data_dir import DataDir, file_system_of, is_read_only
-from webhookd.store.protocol.errors import StoreError
+from webhookd.store.data_dir import DataDir
 from webhookd.store.seal import seal_for
-from webhookd.store.sqlite.driver import driver, has_wal_reset_bug
-from webhookd.store.sqlite.store import SqliteStore
-from webhookd.store.sqlite.wal import WalWatch
-from webhookd.upgrade import bring_up_to_date
+from webhookd.store_of import engine_of
 
 if TYPE_CHECKING:
     from webhookd.inbound import Inbound
 
 DELIVER_GRACE_S = 20.0
-FILES_CHECK_S = 1.0
 _log = structlog.get_logger("webhookd.daemon")
 
 
@@ -72,52 +68,48 @@ class Daemon:
         watch_signals(self._on_stop_signal, self._reloader.on_signal)
         raise_file_limit()
         with DataDir(self._config.data_dir) as data_dir:
-            self._warn_of_disk(data_dir.path)
+            engine = engine_of(self._config, self._clock, self._metrics.committed)
+            if not await engine.open(data_dir, self._stop):
+                return
             try:
-                await bring_up_to_date(data_dir, self._config, self._clock, self._still_starting)
-            except (StoreError, InterruptedError):
-                if self._stop.is_set():
-                    return
-                raise
-            its_own = self._config.store.checkpoint == "own"
-            store = SqliteStore(self._config.database, committed=self._metrics.committed, checkpoints=its_own)
-            await store.open()
-            try:
-                is_first = not await store.holds_secrets()
+                is_first = not await engine.store.holds_secrets()
                 keys = self._config.store
-                await store.unlock(seal_for(data_dir.path, keys.key, keys.old_keys, is_first=is_first))
-                await self._serve(data_dir, store, ready)
+                await engine.store.unlock(seal_for(data_dir.path, keys.key, keys.old_keys, is_first=is_first))
+                await self._serve(data_dir, engine, ready)
             finally:
-                await store.close()
+                await engine.store.close()
         if self._failure is not None:
             raise DaemonFailedError(self._failure)
         _log.info("stopped")
 
     async def _serve(
-        self, data_dir: DataDir, store: SqliteStore, ready: Callable[["Daemon"], Awaitable[None]] | None
+        self, data_dir: DataDir, engine: Engine, ready: Callable[["Daemon"], Awaitable[None]] | None
     ) -> None:
-        self._store = store
+        self._engine, store = engine, engine.store
         last_key = await store.last_key()
         self._outbound = outbound = Outbound(
-            self._config, store, last_key, self._clock, self._metrics, self._on_duty_failed, self._seams
+            *(self._config, store, last_key, self._clock, self._metrics, self._on_duty_failed, self._seams),
+            engine.shared,
         )
         inbound: Inbound | None = None
         watch = [
             Service("disk-watch", FREE_CHECK_S, self._watch_disk(data_dir), self._on_duty_failed),
             Service("store-watch", 0.25, self._watch_store, self._on_duty_failed),
-            Service("files-watch", FILES_CHECK_S, store.upkeep.look, self._on_duty_failed),
+            *engine.duties(self._on_duty_failed),
             *watchdog(self._clock.monotonic, store.answers, outbound.dispatcher, self._on_duty_failed),
         ]
         try:
             providers = providers_of(self._config)
             await outbound.adopt(self._config, providers, strict=False)
+            if outbound.sharing is not None:
+                await outbound.sharing.start()
             opened = await aside(_what_listens)
             if self._stop.is_set():
                 return
             self._inbound = inbound = opened(
                 outbound,
                 data_dir,
-                store,
+                engine,
                 self._clock,
                 self._metrics,
                 self._health,
@@ -138,7 +130,7 @@ class Daemon:
                 hooks=f"http://{self.hooks_at}",
                 admin=f"http://{self.admin_at}",
                 data_dir=str(data_dir.path),
-                sqlite=driver.sqlite_version,
+                **{engine.name: engine.version},
             )
             notify("READY=1", f"STATUS=receiving on {self.hooks_at}")
             if ready is not None:
@@ -193,28 +185,23 @@ class Daemon:
         _log.info("stopping")
 
     def _watch_disk(self, data_dir: DataDir) -> Callable[[], Awaitable[None]]:
-        wal = WalWatch(self._config.database)
-
         async def look() -> None:
-            if self._health.watch_disk(data_dir.free_bytes, self._config.server.min_free):
+            if self._health.watch_disk(data_dir.free_bytes, self._engine.min_free(self._config.server.min_free)):
                 _log.warning("disk_low" if self._health.disk_low else "disk_has_room", free=data_dir.free_bytes())
-            if wal.look():
-                what = (
-                    "whoever checkpoints (store.checkpoint) does not, or somebody reads the database and does not stop"
-                )
-                _log.warning("wal_large", bytes=wal.bytes, what=what) if wal.is_large else _log.info("wal_has_shrunk")
 
         return look
 
     async def _watch_store(self) -> None:
-        if self._store.stalled != self._health.store_stalled:
-            self._health.store_stalled = self._store.stalled
-            _log.warning("store_stalled" if self._store.stalled else "store_goes_on")
-        if self._store.broken is not None and not self._health.store_broken:
+        store = self._engine.store
+        if store.stalled != self._health.store_stalled:
+            self._health.store_stalled = store.stalled
+            if store.stalled:
+                _log.warning("store_stalled", why=self._engine.why_stalled())
+            else:
+                _log.warning("store_goes_on")
+        if store.broken is not None and not self._health.store_broken:
             self._health.store_broken = True
-            why = str(self._store.broken)
-            if is_read_only(self._config.data_dir):
-                why = f"the file system of {self._config.data_dir} has become read-only ({why})"
+            why = self._engine.why_broken(store.broken)
             _log.error("store_broken", reason=why, what="check the disk; restarting reads it again")
             self._fail(f"the store is broken: {why}")
 
@@ -222,25 +209,9 @@ class Daemon:
         _log.error("duty_failed", duty=name, kind=type(error).__name__, at=place(error))
         self._fail(f"{name} failed")
 
-    def _still_starting(self, _what: str, _done: int, _total: int) -> None:
-        """Raises InterruptedError once somebody wants it to stop: what has been begun is then undone."""
-        if self._stop.is_set():
-            raise InterruptedError
-
     def _fail(self, why: str) -> None:
         self._failure = self._failure or why
         self._stop.set()
-
-    def _warn_of_disk(self, path: Path) -> None:
-        version = tuple(map(int, driver.sqlite_version.split(".")))
-        if has_wal_reset_bug(version):
-            _log.warning(
-                "sqlite_has_wal_reset_bug",
-                version=driver.sqlite_version,
-                what="only this process may write the database, which keeps it safe; SQLite 3.51.3 has the fix",
-            )
-        if file_system_of(path).startswith("fuse"):
-            _log.warning("data_dir_on_fuse", what="whether fsync is honoured depends on the file system")
 
 
 def _what_listens() -> "type[Inbound]":

@@ -17,6 +17,7 @@ from webhookd.config.mistake import ConfigError
 from webhookd.config.model import Config
 from webhookd.config.value import Address
 from webhookd.deliver.guard import Guard
+from webhookd.engine import Engine
 from webhookd.evidence.fetcher import Fetcher
 from webhookd.evidence.keeper import Keeper
 from webhookd.evidence.shelf import Shelf
@@ -33,7 +34,6 @@ from webhookd.receive.server import HookServer
 from webhookd.reloader import Reloader
 from webhookd.service import Failed, Service
 from webhookd.store.data_dir import DataDir
-from webhookd.store.sqlite.store import SqliteStore
 
 RECEIVE_GRACE_S = 10.0
 
@@ -45,7 +45,7 @@ class Inbound:
         self,
         outbound: Outbound,
         data_dir: DataDir,
-        store: SqliteStore,
+        engine: Engine,
         clock: Clock,
         metrics: Metrics,
         health: Health,
@@ -54,8 +54,9 @@ class Inbound:
         failed: Failed,
     ) -> None:
         """Raises TokenError."""
-        server = config().server
+        server, store = config().server, engine.store
         self._guard, self._data_dir, self._health, self._server = outbound.guard, data_dir, health, server
+        self._engine = engine
         self._fetcher = Fetcher(Guard().check)
         self._keeper = Keeper(self._fetcher.fetch, clock, Shelf(data_dir.path))
         log, mint, salt = outbound.log, outbound.mint, outbound.salt
@@ -64,13 +65,14 @@ class Inbound:
         routes = Routes(intake, clock, metrics, body_bytes_max=server.max_body, unready=health.unready)
         self._routes = routes
         instruments = Instruments(
-            data_dir, store, outbound.dispatcher, self._keeper, clock, metrics, health, config, failed
+            data_dir, engine, outbound.dispatcher, self._keeper, clock, metrics, health, config, failed
         )
         publish = PublishApi(log, mint, salt, clock, metrics, body_bytes_max=server.max_body, unready=health.unready)
         exports = joints.Exports(lambda: routes.sources, intake, clock)
         secrets = joints.Secrets(config, routes.refusals, intake)
         self._admin = AdminDoor(
             store,
+            engine.backups(server.min_free),
             outbound.registry,
             outbound.dispatcher,
             clock,
@@ -78,6 +80,8 @@ class Inbound:
             instruments.pulse,
             instruments.survey,
             health,
+            withdraw=outbound.withdraw,
+            nodes=outbound.nodes,
             data_dir=data_dir.path,
             hosts=(server.admin_listen.host, *server.admin_hosts),
             ping=joints.pinger(outbound.courier, outbound.notice),
@@ -86,7 +90,6 @@ class Inbound:
             limits=lambda: joints.limits(config()),
             meter=metrics,
             reload=reloader.reload,
-            backup_keeps_free=server.min_free,
             reception=routes,
             counts=metrics,
             secrets_of=secrets.of,
@@ -114,10 +117,13 @@ class Inbound:
         admin_at = await listen(self._admin.runner, sockets.pop("admin", []), self._server.admin_listen)
         if unknown := sockets.keys() - {"hooks"}:
             raise ConfigError([f"systemd's FileDescriptorName= is hooks or admin, not {', '.join(sorted(unknown))}"])
-        self._health.watch_disk(self._data_dir.free_bytes, self._server.min_free)
+        self._health.watch_disk(self._data_dir.free_bytes, self._engine.min_free(self._server.min_free))
         self._health.starting = False
-        hooks_at = await listen(self._hooks, sockets.pop("hooks", []), self._server.listen)
-        self._guard.own_ports = frozenset(at[1] for at in (*self._admin.runner.addresses, *self._hooks.addresses))
+        hooks_at = self._server.listen
+        if is_receiving := self._server.role != "dispatch":
+            hooks_at = await listen(self._hooks, sockets.pop("hooks", []), self._server.listen)
+        listeners = [self._admin.runner, self._hooks] if is_receiving else [self._admin.runner]
+        self._guard.own_ports = frozenset(at[1] for runner in listeners for at in runner.addresses)
         for duty in self._duties:
             duty.start()
         return hooks_at, admin_at

@@ -9,6 +9,7 @@ from webhookd import __version__
 from webhookd.clock import Clock
 from webhookd.config.model import Config
 from webhookd.dispatch.dispatcher import Dispatcher
+from webhookd.engine import Engine
 from webhookd.evidence.keeper import Keeper
 from webhookd.observe.certificates import Expiries
 from webhookd.observe.health import Health
@@ -19,8 +20,6 @@ from webhookd.observe.survey import STUCK_EVERY_S, Survey
 from webhookd.service import Failed, Service
 from webhookd.store.data_dir import DataDir
 from webhookd.store.protocol.errors import StoreError, StoreUnavailableError
-from webhookd.store.sqlite.driver import driver
-from webhookd.store.sqlite.store import SqliteStore
 
 LAG_EVERY_S = 0.5
 
@@ -31,7 +30,7 @@ class Instruments:
     def __init__(
         self,
         data_dir: DataDir,
-        store: SqliteStore,
+        engine: Engine,
         dispatcher: Dispatcher,
         keeper: Keeper,
         clock: Clock,
@@ -40,7 +39,8 @@ class Instruments:
         config: Callable[[], Config],
         failed: Failed,
     ) -> None:
-        self._data_dir, self._store, self._dispatcher, self._keeper = data_dir, store, dispatcher, keeper
+        self._data_dir, self._engine, self._dispatcher, self._keeper = data_dir, engine, dispatcher, keeper
+        store = engine.store
         self._health, self._config = health, config
         self._started_at = clock.now_ms()
         self._expiries = Expiries()
@@ -61,7 +61,7 @@ class Instruments:
         config, dispatcher, health = self._config(), self._dispatcher, self._health
         return Reading(
             version=__version__,
-            sqlite=driver.sqlite_version,
+            sqlite=self._engine.version if self._engine.name == "sqlite" else "",
             started_at=self._started_at,
             unready={
                 "starting": health.starting,
@@ -70,10 +70,10 @@ class Instruments:
                 "store_stalled": health.store_stalled,
                 "disk_low": health.disk_low,
             },
-            queued=self._store.queued,
-            files=(_size(config.database), _size(config.database.with_name(f"{config.database.name}-wal"))),
+            queued=self._engine.store.queued,
+            files=self._engine.files,
             free=self._data_dir.free_bytes(),
-            free_min=config.server.min_free,
+            free_min=self._engine.min_free(config.server.min_free),
             in_flight=dispatcher.in_flight,
             in_flight_max=dispatcher.max_in_flight,
             unsettled=dispatcher.unsettled,
@@ -129,11 +129,3 @@ async def _backlog(survey: Survey) -> int:
 
 def _is_served(dispatcher: Dispatcher, name: str) -> bool:
     return dispatcher.view(name) is not None
-
-
-def _size(path: Path) -> int:
-    """By its name only: to open the database beside SQLite would drop its locks."""
-    try:
-        return path.stat().st_size
-    except OSError:
-        return 0

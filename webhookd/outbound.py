@@ -3,8 +3,10 @@
 It is loaded and begins before all else: after a crash deliveries are what somebody waits for.
 """
 
+import asyncio
 import random
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -29,11 +31,14 @@ from webhookd.dispatch.notice import Notice
 from webhookd.observe.metrics import Metrics
 from webhookd.providers import PROVIDERS, sign_again
 from webhookd.providers.provider import Provider
-from webhookd.store.sqlite.store import SqliteStore
+from webhookd.sharing import Shared, Sharing
+from webhookd.store.protocol.claims import Node
+from webhookd.store.protocol.store import Store
 
 if TYPE_CHECKING:
     from webhookd.observe.tracing import Tracing
 
+LEAVE_S_MAX = 3.0
 Attempt = Callable[[Endpoint, Due], Awaitable[Outcome]]
 Providers = Mapping[str, Provider]
 
@@ -41,7 +46,7 @@ Providers = Mapping[str, Provider]
 class Seams(Protocol):
     """Where a test may put something of its own between two rooms."""
 
-    def store(self, store: SqliteStore) -> SqliteStore: ...
+    def store(self, store: Store) -> Store: ...
 
     def attempt(self, attempt: Attempt) -> Attempt: ...
 
@@ -52,12 +57,13 @@ class Outbound:
     def __init__(
         self,
         config: Config,
-        store: SqliteStore,
+        store: Store,
         last_key: int,
         clock: Clock,
         metrics: Metrics,
         failed: Callable[[str, Exception], None],
         seams: Seams | None,
+        shared: Shared | None = None,
     ) -> None:
         self.guard = Guard(config.allow_networks)
         self.guard.own_ports = frozenset({config.server.listen.port, config.server.admin_listen.port})
@@ -71,6 +77,9 @@ class Outbound:
             self.log, attempt = seams.store(store), seams.attempt(attempt)
         self.mint, self.salt = KeyMint(last_key), partial(random.getrandbits, SALT_BITS)
         self.notice = Notice(clock, self.mint, self.salt)
+        self.sharing = sharing = (
+            Sharing(shared, __version__, config.server.role, clock, self.mint) if shared is not None else None
+        )
         self.dispatcher = Dispatcher(
             self.log,
             attempt,
@@ -79,9 +88,19 @@ class Outbound:
             max_in_flight=config.delivery.max_in_flight,
             failed=failed,
             notice=self.notice,
+            tenure=sharing.tenure if sharing is not None else None,
         )
         store.announce(self.dispatcher.offer)
-        self.registry = Registry(store, self.dispatcher, clock, scout(Resolver(), self.guard, config.proxy))
+        self.registry = Registry(
+            store,
+            self.dispatcher,
+            clock,
+            scout(Resolver(), self.guard, config.proxy),
+            sharing.calls.tell_of_endpoints if sharing is not None else lambda: None,
+        )
+        self.withdraw = sharing.withdraw if sharing is not None else self.dispatcher.withdraw
+        if sharing is not None:
+            sharing.attend(self.dispatcher, self.registry, failed)
 
     def courier(self, meter: Meter) -> Courier:
         """One that counts there."""
@@ -97,9 +116,16 @@ class Outbound:
         self._providers.clear()
         self._providers.update(providers)
 
+    async def nodes(self) -> Sequence[Node]:
+        """Those that share the log; none where this process has it to itself."""
+        return await self.sharing.claims.nodes() if self.sharing is not None else ()
+
     async def stop(self, grace_s: float) -> None:
         """No new attempts, then those under way, for so long at most."""
         await self.dispatcher.stop(grace_s)
+        if self.sharing is not None:
+            with suppress(TimeoutError):  # a server hangs: what is claimed is free once the lease has run out
+                await asyncio.wait_for(self.sharing.stop(), LEAVE_S_MAX)
 
     async def close(self) -> None:
         await self._transport.close()

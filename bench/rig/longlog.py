@@ -28,7 +28,7 @@ from webhookd.providers.provider import Credentials, Request
 from webhookd.receive.intake import Intake, Source
 from webhookd.store.sql.values import event_values
 from webhookd.store.sqlite.connection import open_alone
-from webhookd.store.sqlite.statements import insert_events
+from webhookd.store.sqlite.statements import insert
 
 DAYS = 14
 """Over which the events of a log are spread, up to now."""
@@ -129,7 +129,7 @@ def _take_in(recipe: Recipe, first: int, mint: KeyMint) -> Awaitable[Sequence[Ev
 
 
 def _write(connection: sqlite3.Connection, events: Sequence[Event], *, delivered: bool) -> None:
-    connection.execute(insert_events(len(events)), [value for event in events for value in event_values(event)])
+    connection.execute(insert("event", len(events)), [value for event in events for value in event_values(event)])
     if delivered:
         connection.execute(_SETTLE, (events[0].key, events[-1].key))
 

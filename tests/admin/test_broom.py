@@ -13,7 +13,6 @@ from webhookd.admin.broom import (
     SLOW_S,
     STEP_BYTES_MAX,
     STEP_EVENTS_MAX,
-    STEP_S,
     Broom,
     Stride,
     Sweep,
@@ -26,6 +25,7 @@ from webhookd.store.protocol.retention import Extent, Found, Freed, Limits, Look
 NOW_MS = 1_800_000_000_000
 DAY_MS = 86_400_000
 EXTENT = Extent(2**60, NOW_MS)
+STEP_S = 0.003
 
 
 class Hours:
@@ -67,7 +67,9 @@ class Log:
         self.refusals = 0
         self.after_step = lambda: None
 
-    async def look(self, extent: Extent, after: int, *, counted: bool) -> Look:
+    step_s = STEP_S
+
+    async def look(self, extent: Extent, after: int, *, counted: bool, whole: bool = False) -> Look:
         if not self.extents or self.extents[-1] != extent:
             self.extents.append(extent)
         keys = [key for key in sorted(self.events) if max(after, extent.above) < key < extent.below][:500]
@@ -151,7 +153,7 @@ async def test_a_slow_disk_is_given_one_at_a_time():
 
 
 def test_a_stride_that_was_not_used_up_says_nothing():
-    stride = Stride(100)
+    stride = Stride(100, STEP_S)
     before = stride.now
     stride.took(0.0, was_full=False)
     assert stride.now == before

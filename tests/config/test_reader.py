@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 from webhookd.config import Config, ConfigError, load
 from webhookd.config.model import EndpointSettings, SourceSettings
 from webhookd.config.reader import find, from_table
+from webhookd.config.store_url import StoreUrl
 from webhookd.config.value import shown
+from webhookd.core.secret import Secret
 
 SHIPPED = Path(__file__).parents[2] / "webhookd.toml"
 STANDARD_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -453,7 +455,7 @@ def test_the_options_override_the_environment(file: Path) -> None:
         ("WEBHOOKD_DELIVERY__JITTER", "0.5", "delivery.jitter", 0.5),
         ("WEBHOOKD_DELIVERY__MAX_IN_FLIGHT", "16", "delivery.max_in_flight", 16),
         ("WEBHOOKD_DELIVERY__TIMEOUT", "3s", "delivery.timeout", 3_000),
-        ("WEBHOOKD_STORE__URL", "sqlite:other.db", "store.url", "sqlite:other.db"),
+        ("WEBHOOKD_STORE__URL", "sqlite:other.db", "store.url", StoreUrl.parse(Secret("sqlite:other.db"))),
         ("WEBHOOKD_SERVER__DATA_DIR", "12345", "server.data_dir", "12345"),
     ],
 )

@@ -21,6 +21,7 @@ from webhookd.cli.app import main
 from webhookd.core.event import Appended
 from webhookd.daemon import Daemon
 from webhookd.outbound import Attempt
+from webhookd.store.protocol.store import Store
 from webhookd.store.sqlite.store import SqliteStore
 
 STEPS = ("before-commit", "before-sync", "after-commit", "before-answer", "after-2xx", "before-settling")
@@ -63,7 +64,8 @@ class Faults:
         self._hang = hang
         self._slow_s = slow_s
 
-    def store(self, store: SqliteStore) -> Any:
+    def store(self, store: Store) -> Any:
+        assert isinstance(store, SqliteStore)
         writer = store._writer
         run, passing = writer.run, self._killer.passing
 

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 from msgspec.structs import replace
@@ -11,12 +12,19 @@ from structlog.testing import capture_logs
 from tests.dispatch.promises import violations
 from tests.dispatch.simulated_merchants import DAY, HOUR
 from tests.dispatch.simulation import Simulation
+from tests.postgres import Server
+from tests.store.postgres_site import PostgresSite
+from tests.store.site import Site
 from tests.store.sqlite_site import SqliteSite
 from webhookd.core.endpoint import EndpointSpec
 from webhookd.core.retry import RetryPolicy
 from webhookd.store.protocol.history import Filter
 
-Begin = Callable[[object, int], Simulation]
+
+class Begin(Protocol):
+    def __call__(self, seed: object, endpoints: int, site: Site | None = None) -> Simulation: ...
+
+
 Count = Callable[[str, int], None]
 
 
@@ -25,8 +33,9 @@ async def begin(tmp_path: Path) -> AsyncIterator[Begin]:
     """Simulations, each with a store of its own, which ends with the test."""
     begun: list[Simulation] = []
 
-    def begin(seed: object, endpoints: int) -> Simulation:
-        begun.append(Simulation(SqliteSite(tmp_path / f"{len(begun)}"), seed, endpoints))
+    def begin(seed: object, endpoints: int, site: Site | None = None) -> Simulation:
+        """On SQLite, unless another site is given."""
+        begun.append(Simulation(site or SqliteSite(tmp_path / f"{len(begun)}"), seed, endpoints))
         return begun[-1]
 
     yield begin
@@ -56,6 +65,24 @@ async def test_whatever_merchants_people_and_the_disk_do_the_promises_hold(
         await simulation.end()
     assert all(seen[each] > 100 for each in ("taken", "failed")), "or nothing was shown"
     assert all(seen[each] for each in ("refused", "unheard", "lost", "cancelled", "replayed", "crashes"))
+    record_property("seeds", len(sizes))
+    record_property("crashes", seen["crashes"])
+
+
+@pytest.mark.fault(33)
+async def test_the_same_promises_hold_on_postgresql(
+    begin: Begin, postgres: Server, torture: bool, seed: int, record_property: Count
+):
+    seen: Counter[str] = Counter()
+    sizes = [40, 7] * 4 if torture else [7]
+    for number, endpoints in enumerate(sizes):
+        simulation = begin(f"{seed}:postgresql:{number}", endpoints, PostgresSite(postgres.url()))
+        await simulation.run(300 if torture else 60, crashes=6, troubles=6, people=6, clock_sets=2)
+        assert await violations(simulation) == [], f"--seed {seed}, number {number}"
+        seen += summary(simulation)
+        await simulation.end()
+    assert all(seen[each] > 50 for each in ("taken", "failed")), "or nothing was shown"
+    assert all(seen[each] for each in ("refused", "unheard", "cancelled", "replayed", "crashes"))
     record_property("seeds", len(sizes))
     record_property("crashes", seen["crashes"])
 
@@ -119,19 +146,21 @@ async def test_all_merchants_are_down_for_a_day_and_then_all_of_it_is_delivered(
     record_property("seeds", 10 if torture else 1)
 
 
-async def test_a_simulation_of_one_seed_makes_one_history(begin: Begin, seed: int):
+async def test_a_simulation_of_one_seed_makes_one_history_whatever_keeps_the_log(
+    begin: Begin, postgres: Server, seed: int
+):
     histories = []
-    for _ in range(2):
-        simulation = begin(seed, 7)
+    for site in (None, None, PostgresSite(postgres.url())):
+        simulation = begin(seed, 7, site)
         await simulation.run(40, crashes=3, troubles=3, people=3, clock_sets=2)
         histories.append([(each.endpoint, each.number, each.began_ms, each.answer) for each in simulation.made])
         await simulation.end()
-    assert histories[0] == histories[1]
+    assert histories[0] == histories[1] == histories[2]
 
 
 def patient(asked: EndpointSpec) -> EndpointSpec:
-    """The same, and more attempts than one can use up while little is tried."""
-    return replace(asked, retry=RetryPolicy((0, *[60_000] * 99)), disable_after_ms=None)
+    """The same, and more attempts than a day has probes, ten minutes apart: one delivery may have to be all of them."""
+    return replace(asked, retry=RetryPolicy((0, *[60_000] * 199)), disable_after_ms=None)
 
 
 def summary(simulation: Simulation) -> Counter[str]:

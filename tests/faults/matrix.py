@@ -44,6 +44,13 @@ FAULTS = {
     36: Fault("thousands of slow connections", "cut at their deadlines; good traffic goes on"),
     38: Fault("kill -9 in a migration", "the old schema or the new one, never between"),
     39: Fault("kill -9 in a backup, and in pruning", "a whole backup or none; nothing undelivered is gone"),
+    40: Fault(
+        "PostgreSQL is stopped, killed, frozen, cut off",
+        "503 while it is away; commits become known; goes on by itself",
+    ),
+    41: Fault(
+        "two nodes, one dead or frozen beyond its lease", "the other takes over; what comes late is not recorded"
+    ),
     42: Fault("secrets rotated and the configuration reloaded under load", "no 401 for either, no ack lost"),
     51: Fault("bad HTTP", "the documented answer, nothing else; bounded lines in the log, no growth"),
     52: Fault("bad bodies, authentic and not", "200 and quarantined, or 401: never 5xx, never lost"),

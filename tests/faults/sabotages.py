@@ -49,7 +49,7 @@ STORE = (
     ),
     _one(
         "what is not synced yet is delivered",
-        *("webhookd/store/sqlite/store.py", "self._writer.wal.shown(read)", "read"),
+        *("webhookd/store/sqlite/store.py", "self._writer.wal.shown(speaking(read))", "speaking(read)"),
         "tests/store/test_durable.py::test_the_dispatcher_is_shown_what_is_being_synced_only_once_it_is",
     ),
     Sabotage(
@@ -155,7 +155,7 @@ DISPATCH = (
     ),
     _one(
         "an attempt that could not be recorded is forgotten",
-        *(_DISPATCHER, "await self._clock.sleep(STORE_RETRY_MS / 1_000)\n", "return False\n"),
+        *("webhookd/dispatch/recorder.py", "await self._clock.sleep(STORE_RETRY_MS / 1_000)\n", "return False\n"),
         "tests/dispatch/test_dispatcher.py"
         "::test_an_attempt_that_cannot_be_recorded_now_is_recorded_later_and_not_made_again",
     ),
@@ -186,8 +186,8 @@ DISPATCH = (
         "a paused endpoint is delivered to",
         *(
             _LANE,
-            "self.endpoint = msgspec.structs.replace(self.endpoint, state=state, why=why)\n\n    def adapt",
-            "self.endpoint = msgspec.structs.replace(self.endpoint, why=why)\n\n    def adapt",
+            "self.endpoint = msgspec.structs.replace(self.endpoint, state=state, why=why)\n\n    def take_over",
+            "self.endpoint = msgspec.structs.replace(self.endpoint, why=why)\n\n    def take_over",
         ),
         "tests/dispatch/test_dispatcher.py"
         "::test_an_endpoint_that_is_paused_starts_nothing_more_and_goes_on_when_it_is_resumed",
@@ -373,4 +373,25 @@ ADMIN = (
         "tests/observe/test_logs.py::test_a_line_stays_short_however_much_it_is_given",
     ),
 )
-SABOTAGES = (*STORE, *DISPATCH, *DELIVER, *RECEIVE, *ADMIN)
+NODES = (
+    _one(
+        "an attempt under an overtaken claim is recorded",
+        *("webhookd/store/postgres/add.sql", "JOIN claim USING (endpoint, fence)", "JOIN claim USING (endpoint)"),
+        "tests/store/test_claims.py::test_an_attempt_under_an_overtaken_claim_changes_nothing",
+    ),
+    _one(
+        "a node goes on though its lease has run out",
+        *(
+            "webhookd/dispatch/tenure.py",
+            "if endpoint in self._ending or self.has_lapsed:",
+            "if endpoint in self._ending:",
+        ),
+        "tests/dispatch/test_nodes.py::test_a_node_whose_lease_has_run_out_begins_nothing_until_it_is_heard_again",
+    ),
+    _one(
+        "what is committed for another node's endpoint is not called out",
+        *("webhookd/dispatch/tenure.py", "if away is None or away:", "if away is None:"),
+        "tests/dispatch/test_nodes.py::test_what_a_node_that_only_receives_has_taken_another_delivers",
+    ),
+)
+SABOTAGES = (*STORE, *DISPATCH, *DELIVER, *RECEIVE, *ADMIN, *NODES)

@@ -4,13 +4,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from tests.making import NOW_MS, event, spec
+from tests.store.raw import read
+from tests.store.site import Store
 from webhookd.core.delivery import DeliveryKey, DeliveryState, Outcome, Settlement
 from webhookd.core.event import Event, Hook, Reading
 from webhookd.core.identifier import key_floor
 from webhookd.core.ledger import Fact
 from webhookd.core.money import Money
 from webhookd.store.protocol.retention import Extent, Tally
-from webhookd.store.sqlite.store import SqliteStore
 
 DAY_MS = 86_400_000
 LATER_MS = NOW_MS + 40 * DAY_MS
@@ -42,14 +43,14 @@ def refunded(payment: str = "pay_1", refund: str = "re_1", **fields: Any) -> Eve
 
 
 async def settle(
-    store: SqliteStore, each: Event, endpoint: int, state: DeliveryState = "delivered", at_ms: int = NOW_MS
+    store: Store, each: Event, endpoint: int, state: DeliveryState = "delivered", at_ms: int = NOW_MS
 ) -> None:
     due_at = at_ms + 60_000 if state == "pending" else None
     outcome = Outcome(at_ms, 5, 200 if state == "delivered" else 500)
     await store.settle(Settlement(DeliveryKey(each.key, endpoint), 1, outcome, False, state, due_at, 2))
 
 
-async def finished(store: SqliteStore, *events: Event, endpoints: Sequence[str] = ("shop",)) -> None:
+async def finished(store: Store, *events: Event, endpoints: Sequence[str] = ("shop",)) -> None:
     """Take them in, and deliver all that is owed of them."""
     await store.adopt([spec(name) for name in endpoints], NOW_MS - 1)
     for each in events:
@@ -58,7 +59,7 @@ async def finished(store: SqliteStore, *events: Event, endpoints: Sequence[str] 
             await settle(store, each, owed.endpoint)
 
 
-async def take(store: SqliteStore, extent: Extent = ALL) -> Tally:
+async def take(store: Store, extent: Extent = ALL) -> Tally:
     """All that may go."""
     total, after = Tally(), 0
     while True:
@@ -71,19 +72,19 @@ async def take(store: SqliteStore, extent: Extent = ALL) -> Tally:
         after = look.then
 
 
-async def why_kept(store: SqliteStore, extent: Extent = ALL) -> list[str | None]:
+async def why_kept(store: Store, extent: Extent = ALL) -> list[str | None]:
     return [each.stays for each in (await store.retention.look(extent, 0, counted=False)).found]
 
 
-async def rows(store: SqliteStore, table: str, columns: str = "*", rest: str = "") -> list[Any]:
-    return await store._history_reader.query(f"SELECT {columns} FROM {table} {rest}")
+async def rows(store: Store, table: str, columns: str = "*", rest: str = "") -> list[Any]:
+    return await read(store, f"SELECT {columns} FROM {table} {rest}")
 
 
-async def counts(store: SqliteStore, *tables: str) -> dict[str, int]:
+async def counts(store: Store, *tables: str) -> dict[str, int]:
     return {table: (await rows(store, table, "count(*)"))[0][0] for table in tables}
 
 
-async def books(store: SqliteStore) -> list[Any]:
+async def books(store: Store) -> list[Any]:
     """The ledger, and what its payments can be found by."""
     return [
         *await rows(store, "ledger", rest="ORDER BY provider, kind, id"),

@@ -1,6 +1,6 @@
 """What people do to a store: endpoints, cancellations, replays, retention, and looking things up."""
 
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, MultipleResults, consumes, multiple, rule
@@ -9,9 +9,11 @@ from msgspec.structs import replace
 from tests.making import spec
 from tests.store.agreement import agree_on_event, delivery_row, event_row, paged
 from tests.store.machine import DAY_MS, MINUTE_MS, Machine
+from webhookd.admin.broom import Broom, Sweep
 from webhookd.core.delivery import DeliveryKey, DeliveryState, Due
 from webhookd.core.endpoint import EndpointSpec, EndpointState, Ordering
 from webhookd.core.event import Event
+from webhookd.core.identifier import key_floor
 from webhookd.core.signature import new_secret
 from webhookd.store.protocol.cancels import NoDeliveryError, OverError
 from webhookd.store.protocol.history import Filter
@@ -60,6 +62,30 @@ SELECTIONS = st.builds(
     type=st.sampled_from([None, None, "payment.*"]),
     state=st.sampled_from([None, "pending", "delivered", "dead", "cancelled", "unrouted"]),
 )
+
+
+class Standstill:
+    """A clock on which nothing takes time."""
+
+    def __init__(self, now_ms: int) -> None:
+        self._now_ms = now_ms
+
+    def now_ms(self) -> int:
+        return self._now_ms
+
+    def monotonic(self) -> float:
+        return 0.0
+
+    def call_later(self, delay_s: float, callback: object) -> Any:
+        raise AssertionError
+
+    async def sleep(self, delay_s: float) -> None:
+        pass
+
+
+class Uncounted:
+    def pruned(self, what: str, rows: int) -> None:
+        pass
 
 
 class People(Machine):
@@ -194,6 +220,14 @@ class People(Machine):
         keys = [each.key for each in look.found if each.stays != "bodiless"]
         taken: Taken = self.do(self.store.retention.take(extent, keys, self.now_ms))
         assert taken.tallies == self.model.take(extent, keys, self.now_ms)
+
+    @rule()
+    def retention_sweeps_out_what_is_finished(self) -> None:
+        """Up to a time that has not come yet: of a store that may take a week at once all of it is meant."""
+        extent = Extent(key_floor(self.now_ms + 30 * DAY_MS), self.now_ms + 1)
+        broom = Broom(self.store.retention, Standstill(self.now_ms), Uncounted())
+        self.do(broom.sweep(sweep := Sweep(extent)))
+        assert sweep.tallies == self.model.take(extent, sorted(self.model.log), self.now_ms)
 
     def _found(self, extent: Extent) -> list[Found]:
         found = []

@@ -3,11 +3,12 @@
 from typing import Any
 
 from tests.making import NOW_MS, event
+from tests.store.raw import read
+from tests.store.site import Store
 from webhookd.core.delivery import DeliveryKey, DeliveryState, Outcome, Settlement
 from webhookd.core.endpoint import EndpointSpec
 from webhookd.core.event import Event
 from webhookd.store.protocol.replays import Selection
-from webhookd.store.sqlite.store import SqliteStore
 
 LATER_MS = NOW_MS + 86_400_000
 FAILED = Outcome(NOW_MS, 5, 500, "status")
@@ -17,7 +18,7 @@ ANY_LIMIT = 100
 class Past:
     """A store with some endpoints, and what tests ask of it."""
 
-    def __init__(self, store: SqliteStore) -> None:
+    def __init__(self, store: Store) -> None:
         self.store = store
 
     async def adopt(self, *specs: EndpointSpec, at_ms: int = NOW_MS) -> list[int]:
@@ -49,13 +50,14 @@ class Past:
         return steps
 
     async def rows(self, columns: str = "event, endpoint, state") -> list[Any]:
-        return await self.store._history_reader.query(f"SELECT {columns} FROM delivery ORDER BY event, endpoint")
+        return await read(self.store, f"SELECT {columns} FROM delivery ORDER BY event, endpoint")
 
     async def due_again(self) -> set[tuple[int, int]]:
         """What is due because of a replay, and of nothing else."""
         return set(
-            await self.store._history_reader.query(
-                "SELECT event, endpoint FROM delivery WHERE state = 'pending' AND due_at = ? AND step = 1 AND replay",
-                (LATER_MS,),
+            await read(
+                self.store,
+                "SELECT event, endpoint FROM delivery "
+                f"WHERE state = 'pending' AND due_at = {LATER_MS} AND step = 1 AND replay = 1",
             )
         )

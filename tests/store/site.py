@@ -1,46 +1,19 @@
 """What every kind of store brings along to be held against the model, or to be run under a simulated dispatcher."""
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import Protocol
 
-from webhookd.store.protocol.cancels import Cancels
-from webhookd.store.protocol.dead_letters import DeadLetters
-from webhookd.store.protocol.endpoints import Endpoints
-from webhookd.store.protocol.feed import Feed
-from webhookd.store.protocol.history import History
-from webhookd.store.protocol.ledger import Ledger, Payments
-from webhookd.store.protocol.log import EventLog, Outbox
-from webhookd.store.protocol.lookup import Lookup
-from webhookd.store.protocol.replays import Replays
-from webhookd.store.protocol.retention import Retention
-from webhookd.store.protocol.stories import Stories
+from webhookd.store.protocol.store import Store as WhatADaemonAsks
+from webhookd.store.seal import Seal
 
 
-class Store(EventLog, Outbox, Endpoints, History, Payments, Protocol):
+class Store(WhatADaemonAsks, Protocol):
     """All that a store is asked for, whoever asks."""
 
-    @property
-    def ledger(self) -> Ledger: ...
+    async def holds_secrets(self) -> bool: ...
 
-    @property
-    def feed(self) -> Feed: ...
-
-    @property
-    def lookup(self) -> Lookup: ...
-
-    @property
-    def dead_letters(self) -> DeadLetters: ...
-
-    @property
-    def cancels(self) -> Cancels: ...
-
-    @property
-    def replays(self) -> Replays: ...
-
-    @property
-    def retention(self) -> Retention: ...
-
-    @property
-    def stories(self) -> Stories: ...
+    async def unlock(self, seal: Seal) -> None: ...
 
     async def close(self) -> None: ...
 
@@ -62,3 +35,6 @@ class Site(Protocol):
     async def findings(self) -> list[str]:
         """What is wrong with the store by its own means, while nobody writes."""
         ...
+
+
+NewSite = Callable[[Path], Site]

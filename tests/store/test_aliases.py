@@ -5,8 +5,9 @@ import hashlib
 import pytest
 
 from tests.making import event
-from webhookd.core.event import Appended, Event
-from webhookd.store.sqlite.store import SqliteStore
+from tests.store.raw import together
+from tests.store.site import Store
+from webhookd.core.event import Event
 
 
 def hashed(body: bytes, **fields: str) -> Event:
@@ -19,19 +20,13 @@ def sent(transmission: str, body: bytes, **fields: str) -> Event:
     return event(body=body, alias=f"transmission:{transmission}", **fields)
 
 
-async def append_together(store: SqliteStore, *events: Event) -> list[Appended]:
-    """In one batch: they queue before the first commit begins."""
-    futures = [store.append(each) for each in events]
-    return [await future for future in futures]
-
-
-async def test_the_same_body_under_another_unsigned_id_is_a_duplicate(store: SqliteStore):
+async def test_the_same_body_under_another_unsigned_id_is_a_duplicate(store: Store):
     first = await store.append(hashed(b"{}", provider_event_id="a"))
     again = await store.append(hashed(b"{}", provider_event_id="b"))
     assert (again.status, again.event_id) == ("duplicate", first.event_id)
 
 
-async def test_another_body_under_a_bound_transmission_is_a_forgery_and_is_not_stored(store: SqliteStore):
+async def test_another_body_under_a_bound_transmission_is_a_forgery_and_is_not_stored(store: Store):
     first = await store.append(sent("t1", b"genuine", provider_event_id="WH-1"))
     forged = await store.append(forgery := sent("t1", b"forged", provider_event_id="WH-2"))
     assert (forged.status, forged.event_id) == ("forged", first.event_id)
@@ -40,13 +35,13 @@ async def test_another_body_under_a_bound_transmission_is_a_forgery_and_is_not_s
     assert (await store.append(sent("t1", b"forged", provider_event_id="WH-1"))).status == "forged"
 
 
-async def test_the_transmission_of_a_repeated_event_is_bound_too(store: SqliteStore):
+async def test_the_transmission_of_a_repeated_event_is_bound_too(store: Store):
     await store.append(sent("t1", b"genuine", provider_event_id="WH-1"))
     assert (await store.append(sent("t2", b"genuine", provider_event_id="WH-1"))).status == "duplicate"
     assert (await store.append(sent("t2", b"forged", provider_event_id="WH-2"))).status == "forged"
 
 
-async def test_another_signed_body_under_a_known_unsigned_id_is_another_event(store: SqliteStore):
+async def test_another_signed_body_under_a_known_unsigned_id_is_another_event(store: Store):
     first = await store.append(hashed(b"one", provider_event_id="a"))
     other = await store.append(sent_two := hashed(b"two", provider_event_id="a"))
     assert (other.status, other.conflict) == ("accepted", True)
@@ -59,7 +54,7 @@ async def test_another_signed_body_under_a_known_unsigned_id_is_another_event(st
 
 
 @pytest.mark.parametrize("known", [False, True])
-async def test_aliases_hold_within_one_batch_as_well(store: SqliteStore, known: bool):
+async def test_aliases_hold_within_one_batch_as_well(store: Store, known: bool):
     if known:
         await store.append(hashed(b"known", provider_event_id="k"))
     events = [
@@ -71,7 +66,7 @@ async def test_aliases_hold_within_one_batch_as_well(store: SqliteStore, known: 
         hashed(b"two", provider_event_id="k" if known else "e"),
         hashed(b"two", provider_event_id="f"),
     ]
-    results = await append_together(store, *events)
+    results = await together(store, *events)
     expected = ["accepted", "duplicate", "accepted", "forged", "accepted"]
     expected += ["accepted", "duplicate"]
     assert [result.status for result in results] == expected

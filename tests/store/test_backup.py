@@ -30,6 +30,11 @@ def backups_of(tmp_path: Path) -> list[str]:
 
 
 @pytest.fixture
+def store(sqlite_store: SqliteStore) -> SqliteStore:
+    return sqlite_store
+
+
+@pytest.fixture
 async def full(store: SqliteStore) -> SqliteStore:
     """Some hundred pages."""
     await asyncio.gather(*(store.append(event(body=b"x" * 20_000)) for _ in range(100)))

@@ -8,16 +8,21 @@ from typing import Any
 import msgspec
 import pytest
 
-from tests.making import NOW_MS, event, spec, without_sync
+from tests.making import NOW_MS, SEAL, event, spec, without_sync
 from tests.store.history import take
+from tests.store.raw import together
+from tests.store.site import Store
 from webhookd.core.breaker import Health
-from webhookd.core.delivery import Aftermath, DeliveryKey, Outcome, Settlement
+from webhookd.core.delivery import Aftermath, DeliveryKey, Due, Outcome, Settlement
+from webhookd.core.secret import Secret
+from webhookd.core.signature import new_secret
 from webhookd.store.group_commit import COMMIT_WRITES_MAX
 from webhookd.store.protocol.errors import RefusalError
+from webhookd.store.sql.connection import Connection
+from webhookd.store.sql.endpoints import adopt
 from webhookd.store.sqlite.batch import apply
 from webhookd.store.sqlite.driver import driver
 from webhookd.store.sqlite.statements import schema
-from webhookd.store.sqlite.store import SqliteStore
 
 
 class Listening(driver.Connection):
@@ -42,7 +47,7 @@ def listening() -> Iterator[Listening]:
     ("size", "places"), [(2, (0, 1)), (60, (3, 59)), (100, (0, 1)), (100, (0, 99)), (100, (63, 64)), (100, (98, 99))]
 )
 async def test_of_two_bodies_under_one_id_in_one_batch_the_first_is_kept_wherever_they_are(
-    store: SqliteStore, size: int, places: tuple[int, int]
+    store: Store, size: int, places: tuple[int, int]
 ):
     batch = [event() for _ in range(size)]
     for place, body in zip(places, (b"first", b"second"), strict=True):
@@ -68,8 +73,8 @@ ROUTE = """INSERT INTO route (source, is_glob, pattern, endpoint, first_wait_ms,
 ENDPOINT = "INSERT INTO endpoint (number, name, url, managed_by, created_at) VALUES (1, 'a', 'u', 'api', 0)"
 
 
-def delivered(key: int) -> Settlement:
-    return Settlement(DeliveryKey(key, 1), 1, Outcome(NOW_MS, 5, 200, None), False, "delivered", None, 1)
+def delivered(key: DeliveryKey) -> Settlement:
+    return Settlement(key, 1, Outcome(NOW_MS, 5, 200, None), False, "delivered", None, 1)
 
 
 def test_events_and_attempts_take_a_statement_each_and_are_told_of_once_both_are_synced(listening: Listening):
@@ -85,7 +90,7 @@ def test_events_and_attempts_take_a_statement_each_and_are_told_of_once_both_are
         syncs.append(listening.execute("SELECT count(*) FROM attempt").fetchone()[0])
         return result
 
-    batch = [delivered(due.key.event), event(), event(), delivered(other.key.event)]
+    batch = [delivered(due.key), event(), event(), delivered(other.key)]
     committed = apply(listening, batch, commit)
     assert [getattr(result, "status", None) for result in committed.results] == [None, "accepted", "accepted", None]
     assert [each.event for each in committed.owed] == batch[1:3]
@@ -98,45 +103,43 @@ def test_events_and_attempts_take_a_statement_each_and_are_told_of_once_both_are
     ]
 
 
-def test_an_attempt_that_cannot_be_recorded_fails_alone_and_what_was_new_beside_it_is_new_and_owed(
-    listening: Listening,
-):
-    listening.execute("PRAGMA foreign_keys = 1")
-    listening.execute(ENDPOINT)
-    listening.execute(ROUTE)
-    made = event()
-    [due] = apply(listening, [event()], without_sync).owed
-    nonsense = msgspec.structs.replace(delivered(due.key.event), number=None)
-    committed = apply(listening, [made, nonsense], without_sync)
-    [appended, failed] = committed.results
-    assert getattr(appended, "status", None) == "accepted"
+async def test_an_attempt_that_cannot_be_recorded_fails_alone_and_what_was_new_beside_it_is_new_and_owed(store: Store):
+    await store.adopt([spec()], NOW_MS)
+    owed: list[Due] = []
+    store.announce(lambda of_a_batch, _complete: owed.extend(of_a_batch))
+    await store.append(event())
+    nonsense = msgspec.structs.replace(delivered(owed.pop().key), number=None)
+    appended, failed = await together(store, made := event(), nonsense)
+    assert appended.status == "accepted"
     assert isinstance(failed, Exception)
-    assert [each.event for each in committed.owed] == [made]
+    assert [each.event for each in owed] == [made]
 
 
-def test_a_change_parts_what_came_before_it_from_what_came_after(listening: Listening):
+async def test_a_change_parts_what_came_before_it_from_what_came_after(store: Store):
     """As its writers hear of it: what was asked for first holds for what is written next, and for nothing before."""
-    owed_before, owed_after = event(), event()
-    listening.execute(ENDPOINT)
-    committed = apply(
-        listening, [owed_before, lambda connection: connection.connection.execute(ROUTE), owed_after], without_sync
-    )
-    assert len(committed.results) == 3
-    assert [due.event.key for due in committed.owed] == [owed_after.key]
+    owed: list[Due] = []
+    store.announce(lambda of_a_batch, _complete: owed.extend(of_a_batch))
+
+    def wants_all(connection: Connection) -> None:
+        adopt(connection, SEAL, [spec(secret=Secret(new_secret(bytes(32))))], [], {}, NOW_MS)
+
+    await together(store, event(), wants_all, after := event())
+    assert [due.event.key for due in owed] == [after.key]
 
 
-def test_a_change_that_is_refused_is_alone_with_it(listening: Listening):
-    def refused(_connection: Any) -> None:
+async def test_a_change_that_is_refused_is_alone_with_it(store: Store):
+    tried: list[int] = []
+
+    def refused(_connection: Connection) -> None:
+        tried.append(1)
         raise RefusalError("not now")
 
-    before, after = event(), event()
-    committed = apply(listening, [before, refused, after], without_sync)
-    assert isinstance(committed.results[1], RefusalError)
-    assert listening.execute("SELECT count(*) FROM event").fetchone() == (2,)
-    assert "ROLLBACK" not in listening.statements, "the others were made once"
+    before, refusal, after = await together(store, event(), refused, event())
+    assert (before.status, type(refusal), after.status) == ("accepted", RefusalError, "accepted")
+    assert tried == [1], "the others were made once"
 
 
-async def test_what_an_attempt_made_of_its_endpoint_is_kept_also_when_its_delivery_is_past(store: SqliteStore):
+async def test_what_an_attempt_made_of_its_endpoint_is_kept_also_when_its_delivery_is_past(store: Store):
     [shop, *_] = await store.adopt(
         [spec("shop", sources=("stripe",)), spec("pager", sources=("webhookd",))], NOW_MS - 1
     )

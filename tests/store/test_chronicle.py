@@ -1,5 +1,6 @@
 """A payment's history: what each event said, what it did, and where the payment stood after it."""
 
+import asyncio
 import sqlite3
 from typing import Any
 
@@ -7,7 +8,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.making import NOW_MS, event, without_sync
+from tests.making import NOW_MS, event
+from tests.store.raw import Database, ask
+from tests.store.site import Store
 from tests.store.statements import of
 from tests.store.test_ledger import DAY_MS, facts_about_one_payment, paid, refund, says, usd
 from webhookd.core.endpoint import EndpointSpec
@@ -15,16 +18,15 @@ from webhookd.core.event import Event
 from webhookd.core.ledger import Fact, effect
 from webhookd.store.protocol.chronicles import SaidRow
 from webhookd.store.protocol.retention import Extent
+from webhookd.store.sql.batch import write_all
 from webhookd.store.sql.chronicle import chronicle
-from webhookd.store.sqlite.batch import apply
 from webhookd.store.sqlite.driver import driver
-from webhookd.store.sqlite.statements import Speaking, schema
-from webhookd.store.sqlite.store import SqliteStore
+from webhookd.store.sqlite.statements import schema
 
 CHRONICLE = of("chronicle")
 
 
-async def told(store: SqliteStore, *events: Event, payment: str = "pay_1") -> list[SaidRow]:
+async def told(store: Store, *events: Event, payment: str = "pay_1") -> list[SaidRow]:
     for each in events:
         await store.append(each)
     return [*(await store.ledger.chronicle("stripe", payment)).events]
@@ -34,7 +36,7 @@ def stood(rows: list[SaidRow]) -> list[tuple[str, int | None, int]]:
     return [(row.after.status, row.after.amount, row.after.refunded) for row in rows if row.after is not None]
 
 
-async def test_each_event_is_told_with_what_it_said_and_where_the_payment_stood_after_it(store: SqliteStore):
+async def test_each_event_is_told_with_what_it_said_and_where_the_payment_stood_after_it(store: Store):
     sent = [
         paid("pending"),
         paid("captured", at=NOW_MS + 1, refunded=0),
@@ -63,7 +65,7 @@ async def test_each_event_is_told_with_what_it_said_and_where_the_payment_stood_
     ]
 
 
-async def test_what_came_late_is_told_why_it_moved_nothing(store: SqliteStore):
+async def test_what_came_late_is_told_why_it_moved_nothing(store: Store):
     rows = await told(
         store,
         paid("captured", at=NOW_MS + 5),
@@ -77,7 +79,7 @@ async def test_what_came_late_is_told_why_it_moved_nothing(store: SqliteStore):
     assert [row.stands for row in rows] == [False, False, False, True]
 
 
-async def test_of_two_facts_that_are_equal_the_lesser_id_does_not_stand(store: SqliteStore):
+async def test_of_two_facts_that_are_equal_the_lesser_id_does_not_stand(store: Store):
     greater, lesser = (
         says(Fact("payment", "pay_1", "captured", money=usd(amount)), provider_event_id=name)
         for amount, name in ((1000, "evt_b"), (900, "evt_a"))
@@ -103,7 +105,7 @@ def test_what_goes_back_and_forth_is_decided_by_time_and_all_else_by_how_far_on_
     assert effect(kind, (major, minor, "a"), (*before, "b"), is_other=True) == found
 
 
-async def test_an_event_that_says_nothing_of_money_is_told_as_one(store: SqliteStore):
+async def test_an_event_that_says_nothing_of_money_is_told_as_one(store: Store):
     silent = event(payment_id="pay_1", occurred_at=NOW_MS)
     first, second = await told(store, silent, paid())
     assert (first.kind, first.effect, first.after) == (None, None, None)
@@ -111,7 +113,7 @@ async def test_an_event_that_says_nothing_of_money_is_told_as_one(store: SqliteS
 
 
 async def test_a_refund_that_came_without_its_payment_is_in_the_history_once_the_ledger_knows_whose_it_is(
-    store: SqliteStore,
+    store: Store,
 ):
     first = paid()
     orphan = event(fact=Fact("refund", "re_1", "pending", money=usd(400)), occurred_at=NOW_MS)
@@ -124,7 +126,7 @@ async def test_a_refund_that_came_without_its_payment_is_in_the_history_once_the
     assert [each[0] for each in stood(rows)] == ["captured", "captured", "partially_refunded"]
 
 
-async def test_a_refund_that_was_said_to_be_of_two_payments_counts_where_the_ledger_has_it(store: SqliteStore):
+async def test_a_refund_that_was_said_to_be_of_two_payments_counts_where_the_ledger_has_it(store: Store):
     first, own = paid(), refund(1, 400)
     second = event(fact=Fact("refund", "re_1", "succeeded", money=usd(400)), occurred_at=NOW_MS + 1, payment_id="pay_2")
     rows = await told(store, first, own, second)
@@ -134,7 +136,7 @@ async def test_a_refund_that_was_said_to_be_of_two_payments_counts_where_the_led
     assert payment.status == "captured"
 
 
-async def test_what_another_provider_or_another_payment_is_about_is_not_told(store: SqliteStore):
+async def test_what_another_provider_or_another_payment_is_about_is_not_told(store: Store):
     theirs = says(Fact("payment", "pay_1", "failed"), provider="paypal", source="paypal")
     other = says(Fact("payment", "pay_2", "failed"))
     ours = paid()
@@ -142,7 +144,7 @@ async def test_what_another_provider_or_another_payment_is_about_is_not_told(sto
     assert await told(store, payment="pay_3") == []
 
 
-async def test_the_deliveries_of_each_event_are_told_by_their_endpoints(store: SqliteStore):
+async def test_the_deliveries_of_each_event_are_told_by_their_endpoints(store: Store):
     await store.adopt([EndpointSpec(f"shop-{number:02}", "https://shop.example/") for number in range(23)], NOW_MS)
     [row] = await told(store, paid())
     assert [(each.name, each.state) for each in row.deliveries] == [
@@ -151,7 +153,7 @@ async def test_the_deliveries_of_each_event_are_told_by_their_endpoints(store: S
     assert row.deliveries_left_out == 3
 
 
-async def test_what_retention_has_taken_is_told_all_the_same(store: SqliteStore):
+async def test_what_retention_has_taken_is_told_all_the_same(store: Store):
     sent = [paid("pending"), paid(at=NOW_MS + 1), refund(1, 400)]
     before = await told(store, *sent)
     extent = Extent(above=0, below=2**63 - 1, finished_before_ms=NOW_MS + DAY_MS, provider=None, bodies_only=False)
@@ -162,7 +164,7 @@ async def test_what_retention_has_taken_is_told_all_the_same(store: SqliteStore)
     assert [row.effect for row in rows] == [row.effect for row in before]
 
 
-async def test_a_history_that_is_longer_than_anybody_reads_says_how_much_more_there_is(store: SqliteStore):
+async def test_a_history_that_is_longer_than_anybody_reads_says_how_much_more_there_is(store: Store):
     for number in range(203):
         await store.append(paid("pending", at=NOW_MS + number))
     found = await store.ledger.chronicle("stripe", "pay_1")
@@ -183,21 +185,22 @@ def stories(draw: st.DrawFn) -> list[Event]:
 
 @settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
 @given(events=stories())
-async def test_after_each_event_it_stood_as_the_ledger_had_it_and_ends_as_the_ledger_has_it(events: list[Event]):
-    connection = driver.connect(":memory:", isolation_level=None)
-    connection.executescript(schema())
+def test_after_each_event_it_stood_as_the_ledger_had_it_and_ends_as_the_ledger_has_it(
+    database: Database, events: list[Event]
+):
     ledger: list[object] = []
     query = (
         "SELECT status, amount, currency, exponent, refunded FROM payment WHERE provider = 'stripe' AND id = 'pay_1'"
     )
-    for each in events:
-        apply(connection, [each], without_sync)
-        ledger.append(connection.execute(query).fetchone())
+    with database() as connection:
+        for each in events:
+            write_all(connection, [each])
+            ledger += ask(connection, query) or [None]
 
-    async def read(statement: str, given: Any) -> list[object]:
-        return Speaking(connection).execute(statement, given).fetchall()
+        async def read(statement: str, given: Any) -> list[object]:
+            return await asyncio.to_thread(lambda: connection.execute(statement, given).fetchall())
 
-    rows = (await chronicle(read, "stripe", "pay_1")).events
+        rows = asyncio.run(chronicle(read, "stripe", "pay_1")).events
     found = [
         None if row.after is None else tuple(getattr(row.after, name) for name in row.after.__struct_fields__)
         for row in rows

@@ -18,6 +18,11 @@ from webhookd.store.sqlite.store import SqliteStore
 SQL = of("log", "ledger")
 
 
+@pytest.fixture
+def store(sqlite_store: SqliteStore) -> SqliteStore:
+    return sqlite_store
+
+
 async def test_the_writer_leaves_only_the_sync_of_a_commit_to_us_and_checks_that_sqlite_agreed(store: SqliteStore):
     assert await store._writer.query("PRAGMA journal_mode") == [("wal",)]
     assert await store._writer.query("PRAGMA synchronous") == [(1,)]
@@ -31,7 +36,7 @@ async def test_a_reader_cannot_write(store: SqliteStore):
 
 async def test_many_waiters_share_a_commit(tmp_path: Path):
     commits: list[float] = []
-    store = SqliteStore(tmp_path / "webhookd.db", committed=lambda seconds, _writes: commits.append(seconds))
+    store = SqliteStore(tmp_path / "webhookd.db", told=lambda seconds, _writes: commits.append(seconds))
     await store.open()
     await asyncio.gather(*(store.append(event()) for _ in range(500)))
     await store.close()
@@ -267,6 +272,7 @@ async def test_every_named_query_fits_the_schema(store: SqliteStore, name: str):
 _NAMED = (
     *("before", "before_endpoint", "after", "since", "source", "provider", "type", "state", "endpoint", "limit"),
     *("status", "reference", "payment", "providers", "kind", "removed", "name", "error", "part", "unusable", "looks"),
+    "until",
 )
 
 

@@ -36,6 +36,11 @@ def on_sync(monkeypatch: pytest.MonkeyPatch) -> OnSync:
 
 
 @pytest.fixture
+def store(sqlite_store: SqliteStore) -> SqliteStore:
+    return sqlite_store
+
+
+@pytest.fixture
 async def shop(store: SqliteStore) -> int:
     [endpoint] = await store.adopt([spec()], NOW_MS)
     return endpoint.number

@@ -1,15 +1,17 @@
 """The endpoints as every store must keep them: the configuration's, and beside them the API's."""
 
-import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
-from tests.making import NOW_MS, SEAL, TEN_OF_EACH, event, spec
+from tests.making import NOW_MS, TEN_OF_EACH, event, spec
+from tests.store.raw import read
+from tests.store.site import Site, Store
 from webhookd.core.breaker import Health
-from webhookd.core.delivery import Aftermath, Due, Outcome, Settlement, settle
+from webhookd.core.delivery import Aftermath, Due, Outcome, settle
 from webhookd.core.endpoint import Endpoint, EndpointSpec
 from webhookd.core.identifier import COUNTER_BITS
 from webhookd.core.retry import RetryPolicy
@@ -24,13 +26,13 @@ LATER_MS = NOW_MS + 10_000_000
 NO_BOUND = 2**30
 
 
-async def add(store: SqliteStore, name: str = "shop", secret: str = FIRST, **fields: object) -> Endpoint:
+async def add(store: Store, name: str = "shop", secret: str = FIRST, **fields: object) -> Endpoint:
     added = await store.add_endpoint(spec(name, **fields), SETTINGS, secret, NOW_MS)
     assert added is not None
     return added
 
 
-async def owe(store: SqliteStore, endpoint: Endpoint) -> Due:
+async def owe(store: Store, endpoint: Endpoint) -> Due:
     await store.append(event())
     [due] = (await store.due(endpoint.number, LATER_MS, [], TEN_OF_EACH, NO_BOUND)).due
     return due
@@ -40,26 +42,16 @@ def signed(endpoint: Endpoint, at_ms: int = NOW_MS) -> list[str]:
     return endpoint.signature("msg", at_ms, b"body").split()
 
 
-async def names(store: SqliteStore, *, removed: bool = False) -> list[str]:
+async def names(store: Store, *, removed: bool = False) -> list[str]:
     return [row.name for row in await store.endpoints(removed=removed)]
 
 
-async def again(store: SqliteStore, directory: Path, seal: Seal = SEAL) -> SqliteStore:
-    """The store as the next process finds it."""
-    await store.close()
-    opened = SqliteStore(directory / "webhookd.db")
-    await opened.open()
-    await opened.unlock(seal)
-    return opened
-
-
-async def test_what_was_added_is_kept_as_it_was_asked_for(tmp_path: Path):
-    store = SqliteStore(tmp_path / "webhookd.db")
-    await store.open()
-    await store.unlock(SEAL)
+async def test_what_was_added_is_kept_as_it_was_asked_for(site: Site):
+    store = await site.open()
     added = await add(store, events=("charge.*",))
     assert (added.state, added.why, added.managed_by, added.health) == ("active", None, "api", Health())
-    store = await again(store, tmp_path)
+    await store.close()
+    store = await site.open()
     try:
         assert await store.kept_endpoints() == [("shop", SETTINGS)]
         [adopted] = await store.adopt([], NOW_MS, [added.spec])
@@ -68,24 +60,23 @@ async def test_what_was_added_is_kept_as_it_was_asked_for(tmp_path: Path):
         await store.close()
 
 
-async def test_neither_settings_nor_secrets_can_be_read_in_the_file(tmp_path: Path):
-    store = SqliteStore(tmp_path / "webhookd.db")
-    await store.open()
-    await store.unlock(SEAL)
-    await add(store)
-    await store.close()
+async def test_neither_settings_nor_secrets_can_be_read_in_the_file(sqlite_store: SqliteStore, tmp_path: Path):
+    await add(sqlite_store)
+    await sqlite_store.close()
     kept = b"".join(path.read_bytes() for path in tmp_path.iterdir())
     assert b"shop" in kept
     assert b"canary" not in kept
     assert FIRST.encode() not in kept
-    other = SqliteStore(tmp_path / "webhookd.db")
-    await other.open()
+    await sqlite_store.open()
+
+
+async def test_another_key_opens_neither_settings_nor_secrets(store: Store):
+    await add(store)
     with pytest.raises(SealError):
-        await other.unlock(Seal(Secret("another key, and as long as the first one")))
-    await other.close()
+        await store.unlock(Seal(Secret("another key, and as long as the first one")))
 
 
-async def test_an_added_endpoint_is_owed_what_it_asks_for_from_then_on(store: SqliteStore):
+async def test_an_added_endpoint_is_owed_what_it_asks_for_from_then_on(store: Store):
     await store.append(before := event())
     added = await add(store, events=("payment_intent.*",))
     await store.append(wanted := event())
@@ -98,7 +89,7 @@ async def test_an_added_endpoint_is_owed_what_it_asks_for_from_then_on(store: Sq
     }
 
 
-async def test_a_changed_endpoint_is_owed_what_it_asks_for_now(store: SqliteStore):
+async def test_a_changed_endpoint_is_owed_what_it_asks_for_now(store: Store):
     added = await add(store, events=("payment_intent.*",))
     changed = await store.change_endpoint(spec(events=("charge.*",), url="https://new.example/"), b"{}", NOW_MS)
     assert changed is not None
@@ -113,7 +104,7 @@ async def test_a_changed_endpoint_is_owed_what_it_asks_for_now(store: SqliteStor
 
 
 @pytest.mark.parametrize("managed_by", ["config", "api"])
-async def test_a_name_in_service_cannot_be_added(store: SqliteStore, managed_by: str):
+async def test_a_name_in_service_cannot_be_added(store: Store, managed_by: str):
     if managed_by == "config":
         await store.adopt([spec()], NOW_MS)
     else:
@@ -123,7 +114,7 @@ async def test_a_name_in_service_cannot_be_added(store: SqliteStore, managed_by:
     assert (row.url, row.managed_by) == ("https://shop.example/hooks", managed_by)
 
 
-async def test_what_the_configuration_manages_is_neither_changed_nor_removed(store: SqliteStore):
+async def test_what_the_configuration_manages_is_neither_changed_nor_removed(store: Store):
     [before] = await store.adopt([spec()], NOW_MS)
     assert await store.change_endpoint(spec(url="https://other.example/"), SETTINGS, NOW_MS) is None
     assert not await store.remove_endpoint("shop")
@@ -131,7 +122,7 @@ async def test_what_the_configuration_manages_is_neither_changed_nor_removed(sto
     assert (after.state, signed(after)) == (before.state, signed(before))
 
 
-async def test_what_is_not_there_is_neither_changed_nor_removed_nor_paused(store: SqliteStore):
+async def test_what_is_not_there_is_neither_changed_nor_removed_nor_paused(store: Store):
     assert await store.change_endpoint(spec(), SETTINGS, NOW_MS) is None
     assert not await store.remove_endpoint("shop")
     assert not await store.set_endpoint_state("shop", "paused")
@@ -143,7 +134,7 @@ async def test_what_is_not_there_is_neither_changed_nor_removed_nor_paused(store
     assert not await store.set_endpoint_state("shop", "active")
 
 
-async def test_a_removed_endpoint_is_owed_no_more_and_what_it_is_owed_comes_back_with_it(store: SqliteStore):
+async def test_a_removed_endpoint_is_owed_no_more_and_what_it_is_owed_comes_back_with_it(store: Store):
     due = await owe(store, await add(store))
     assert await store.remove_endpoint("shop")
     row = await store.endpoint("shop")
@@ -159,7 +150,7 @@ async def test_a_removed_endpoint_is_owed_no_more_and_what_it_is_owed_comes_back
 
 
 @pytest.mark.parametrize("first", ["config", "api"])
-async def test_a_removed_name_may_come_back_under_the_other_management(store: SqliteStore, first: str):
+async def test_a_removed_name_may_come_back_under_the_other_management(store: Store, first: str):
     if first == "config":
         [gone] = await store.adopt([spec()], NOW_MS)
         await store.adopt([], NOW_MS)
@@ -173,7 +164,7 @@ async def test_a_removed_name_may_come_back_under_the_other_management(store: Sq
 
 
 async def test_the_configuration_takes_an_endpoint_of_the_api_over_with_its_secret_and_what_it_is_owed(
-    store: SqliteStore,
+    store: Store,
 ):
     added = await add(store)
     due = await owe(store, added)
@@ -183,7 +174,7 @@ async def test_the_configuration_takes_an_endpoint_of_the_api_over_with_its_secr
     assert len((await store.due(due.endpoint, LATER_MS, [], TEN_OF_EACH, NO_BOUND)).due) == 1
 
 
-async def test_a_reload_leaves_the_apis_endpoints_alone(store: SqliteStore):
+async def test_a_reload_leaves_the_apis_endpoints_alone(store: Store):
     added = await add(store)
     await store.set_endpoint_state("shop", "paused")
     assert await store.adopt([], NOW_MS) == []
@@ -193,7 +184,7 @@ async def test_a_reload_leaves_the_apis_endpoints_alone(store: SqliteStore):
     assert (adopted.state, adopted.why) == ("paused", "operator")
 
 
-async def test_a_new_secret_signs_beside_the_old_one_until_its_time_is_over(store: SqliteStore):
+async def test_a_new_secret_signs_beside_the_old_one_until_its_time_is_over(store: Store):
     added = await add(store)
     rotated = await store.rotate_secret(added.spec, SECOND, NOW_MS + 1, NOW_MS + 100)
     [new, old] = signed(rotated, NOW_MS + 99)
@@ -205,7 +196,7 @@ async def test_a_new_secret_signs_beside_the_old_one_until_its_time_is_over(stor
     assert len(adopted.keys) == 1
 
 
-async def test_rotations_in_one_millisecond_keep_their_order_and_shorten_no_overlap_but_their_own(store: SqliteStore):
+async def test_rotations_in_one_millisecond_keep_their_order_and_shorten_no_overlap_but_their_own(store: Store):
     added = await add(store)
     await store.rotate_secret(added.spec, SECOND, NOW_MS, NOW_MS + 10)
     rotated = await store.rotate_secret(added.spec, THIRD, NOW_MS, NOW_MS + 100)
@@ -214,7 +205,7 @@ async def test_rotations_in_one_millisecond_keep_their_order_and_shorten_no_over
     assert [key.until_ms for key in alone.keys] == [None]
 
 
-async def test_a_generated_secret_of_a_configured_endpoint_can_be_replaced(store: SqliteStore):
+async def test_a_generated_secret_of_a_configured_endpoint_can_be_replaced(store: Store):
     [generated] = await store.adopt([spec()], NOW_MS)
     await store.rotate_secret(generated.spec, SECOND, NOW_MS, NOW_MS + 100)
     [adopted] = await store.adopt([spec()], NOW_MS)
@@ -222,23 +213,21 @@ async def test_a_generated_secret_of_a_configured_endpoint_can_be_replaced(store
     assert signed(generated)[0] in signed(adopted)
 
 
-async def test_a_removed_endpoints_settings_and_secrets_are_forgotten(store: SqliteStore, tmp_path: Path):
+async def test_a_removed_endpoints_settings_and_secrets_are_forgotten(store: Store):
     await add(store)
     await store.remove_endpoint("shop")
-    with sqlite3.connect(f"file:{tmp_path}/webhookd.db?mode=ro", uri=True) as connection:
-        assert connection.execute("SELECT settings FROM endpoint").fetchall() == [(None,)]
-        assert connection.execute("SELECT * FROM secret").fetchall() == []
-        assert connection.execute("SELECT * FROM route").fetchall() == []
-    connection.close()
+    assert await read(store, "SELECT settings FROM endpoint") == [(None,)]
+    assert await read(store, "SELECT * FROM secret") == []
+    assert await read(store, "SELECT * FROM route") == []
 
 
-async def test_who_is_resumed_begins_anew_and_who_is_paused_says_why(store: SqliteStore):
+async def test_who_is_resumed_begins_anew_and_who_is_paused_says_why(store: Store):
     added = await add(store)
     due = await owe(store, added)
     outcome = Outcome(NOW_MS, 5, 500, "status")
-    settled: Settlement = settle(due, outcome, RetryPolicy((0, 1, 1)), NOW_MS, 0)
+    settled = settle(due, outcome, RetryPolicy((0, 1, 1)), NOW_MS, 0)
     failing = Aftermath(Health("open", NOW_MS + 5, 3, NOW_MS - 5), gives_up=True)
-    await store.settle(Settlement(*(getattr(settled, name) for name in settled.__struct_fields__[:-1]), failing))
+    await store.settle(msgspec.structs.replace(settled, aftermath=failing))
     row = await store.endpoint("shop")
     assert row is not None
     assert (row.state, row.why, row.health) == ("disabled", "failing", failing.health)
@@ -252,7 +241,7 @@ async def test_who_is_resumed_begins_anew_and_who_is_paused_says_why(store: Sqli
     assert (row.state, row.why) == ("paused", "operator")
 
 
-async def test_pages_hold_every_endpoint_once_and_removed_ones_only_when_asked_for(store: SqliteStore):
+async def test_pages_hold_every_endpoint_once_and_removed_ones_only_when_asked_for(store: Store):
     specs: Sequence[EndpointSpec] = [spec(f"shop-{number}") for number in range(25)]
     await store.adopt(specs, NOW_MS)
     await store.adopt(specs[::2], NOW_MS)
@@ -268,7 +257,7 @@ async def test_pages_hold_every_endpoint_once_and_removed_ones_only_when_asked_f
     assert met == await names(store) == [each.name for each in specs[::2]]
 
 
-async def test_each_endpoint_is_shown_with_what_it_alone_is_owed(store: SqliteStore):
+async def test_each_endpoint_is_shown_with_what_it_alone_is_owed(store: Store):
     busy, picky = await add(store, "busy"), await add(store, "picky", events=("charge.*",))
     sent = [event() for _ in range(3)]
     for each in sent:
@@ -282,7 +271,7 @@ async def test_each_endpoint_is_shown_with_what_it_alone_is_owed(store: SqliteSt
     assert picky.number == rows[1].number
 
 
-async def test_what_waits_behind_another_of_its_payment_is_owed_too(store: SqliteStore):
+async def test_what_waits_behind_another_of_its_payment_is_owed_too(store: Store):
     await add(store, ordering="payment")
     for _ in range(3):
         await store.append(event(payment_id="pi_1"))
@@ -291,7 +280,7 @@ async def test_what_waits_behind_another_of_its_payment_is_owed_too(store: Sqlit
     assert row.pending == 3
 
 
-async def test_a_list_is_narrowed_by_a_part_of_the_name_and_by_the_state(store: SqliteStore):
+async def test_a_list_is_narrowed_by_a_part_of_the_name_and_by_the_state(store: Store):
     for name in ("shop-eu", "shop-us", "crm_eu", "e%"):
         await add(store, name)
     await store.set_endpoint_state("shop-eu", "paused")
@@ -308,7 +297,7 @@ async def test_a_list_is_narrowed_by_a_part_of_the_name_and_by_the_state(store: 
     assert await found(state="active", unusable=held) == ["crm_eu", "e%"]
 
 
-async def test_each_secret_says_since_when_it_signs(store: SqliteStore):
+async def test_each_secret_says_since_when_it_signs(store: Store):
     shop = await add(store)
     rotated = await store.rotate_secret(shop.spec, SECOND, NOW_MS + 5, NOW_MS + 1_000)
     assert [(key.since_ms, key.until_ms) for key in rotated.keys] == [(NOW_MS + 5, None), (NOW_MS, NOW_MS + 1_000)]

@@ -10,6 +10,11 @@ from webhookd.store.protocol.errors import StoreUnavailableError
 from webhookd.store.sqlite.store import SqliteStore
 
 
+@pytest.fixture
+def store(sqlite_store: SqliteStore) -> SqliteStore:
+    return sqlite_store
+
+
 @pytest.mark.fault(8)
 async def test_who_is_owed_an_event_looks_for_it_if_only_the_settlements_after_it_found_no_room(store: SqliteStore):
     """It is in the log then, and when its provider sends it again it is a duplicate, of which nobody would hear."""

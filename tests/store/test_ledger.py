@@ -8,15 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.making import NOW_MS, event, without_sync
+from tests.making import NOW_MS, event
+from tests.store.raw import Database, ask
+from tests.store.site import Store
 from webhookd.core.event import Event
 from webhookd.core.ledger import RANKS, Fact, Kind
 from webhookd.core.money import Money
 from webhookd.store.protocol.ledger import LedgerFilter, PaymentRow
-from webhookd.store.sqlite.batch import apply
-from webhookd.store.sqlite.driver import driver
-from webhookd.store.sqlite.statements import schema
-from webhookd.store.sqlite.store import SqliteStore
+from webhookd.store.sql.batch import write_all
+from webhookd.store.sql.connection import Connection
 
 DAY_MS = 86_400_000
 USD = Money(1000, "USD", 2)
@@ -41,24 +41,27 @@ def refund(number: int, amount: int, status: str = "succeeded", at: int | None =
     return says(Fact("refund", f"re_{number}", status, money=usd(amount), **fields), at)
 
 
-def ledger_of(events: Sequence[Event], batch: int = 3) -> list[Any]:
+def ledger_of(database: Database, events: Sequence[Event], batch: int = 3) -> list[Any]:
     """What the tables hold after these events, without the order in which they were heard of."""
-    connection = driver.connect(":memory:", isolation_level=None)
-    connection.executescript(schema())
+    with database() as connection:
+        return _ledger_of(connection, events, batch)
+
+
+def _ledger_of(connection: Connection, events: Sequence[Event], batch: int) -> list[Any]:
     for number, first in enumerate(range(0, len(events), batch)):
         again = [
             # A key of its own for each hook, as the intake mints them.
             _with_key(each, (number * batch + place + 1) << 21)
             for place, each in enumerate(events[first : first + batch])
         ]
-        for result in apply(connection, again, without_sync).results:
-            assert not isinstance(result, Exception), result
-    rows = connection.execute(
+        write_all(connection, again)
+    rows = ask(
+        connection,
         "SELECT provider, kind, id, status, detail, major, minor, tie, occurred_at, amount, currency, exponent,"
-        " payment_id, reference, refunded, refunded_at, counted_at FROM ledger ORDER BY 1, 2, 3"
-    ).fetchall()
-    payments = connection.execute("SELECT id, status, refunded FROM payment ORDER BY 1").fetchall()
-    return [rows, payments, connection.execute("SELECT * FROM reference ORDER BY 1, 2, 3").fetchall()]
+        " payment_id, reference, refunded, refunded_at, counted_at FROM ledger ORDER BY 1, 2, 3",
+    )
+    payments = ask(connection, "SELECT id, status, refunded FROM payment ORDER BY 1")
+    return [rows, payments, ask(connection, "SELECT * FROM reference ORDER BY 1, 2, 3")]
 
 
 def _with_key(each: Event, key: int) -> Event:
@@ -88,15 +91,15 @@ def facts_about_one_payment(draw: st.DrawFn) -> Event:
 
 
 @settings(max_examples=150, deadline=None)
-@given(st.data())
-def test_any_order_and_any_repetition_of_the_same_events_make_one_ledger(data: st.DataObject):
+@given(data=st.data())
+def test_any_order_and_any_repetition_of_the_same_events_make_one_ledger(database: Database, data: st.DataObject):
     events = data.draw(st.lists(facts_about_one_payment(), min_size=1, max_size=7))
     repeated = data.draw(st.lists(st.sampled_from(events), max_size=5))
     shuffled = data.draw(st.permutations([*events, *repeated]))
-    assert ledger_of(shuffled, batch=data.draw(st.integers(1, 5))) == ledger_of(events)
+    assert ledger_of(database, shuffled, data.draw(st.integers(1, 5))) == ledger_of(database, events)
 
 
-def test_of_one_event_that_two_sources_tell_differently_the_same_one_stands_in_either_order():
+def test_of_one_event_that_two_sources_tell_differently_the_same_one_stands_in_either_order(database: Database):
     """As two endpoints of one account do that have each a version of the API, or a provider that sends what is now."""
     one = says(Fact("payment", "pay_1", "captured", "succeeded", usd(1000)), provider_event_id="evt_1", source="a")
     other = says(Fact("payment", "pay_1", "captured", "paid", usd(900)), provider_event_id="evt_1", source="b")
@@ -107,7 +110,7 @@ def test_of_one_event_that_two_sources_tell_differently_the_same_one_stands_in_e
             ("b", ("refund", "re_1", "succeeded", None, Money(5, "EUR", 2))),
         )
     ]
-    assert ledger_of([one, other, *heard]) == ledger_of([*reversed(heard), other, one])
+    assert ledger_of(database, [one, other, *heard]) == ledger_of(database, [*reversed(heard), other, one])
 
 
 @pytest.mark.parametrize(
@@ -119,18 +122,18 @@ def test_of_one_event_that_two_sources_tell_differently_the_same_one_stands_in_e
         (["authorized", "cancelled"], "cancelled"),
     ],
 )
-def test_rank_decides_and_not_arrival(told: list[str], status: str):
+def test_rank_decides_and_not_arrival(database: Database, told: list[str], status: str):
     for order in itertools.permutations(told):
-        [_rows, payments, _references] = ledger_of([paid(each) for each in order])
+        [_rows, payments, _references] = ledger_of(database, [paid(each) for each in order])
         assert payments == [("pay_1", status, 0)]
 
 
-def test_a_late_authorized_changes_nothing_although_its_time_is_later():
-    [[row], _, _] = ledger_of([paid("captured", 1000), paid("authorized", 5000, NOW_MS + DAY_MS)])
+def test_a_late_authorized_changes_nothing_although_its_time_is_later(database: Database):
+    [[row], _, _] = ledger_of(database, [paid("captured", 1000), paid("authorized", 5000, NOW_MS + DAY_MS)])
     assert (row[3], row[8], row[9]) == ("captured", NOW_MS, 1000)
 
 
-async def payment(store: SqliteStore, *events: Event) -> PaymentRow:
+async def payment(store: Store, *events: Event) -> PaymentRow:
     for each in events:
         await store.append(each)
     found = await store.ledger.payment("stripe", "pay_1")
@@ -175,23 +178,23 @@ async def payment(store: SqliteStore, *events: Event) -> PaymentRow:
     ],
 )
 async def test_a_payment_stands_with_its_refunds_in_whatever_order_they_come(
-    store: SqliteStore, events: list[Event], status: str, refunded: int
+    store: Store, events: list[Event], status: str, refunded: int
 ):
     found = await payment(store, *events)
     assert (found.status, found.refunded) == (status, refunded)
 
 
-async def test_a_refund_before_its_payment_makes_a_placeholder(store: SqliteStore):
+async def test_a_refund_before_its_payment_makes_a_placeholder(store: Store):
     found = await payment(store, refund(1, 400))
     assert (found.status, found.amount, found.currency, found.occurred_at) == ("pending", None, "USD", None)
 
 
-async def test_a_captured_payment_keeps_the_time_of_its_capture(store: SqliteStore):
+async def test_a_captured_payment_keeps_the_time_of_its_capture(store: Store):
     found = await payment(store, paid(), paid(at=NOW_MS + 3 * DAY_MS, refunded=200))
     assert found.occurred_at == NOW_MS
 
 
-async def test_a_payment_is_found_by_what_any_of_its_events_called_it(store: SqliteStore):
+async def test_a_payment_is_found_by_what_any_of_its_events_called_it(store: Store):
     await store.append(paid(reference="order 7", references=("ch_1",)))
     await store.append(says(Fact("order", "cs_1", "paid", money=USD, reference="cart 9", references=("cs_1",))))
     for name in ("order 7", "ch_1", "cart 9", "cs_1", "pay_1"):
@@ -201,7 +204,7 @@ async def test_a_payment_is_found_by_what_any_of_its_events_called_it(store: Sql
     assert (await store.ledger.payments(LedgerFilter(reference="order 7", provider="paypal"), 10)).rows == []
 
 
-async def test_each_object_names_the_events_that_spoke_of_it_in_log_order(store: SqliteStore):
+async def test_each_object_names_the_events_that_spoke_of_it_in_log_order(store: Store):
     events = [paid("pending"), paid(), refund(1, 400)]
     for each in events:
         await store.append(each)
@@ -212,7 +215,7 @@ async def test_each_object_names_the_events_that_spoke_of_it_in_log_order(store:
     assert list(refunded.events) == [events[2].id]
 
 
-async def test_a_refused_event_moves_nothing(store: SqliteStore):
+async def test_a_refused_event_moves_nothing(store: Store):
     for status in ("pending", "captured"):
         fact = Fact("payment", "pay_1", status, money=USD)
         await store.append(says(fact, provider_event_id="evt_a", body=status.encode()))
@@ -225,7 +228,7 @@ def revenue_of(rows: Iterable[Any]) -> dict[tuple[int, str], tuple[int, int, int
     return {(row.day - NOW_MS // DAY_MS, row.currency): (row.gross, row.refunded, row.disputed) for row in rows}
 
 
-async def test_the_revenue_counts_each_payment_refund_and_dispute_once_on_its_day(store: SqliteStore):
+async def test_the_revenue_counts_each_payment_refund_and_dispute_once_on_its_day(store: Store):
     events = [
         paid("authorized"),
         paid(),
@@ -242,25 +245,25 @@ async def test_the_revenue_counts_each_payment_refund_and_dispute_once_on_its_da
     assert revenue_of(rows) == {(0, "USD"): (1000, 0, 0), (1, "USD"): (0, 400, 0), (2, "USD"): (0, 0, 600)}
 
 
-async def test_a_refund_that_only_the_payment_reports_counts_too(store: SqliteStore):
+async def test_a_refund_that_only_the_payment_reports_counts_too(store: Store):
     await payment(store, paid(), refund(1, 100), paid(refunded=400, at=NOW_MS + DAY_MS))
     rows = await store.ledger.revenue(0, NOW_MS + 30 * DAY_MS)
     assert revenue_of(rows) == {(0, "USD"): (1000, 100, 0), (1, "USD"): (0, 300, 0)}
 
 
-async def test_the_refund_of_a_payment_that_was_never_captured_is_no_negative_revenue(store: SqliteStore):
+async def test_the_refund_of_a_payment_that_was_never_captured_is_no_negative_revenue(store: Store):
     await payment(store, paid("authorized"), refund(1, 1000))
     assert await store.ledger.revenue(0, NOW_MS + DAY_MS) == []
 
 
-async def test_the_revenue_of_a_time_ends_before_its_end(store: SqliteStore):
+async def test_the_revenue_of_a_time_ends_before_its_end(store: Store):
     await payment(store, paid())
     assert await store.ledger.revenue(NOW_MS, NOW_MS + 1) != []
     assert await store.ledger.revenue(0, NOW_MS) == []
     assert await store.ledger.revenue(NOW_MS + 1, NOW_MS + DAY_MS) == []
 
 
-async def test_the_revenue_is_the_same_however_small_the_pieces_it_is_read_in(store: SqliteStore, monkeypatch):
+async def test_the_revenue_is_the_same_however_small_the_pieces_it_is_read_in(store: Store, monkeypatch):
     for number in range(20):
         fact = Fact("payment", f"pay_{number}", "captured", money=usd(10**15))
         await store.append(says(fact, NOW_MS + number // 5))
@@ -271,13 +274,13 @@ async def test_the_revenue_is_the_same_however_small_the_pieces_it_is_read_in(st
     assert (whole[0].gross, whole[0].refunded) == (20 * 10**15, 20)
 
 
-async def test_an_amount_that_cannot_be_read_is_counted_as_such_and_not_as_nothing(store: SqliteStore):
+async def test_an_amount_that_cannot_be_read_is_counted_as_such_and_not_as_nothing(store: Store):
     await payment(store, paid(amount=None))
     [row] = await store.ledger.revenue(0, NOW_MS + DAY_MS)
     assert (row.gross, row.unreadable) == (0, 1)
 
 
-async def test_lists_go_back_page_by_page_from_what_was_heard_of_last(store: SqliteStore):
+async def test_lists_go_back_page_by_page_from_what_was_heard_of_last(store: Store):
     for number in range(7):
         await store.append(says(Fact("refund", f"re_{number}", "succeeded", money=usd(1)), payment=f"pay_{number % 2}"))
     seen: list[str] = []
@@ -290,7 +293,7 @@ async def test_lists_go_back_page_by_page_from_what_was_heard_of_last(store: Sql
     assert [row.id for row in of_one] == ["re_5", "re_3", "re_1"]
 
 
-async def test_who_watches_payments_hears_of_each_that_was_spoken_of(store: SqliteStore):
+async def test_who_watches_payments_hears_of_each_that_was_spoken_of(store: Store):
     heard: list[tuple[str, str]] = []
     store.watch_payments(lambda provider, payment_id: heard.append((provider, payment_id)))
     await store.append(paid())

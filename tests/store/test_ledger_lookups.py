@@ -5,6 +5,7 @@ import sqlite3
 import pytest
 
 from tests.making import NOW_MS, event
+from tests.store.site import Store
 from tests.store.statements import of
 from webhookd.core.event import Event
 from webhookd.core.ledger import Fact, Kind
@@ -13,7 +14,6 @@ from webhookd.store.protocol.ledger import LedgerFilter
 from webhookd.store.sql.ledger import _parameters
 from webhookd.store.sqlite.driver import driver
 from webhookd.store.sqlite.statements import schema
-from webhookd.store.sqlite.store import SqliteStore
 
 SQL = of("log", "ledger")
 ALL = LedgerFilter(reference="order 7", payment="pay_1", provider="stripe", status="captured")
@@ -67,7 +67,7 @@ def test_a_piece_of_the_revenue_costs_what_counted_in_its_time_and_not_all_there
     assert not [each for each in steps if "ledger_recent" in each or each.startswith("SCAN ledger")]
 
 
-async def test_a_row_names_the_events_that_spoke_of_it_in_log_order(store: SqliteStore):
+async def test_a_row_names_the_events_that_spoke_of_it_in_log_order(store: Store):
     sent = [
         told("payment", "pay_1", "pay_1"),
         told("refund", "re_1", "pay_1"),
@@ -88,7 +88,7 @@ async def test_a_row_names_the_events_that_spoke_of_it_in_log_order(store: Sqlit
     assert one.events == [*ids[:2], *ids[3:]]
 
 
-async def test_a_row_names_no_more_than_the_first_hundred_events(store: SqliteStore):
+async def test_a_row_names_no_more_than_the_first_hundred_events(store: Store):
     sent = [told("payment", "pay_1", "pay_1") for _ in range(103)]
     for each in sent:
         await store.append(each)
@@ -96,7 +96,7 @@ async def test_a_row_names_no_more_than_the_first_hundred_events(store: SqliteSt
     assert row.events == [each.id for each in sent[:100]]
 
 
-async def test_a_row_names_no_event_of_another_providers_object_with_the_same_id(store: SqliteStore):
+async def test_a_row_names_no_event_of_another_providers_object_with_the_same_id(store: Store):
     theirs = event(fact=Fact("payment", "pay_1", "failed"), payment_id="pay_1", provider="paypal", source="paypal")
     ours = told("payment", "pay_1", "pay_1")
     for each in (theirs, ours):
@@ -105,7 +105,7 @@ async def test_a_row_names_no_event_of_another_providers_object_with_the_same_id
     assert {row.provider: row.events for row in rows} == {"paypal": [theirs.id], "stripe": [ours.id]}
 
 
-async def test_objects_are_found_by_their_own_reference_and_by_their_payment(store: SqliteStore):
+async def test_objects_are_found_by_their_own_reference_and_by_their_payment(store: Store):
     for each in (
         told("order", "cs_1", "pay_1", "order 7"),
         told("order", "cs_2", "pay_1", "order 8"),
@@ -128,7 +128,7 @@ async def test_objects_are_found_by_their_own_reference_and_by_their_payment(sto
     assert await ids("subscription", reference="order 7", status="paused") == []
 
 
-async def test_a_name_that_very_many_payments_bear_is_paged_like_one_that_few_bear(store: SqliteStore, monkeypatch):
+async def test_a_name_that_very_many_payments_bear_is_paged_like_one_that_few_bear(store: Store, monkeypatch):
     for number in range(7):
         await store.append(told("payment", f"pay_{number}", f"pay_{number}", names=("gold", f"order {number}")))
     await store.append(told("payment", "pay_plain", "pay_plain"))

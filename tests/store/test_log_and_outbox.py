@@ -1,4 +1,4 @@
-"""What every store must do, shown on SQLite: the log takes each event once, and brings its deliveries with it."""
+"""What every store must do: the log takes each event once, and brings its deliveries with it."""
 
 import asyncio
 from collections.abc import Sequence
@@ -6,10 +6,11 @@ from collections.abc import Sequence
 import pytest
 
 from tests.making import NOW_MS, TEN_OF_EACH, event, spec
+from tests.store.raw import read, together
+from tests.store.site import Store
 from webhookd.core.delivery import PRIORITIES, Due, Outcome, settle
 from webhookd.core.retry import RetryPolicy
 from webhookd.store.protocol.history import Filter
-from webhookd.store.sqlite.store import SqliteStore
 
 LATER_MS = NOW_MS + 10_000_000
 NO_BOUND = 2**30
@@ -18,7 +19,7 @@ NO_BOUND = 2**30
 class Announced:
     """Listens to the outbox."""
 
-    def __init__(self, store: SqliteStore) -> None:
+    def __init__(self, store: Store) -> None:
         self.owed: list[Due] = []
         store.announce(self._heard)
 
@@ -27,7 +28,7 @@ class Announced:
         self.owed += owed
 
 
-async def test_a_new_event_is_accepted_and_can_be_read_back_byte_for_byte(store: SqliteStore):
+async def test_a_new_event_is_accepted_and_can_be_read_back_byte_for_byte(store: Store):
     body = b'{"amount": 1.0, "name": "Z\xc3\xbcrich"}'
     appended = await store.append(sent := event(body=body))
     assert (appended.status, appended.event_id, appended.conflict) == ("accepted", sent.id, False)
@@ -37,7 +38,7 @@ async def test_a_new_event_is_accepted_and_can_be_read_back_byte_for_byte(store:
     assert (row.provider_event_id, row.sha256, row.size) == (sent.provider_event_id, sent.sha256, len(body))
 
 
-async def test_the_same_provider_event_is_a_duplicate_of_the_first_and_owed_to_nobody_anew(store: SqliteStore):
+async def test_the_same_provider_event_is_a_duplicate_of_the_first_and_owed_to_nobody_anew(store: Store):
     await store.adopt([spec()], NOW_MS)
     heard = Announced(store)
     first = await store.append(event(provider_event_id="evt_a"))
@@ -46,23 +47,23 @@ async def test_the_same_provider_event_is_a_duplicate_of_the_first_and_owed_to_n
     assert len(heard.owed) == 1
 
 
-async def test_the_same_id_from_another_source_is_another_event(store: SqliteStore):
+async def test_the_same_id_from_another_source_is_another_event(store: Store):
     first = await store.append(event(provider_event_id="evt_a"))
     other = await store.append(event(provider_event_id="evt_a", source="stripe-test"))
     assert other.status == "accepted"
     assert other.event_id != first.event_id
 
 
-async def test_a_known_id_with_another_body_keeps_the_first_body_and_puts_the_conflict_on_record(store: SqliteStore):
+async def test_a_known_id_with_another_body_keeps_the_first_body_and_puts_the_conflict_on_record(store: Store):
     await store.append(kept := event(provider_event_id="evt_a", body=b"first"))
     again = await store.append(event(provider_event_id="evt_a", body=b"second"))
     assert (again.status, again.conflict) == ("duplicate", True)
     assert await store.body(kept.key) == b"first"
     await store.append(event(provider_event_id="evt_a", body=b"second"))
-    assert await store._history_reader.query("SELECT event, times FROM conflict") == [(kept.key, 2)]
+    assert await read(store, "SELECT event, times FROM conflict") == [(kept.key, 2)]
 
 
-async def test_copies_in_one_batch_make_one_event(store: SqliteStore):
+async def test_copies_in_one_batch_make_one_event(store: Store):
     heard = Announced(store)
     await store.adopt([spec()], NOW_MS)
     answers = await asyncio.gather(*(store.append(event(provider_event_id="evt_a")) for _ in range(50)))
@@ -86,7 +87,7 @@ async def test_copies_in_one_batch_make_one_event(store: SqliteStore):
     ],
 )
 async def test_an_event_is_owed_once_to_each_endpoint_that_wants_its_source_and_type(
-    store: SqliteStore, sources: tuple[str, ...], events: tuple[str, ...], owed: bool
+    store: Store, sources: tuple[str, ...], events: tuple[str, ...], owed: bool
 ):
     await store.adopt([spec("picky", sources=sources, events=events), spec("all")], NOW_MS)
     heard = Announced(store)
@@ -96,7 +97,15 @@ async def test_an_event_is_owed_once_to_each_endpoint_that_wants_its_source_and_
     assert {due.key for due in heard.owed} == {(each.event, each.endpoint) for each in deliveries}
 
 
-async def test_an_event_that_nobody_wants_is_kept_as_unrouted(store: SqliteStore):
+async def test_what_a_batch_is_owed_is_told_in_the_order_of_the_log(store: Store):
+    await store.adopt([spec("one", ordering="payment"), spec("two"), spec("three")], NOW_MS)
+    heard = Announced(store)
+    await together(store, *(event(payment_id=payment) for payment in ("pi_2", "pi_1", None, "pi_3")))
+    assert len(heard.owed) == 12
+    assert heard.owed == sorted(heard.owed, key=lambda due: due.key)
+
+
+async def test_an_event_that_nobody_wants_is_kept_as_unrouted(store: Store):
     await store.append(sent := event())
     row = await store.event(sent.key, sent.salt)
     assert row is not None
@@ -104,7 +113,7 @@ async def test_an_event_that_nobody_wants_is_kept_as_unrouted(store: SqliteStore
     assert [each.key for each in (await store.events(Filter(state="unrouted"), 10)).rows] == [sent.key]
 
 
-async def test_a_quarantined_event_is_kept_and_owed_to_nobody(store: SqliteStore):
+async def test_a_quarantined_event_is_kept_and_owed_to_nobody(store: Store):
     await store.adopt([spec()], NOW_MS)
     appended = await store.append(sent := event(state="quarantined"))
     assert appended.status == "quarantined"
@@ -112,7 +121,7 @@ async def test_a_quarantined_event_is_kept_and_owed_to_nobody(store: SqliteStore
 
 
 @pytest.mark.fault(21)
-async def test_what_is_due_comes_oldest_first_bounded_in_rows_and_bytes_and_without_what_is_known(store: SqliteStore):
+async def test_what_is_due_comes_oldest_first_bounded_in_rows_and_bytes_and_without_what_is_known(store: Store):
     [endpoint] = await store.adopt([spec()], NOW_MS)
     sent = [event(received_at=NOW_MS + number, body=b"x" * 100) for number in range(5)]
     await asyncio.gather(*map(store.append, sent))
@@ -130,14 +139,14 @@ async def test_what_is_due_comes_oldest_first_bounded_in_rows_and_bytes_and_with
     assert await due([], 10, 1) == (keys[:1], False), "one always comes, however large"
 
 
-async def test_the_next_due_time_is_that_of_the_first_delivery_that_is_not_due_yet(store: SqliteStore):
+async def test_the_next_due_time_is_that_of_the_first_delivery_that_is_not_due_yet(store: Store):
     [endpoint] = await store.adopt([spec(waits_ms=(5_000, 1))], NOW_MS)
     await store.append(event())
     batch = await store.due(endpoint.number, NOW_MS, [], TEN_OF_EACH, NO_BOUND)
     assert (list(batch.due), not batch.behind, batch.next_due_at) == ([], True, NOW_MS + 5_000)
 
 
-async def test_what_is_due_can_be_delivered_as_it_was_received(store: SqliteStore):
+async def test_what_is_due_can_be_delivered_as_it_was_received(store: Store):
     [endpoint] = await store.adopt([spec()], NOW_MS)
     await store.append(sent := event(headers=[("content-type", "application/cloudevents+json")], body=b"\x00\xff"))
     [due] = (await store.due(endpoint.number, LATER_MS, [], TEN_OF_EACH, NO_BOUND)).due
@@ -148,7 +157,7 @@ async def test_what_is_due_can_be_delivered_as_it_was_received(store: SqliteStor
     )
 
 
-async def _owed_one(store: SqliteStore) -> Due:
+async def _owed_one(store: Store) -> Due:
     heard = Announced(store)
     await store.adopt([spec()], NOW_MS)
     await store.append(event())
@@ -159,7 +168,7 @@ def _outcome(status: int) -> Outcome:
     return Outcome(NOW_MS, 12, status, None if status == 200 else "status", b"answer")
 
 
-async def test_a_settled_attempt_moves_its_delivery_and_is_on_record(store: SqliteStore):
+async def test_a_settled_attempt_moves_its_delivery_and_is_on_record(store: Store):
     due = await _owed_one(store)
     policy = RetryPolicy((0, 5_000), jitter=0)
     await store.settle(settle(due, _outcome(500), policy, NOW_MS, 0))
@@ -178,21 +187,21 @@ async def test_a_settled_attempt_moves_its_delivery_and_is_on_record(store: Sqli
     ]
 
 
-async def test_an_attempt_that_is_recorded_twice_counts_once(store: SqliteStore):
+async def test_an_attempt_that_is_recorded_twice_counts_once(store: Store):
     due = await _owed_one(store)
     settlement = settle(due, _outcome(500), RetryPolicy((0, 1, 1)), NOW_MS, 0)
     await asyncio.gather(store.settle(settlement), store.settle(settlement))
     assert len(await store.attempts(*due.key)) == 1
 
 
-async def test_410_pauses_the_endpoint_in_the_same_transaction(store: SqliteStore):
+async def test_410_pauses_the_endpoint_in_the_same_transaction(store: Store):
     due = await _owed_one(store)
     await store.settle(settle(due, _outcome(410), RetryPolicy(), NOW_MS, 0))
     [row] = await store.endpoints(removed=False)
     assert (row.state, row.pending) == ("paused", 1)
 
 
-async def test_an_endpoint_that_leaves_the_configuration_is_owed_no_more_and_keeps_what_it_is_owed(store: SqliteStore):
+async def test_an_endpoint_that_leaves_the_configuration_is_owed_no_more_and_keeps_what_it_is_owed(store: Store):
     due = await _owed_one(store)
     assert await store.adopt([], NOW_MS) == []
     await store.append(later := event())
@@ -202,13 +211,13 @@ async def test_an_endpoint_that_leaves_the_configuration_is_owed_no_more_and_kee
     assert len((await store.due(back.number, LATER_MS, [], TEN_OF_EACH, NO_BOUND)).due) == 1
 
 
-async def test_a_generated_secret_stays_the_same_across_reloads(store: SqliteStore):
+async def test_a_generated_secret_stays_the_same_across_reloads(store: Store):
     [first] = await store.adopt([spec()], NOW_MS)
     [second] = await store.adopt([spec(events=("charge.*",))], NOW_MS)
     assert first.signature("m", NOW_MS, b"x") == second.signature("m", NOW_MS, b"x")
 
 
-async def test_paging_back_through_the_log_meets_every_event_once(store: SqliteStore):
+async def test_paging_back_through_the_log_meets_every_event_once(store: Store):
     sent = [event() for _ in range(25)]
     await asyncio.gather(*map(store.append, sent))
     met: list[int] = []

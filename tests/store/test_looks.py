@@ -1,20 +1,23 @@
 """A page of a list looks at a bounded number of rows, however rare what is wanted; page by page all of it is found."""
 
-import shutil
+import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from pathlib import Path
+from functools import partial
 from typing import Any, TypeVar
 
 import msgspec
 import pytest
-import pytest_asyncio
 
 from tests.making import event
-from tests.store.heap import AT, CANCELLED, DEAD, DELIVERED, MANY, PENDING, make_heap
+from tests.store.conftest import KINDS
+from tests.store.heap import AT, CANCELLED, DEAD, DELIVERED, MANY, PENDING, heap, make_heap
+from tests.store.raw import blob, write
+from tests.store.site import Site, Store
+from webhookd.store.postgres.store import PostgresStore
 from webhookd.store.protocol.history import DeliveryRow, EventRow, Filter, Looked
 from webhookd.store.protocol.ledger import LedgerFilter, ObjectRow, PaymentRow
-from webhookd.store.sql import dead, lookup
+from webhookd.store.sql import dead, looks, lookup
 from webhookd.store.sql.connection import Connection
 from webhookd.store.sql.ledger import LOOKS as LEDGER_LOOKS
 from webhookd.store.sql.looks import LOOKS
@@ -25,26 +28,43 @@ T = TypeVar("T")
 LIMIT = 50
 INSTRUCTIONS_MAX = 800_000
 """Of SQLite's machine, for one page: some 40 ms."""
-Page = Callable[[SqliteStore, Any, int], Awaitable[Looked[Any]]]
+AnyStore = SqliteStore | PostgresStore
+Page = Callable[[Store, Any, int], Awaitable[Looked[Any]]]
 
 
-@pytest.fixture(scope="module")
-def heap(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("heap") / "webhookd.db"
-    make_heap(path)
-    return path
+@pytest.fixture(scope="module", params=KINDS)
+def long_past(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Callable[[], AnyStore]:
+    """A store of each kind with HEAP in it, which no test here changes."""
+    if request.param == "sqlite":
+        make_heap(path := tmp_path_factory.mktemp("heap") / "webhookd.db")
+        return partial(SqliteStore, path)
+    url = request.getfixturevalue("postgres").url()
+    asyncio.run(fill(PostgresStore(url)))
+    return partial(PostgresStore, url)
 
 
-@pytest_asyncio.fixture
-async def store(heap: Path) -> AsyncIterator[SqliteStore]:
-    store = SqliteStore(heap)
+KNOWN = (
+    "INSERT INTO identity (source, provider_event_id, key, salt, sha256) "
+    "SELECT source, provider_event_id, key, salt, sha256 FROM event"
+)
+
+
+async def fill(store: PostgresStore) -> None:
     await store.open()
-    yield store
+    await write(store, *heap(partial(blob, store)), KNOWN, "ANALYZE")
     await store.close()
 
 
+@pytest.fixture
+async def store(long_past: Callable[[], AnyStore]) -> AsyncIterator[AnyStore]:
+    opened = long_past()
+    await opened.open()
+    yield opened
+    await opened.close()
+
+
 class Counted:
-    """A reader that counts what SQLite does."""
+    """A reader that counts what SQLite does. PostgreSQL reads a table of this size to its end where that is cheaper."""
 
     def __init__(self, reader: Any) -> None:
         self._reader, self.instructions = reader, 0
@@ -69,27 +89,27 @@ class Counted:
         return getattr(self._reader, name)
 
 
-def events(store: SqliteStore, narrowed: Any, limit: int) -> Awaitable[Looked[Any]]:
+def events(store: Store, narrowed: Any, limit: int) -> Awaitable[Looked[Any]]:
     return store.events(narrowed, limit)
 
 
-def deliveries(store: SqliteStore, narrowed: Any, limit: int) -> Awaitable[Looked[Any]]:
+def deliveries(store: Store, narrowed: Any, limit: int) -> Awaitable[Looked[Any]]:
     return store.deliveries(narrowed, limit)
 
 
-def pending(store: SqliteStore, narrowed: Any, limit: int) -> Awaitable[Looked[Any]]:
+def pending(store: Store, narrowed: Any, limit: int) -> Awaitable[Looked[Any]]:
     return store.lookup.pending(narrowed, limit)
 
 
-def dead_letters(store: SqliteStore, narrowed: Any, limit: int) -> Awaitable[Looked[Any]]:
+def dead_letters(store: Store, narrowed: Any, limit: int) -> Awaitable[Looked[Any]]:
     return store.dead_letters.deliveries(narrowed, limit)
 
 
-def payments(store: SqliteStore, narrowed: Any, limit: int) -> Awaitable[Looked[Any]]:
+def payments(store: Store, narrowed: Any, limit: int) -> Awaitable[Looked[Any]]:
     return store.ledger.payments(narrowed, limit)
 
 
-def refunds(store: SqliteStore, narrowed: Any, limit: int) -> Awaitable[Looked[Any]]:
+def refunds(store: Store, narrowed: Any, limit: int) -> Awaitable[Looked[Any]]:
     return store.ledger.objects("refund", narrowed, limit)
 
 
@@ -132,10 +152,11 @@ def _key(row: EventRow | DeliveryRow | PaymentRow | ObjectRow) -> int:
             return row.first_event
 
 
-async def walked(store: SqliteStore, ask: Page, narrowed: Any, limit: int = LIMIT) -> list[list[int]]:
+async def walked(store: Store, ask: Page, narrowed: Any, limit: int = LIMIT) -> list[list[int]]:
     """The keys on each page, to the end; none of which took long."""
-    reader = Counted(store._history_reader)
-    store._history_reader = reader  # type: ignore[assignment]
+    reader = Counted(store._history_reader)  # type: ignore[attr-defined]
+    if isinstance(store, SqliteStore):
+        store._history_reader = reader  # type: ignore[assignment]
     pages: list[list[int]] = []
     while True:
         found = await ask(store, narrowed, limit)
@@ -147,7 +168,7 @@ async def walked(store: SqliteStore, ask: Page, narrowed: Any, limit: int = LIMI
 
 
 @pytest.mark.parametrize("name", LISTS)
-async def test_what_is_rare_is_found_once_by_going_on_and_no_page_looks_far(store: SqliteStore, name: str):
+async def test_what_is_rare_is_found_once_by_going_on_and_no_page_looks_far(store: Store, name: str):
     ask, narrowed, places, looks = LISTS[name]
     pages = await walked(store, ask, narrowed)
     assert [key for page in pages for key in page] == [AT[place] for place in places]
@@ -156,13 +177,13 @@ async def test_what_is_rare_is_found_once_by_going_on_and_no_page_looks_far(stor
 
 
 @pytest.mark.parametrize("name", LISTS)
-async def test_a_page_of_one_row_goes_on_right_behind_it(store: SqliteStore, name: str):
+async def test_a_page_of_one_row_goes_on_right_behind_it(store: Store, name: str):
     ask, narrowed, places, _looks = LISTS[name]
     pages = await walked(store, ask, narrowed, 1)
     assert [key for page in pages for key in page] == [AT[place] for place in places]
 
 
-async def test_a_list_of_everything_is_read_in_full_pages(store: SqliteStore):
+async def test_a_list_of_everything_is_read_in_full_pages(store: Store):
     for ask in (events, deliveries, payments, refunds):
         narrowed = Filter() if ask in (events, deliveries) else LedgerFilter()
         pages = await walked(store, ask, narrowed, 2_500)
@@ -170,7 +191,7 @@ async def test_a_list_of_everything_is_read_in_full_pages(store: SqliteStore):
         assert len({key for page in pages for key in page}) == MANY
 
 
-async def test_a_time_is_the_end_of_the_list_wherever_a_look_would_end(store: SqliteStore):
+async def test_a_time_is_the_end_of_the_list_wherever_a_look_would_end(store: Store):
     since_ms = AT[MANY - LOOKS - 10] >> 21
     assert await walked(store, events, Filter(type="rare", since_ms=since_ms)) == [[], []]
     assert await walked(store, deliveries, Filter(type="rare", since_ms=since_ms + 20)) == [[]]
@@ -180,9 +201,7 @@ async def test_a_time_is_the_end_of_the_list_wherever_a_look_would_end(store: Sq
     assert await walked(store, events, Filter(type="rare", until_ms=until_ms, after=AT[0])) == [[AT[1], AT[2]]]
 
 
-async def test_very_much_that_is_owed_is_looked_for_along_the_outbox(
-    store: SqliteStore, monkeypatch: pytest.MonkeyPatch
-):
+async def test_very_much_that_is_owed_is_looked_for_along_the_outbox(store: Store, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(lookup, "PENDING_MAX", 1_000)
     ask, narrowed, places, _looks = LISTS["pending"]
     pages = await walked(store, ask, narrowed)
@@ -193,7 +212,7 @@ async def test_very_much_that_is_owed_is_looked_for_along_the_outbox(
 
 
 async def test_what_is_dead_for_very_many_reasons_is_looked_for_among_all_that_is_dead(
-    store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+    store: Store, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(dead, "REASONS_MAX", 1)
     ask, narrowed, places, _looks = LISTS["dead"]
@@ -202,9 +221,12 @@ async def test_what_is_dead_for_very_many_reasons_is_looked_for_among_all_that_i
     assert len(pages) == MANY // 4 // LOOKS + 1
 
 
-async def test_what_comes_meanwhile_shifts_nothing(heap: Path, tmp_path: Path):
-    store = SqliteStore(Path(shutil.copy(heap, tmp_path)))
-    await store.open()
+async def test_what_comes_meanwhile_shifts_nothing(site: Site, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(looks, "LOOKS", 10)
+    store = await site.open()
+    made = [event(type="rare" if place < 4 else "usual") for place in range(30)]
+    for each in made:
+        await store.append(each)
     found: list[int] = []
     narrowed = Filter(type="rare")
     while True:
@@ -216,5 +238,5 @@ async def test_what_comes_meanwhile_shifts_nothing(heap: Path, tmp_path: Path):
         narrowed = further(narrowed, page.then)
     newer = found[: len(found) - 4]
     assert len(newer) == 1, "what was there when the first page was read"
-    assert found[-4:] == [AT[place] for place in (3, 2, 1, 0)]
+    assert found[-4:] == [made[place].key for place in (3, 2, 1, 0)]
     await store.close()

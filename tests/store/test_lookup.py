@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.making import NOW_MS, event, spec
+from tests.store.site import Store
 from tests.store.statements import of
 from webhookd.core.delivery import DeliveryKey
 from webhookd.core.identifier import delivery_id, event_id
@@ -17,7 +18,6 @@ from webhookd.store.sql import lookup
 from webhookd.store.sql.rows import parameters
 from webhookd.store.sqlite.driver import driver
 from webhookd.store.sqlite.statements import schema
-from webhookd.store.sqlite.store import SqliteStore
 
 LOOKUP = of("lookup")
 TABLES = {"event", "delivery", "d", "e", "n", "endpoint", "ledger", "reference", "attempt"}
@@ -36,7 +36,7 @@ def test_no_query_reads_through_a_table():
     connection.close()
 
 
-async def test_a_reference_of_an_object_names_the_events_of_the_object(store: SqliteStore):
+async def test_a_reference_of_an_object_names_the_events_of_the_object(store: Store):
     invoice = event(fact=Fact("invoice", "in_1", "open", reference="order 9"))
     other = event(fact=Fact("invoice", "in_2", "open"), source="flw", provider="flutterwave")
     await asyncio.gather(store.append(invoice), store.append(other))
@@ -44,13 +44,13 @@ async def test_a_reference_of_an_object_names_the_events_of_the_object(store: Sq
         assert await store.lookup.bearing(text) == [invoice.key]
 
 
-async def test_one_id_at_several_sources_names_the_events_of_each(store: SqliteStore):
+async def test_one_id_at_several_sources_names_the_events_of_each(store: Store):
     both = [event(provider_event_id="same", source=source) for source in ("a", "b")]
     await asyncio.gather(*map(store.append, both))
     assert await store.lookup.bearing("same") == [each.key for each in both]
 
 
-async def test_what_is_borne_by_too_many_is_refused(store: SqliteStore, monkeypatch: pytest.MonkeyPatch):
+async def test_what_is_borne_by_too_many_is_refused(store: Store, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(lookup, "FOUND_MAX", 3)
     await asyncio.gather(*[store.append(event(payment_id="pi_3")) for _ in range(3)])
     await asyncio.gather(*[store.append(event(payment_id="pi_4")) for _ in range(4)])
@@ -59,7 +59,7 @@ async def test_what_is_borne_by_too_many_is_refused(store: SqliteStore, monkeypa
         await store.lookup.bearing("pi_4")
 
 
-async def test_deliveries_are_found_by_their_own_id(store: SqliteStore):
+async def test_deliveries_are_found_by_their_own_id(store: Store):
     await store.adopt([spec("shop"), spec("audit")], NOW_MS)
     made = event()
     await store.append(made)
@@ -70,7 +70,7 @@ async def test_deliveries_are_found_by_their_own_id(store: SqliteStore):
 
 
 async def test_the_last_event_of_each_source_is_known_as_far_back_as_is_looked(
-    store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+    store: Store, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(lookup, "LOOKS", 3)
     for source, at in (("old", 1), ("a", 2), ("b", 3), ("a", 4)):
@@ -91,7 +91,7 @@ def test_what_is_owed_is_listed_from_its_indexes():
     connection.close()
 
 
-async def test_what_is_owed_is_listed_whether_it_is_held_or_not(store: SqliteStore):
+async def test_what_is_owed_is_listed_whether_it_is_held_or_not(store: Store):
     await store.adopt([spec("shop", ordering="payment"), spec("audit")], NOW_MS)
     first, second = event(payment_id="pi_1"), event(payment_id="pi_1", source="other")
     await store.append(first)

@@ -1,4 +1,4 @@
-"""SQLite is held against the model, in stories that hypothesis makes. Another store needs a `Site`, and no more."""
+"""Every store is held against the model, in stories that hypothesis makes. Another needs a `Site`, and no more."""
 
 import tempfile
 from collections import Counter
@@ -10,8 +10,12 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
+from tests.making import NOW_MS
+from tests.postgres import Server
 from tests.store.machine_people import People
 from tests.store.machine_traffic import Traffic
+from tests.store.postgres_site import PostgresSite
+from tests.store.site import Site
 from tests.store.sqlite_site import SqliteSite
 
 
@@ -20,22 +24,32 @@ class AStore(Traffic, People):
 
 
 @pytest.mark.fault(55)
-def test_whatever_a_store_is_asked_it_answers_as_the_model_does(
+def test_whatever_sqlite_is_asked_it_answers_as_the_model_does(
     torture: bool, seed: int, record_property: Callable[[str, int], None]
 ):
-    counted: Counter[str] = Counter()
     with tempfile.TemporaryDirectory() as directory:
-
-        def story() -> AStore:
-            return AStore(SqliteSite(Path(tempfile.mkdtemp(dir=directory))), counted)
-
-        run_state_machine_as_test(
-            hypothesis.seed(seed)(story),  # type: ignore[arg-type]
-            settings=settings(
-                max_examples=200 if torture else 16,
-                stateful_step_count=80 if torture else 50,
-                suppress_health_check=list(HealthCheck),
-            ),
-        )
+        counted = tell_stories(lambda: SqliteSite(Path(tempfile.mkdtemp(dir=directory))), seed, 200 if torture else 16)
     for name, count in counted.items():
         record_property(name, count)
+
+
+@pytest.mark.fault(55)
+def test_whatever_postgresql_is_asked_it_answers_as_the_model_does(
+    torture: bool, seed: int, record_property: Callable[[str, int], None], postgres: Server
+):
+    counted = tell_stories(lambda: PostgresSite(postgres.url(), NOW_MS), seed, 30 if torture else 8)
+    for name, count in counted.items():
+        record_property(name, count)
+
+
+def tell_stories(site: Callable[[], Site], seed: int, stories: int) -> Counter[str]:
+    counted: Counter[str] = Counter()
+    run_state_machine_as_test(
+        hypothesis.seed(seed)(lambda: AStore(site(), counted)),  # type: ignore[arg-type]
+        settings=settings(
+            max_examples=stories,
+            stateful_step_count=80 if stories > 16 else 50,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
+    return counted

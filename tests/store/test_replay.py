@@ -1,20 +1,19 @@
 """Replays: a step at a time, each delivery once, whatever happens in between."""
 
 import asyncio
-from pathlib import Path
 
 import pytest
 
 from tests.making import spec
 from tests.store.replaying import LATER_MS, Past
+from tests.store.site import Site, Store
 from webhookd.core.identifier import delivery_id
 from webhookd.store.protocol.replays import RUNNING_MAX, Found, SelectedState, Selection, Step, TooManyReplaysError
 from webhookd.store.sql.selection import Page, Scope, Search
-from webhookd.store.sqlite.store import SqliteStore
 
 
 @pytest.fixture
-def past(store: SqliteStore) -> Past:
+def past(store: Store) -> Past:
     return Past(store)
 
 
@@ -119,7 +118,8 @@ async def test_what_has_changed_since_it_was_found_is_looked_at_once_more(
     assert await past.rows("state") == [("delivered",)]
 
 
-async def test_a_replay_goes_on_where_it_was_when_the_database_is_opened_again(past: Past, tmp_path: Path):
+async def test_a_replay_goes_on_where_it_was_when_the_database_is_opened_again(site: Site):
+    past = Past(await site.open())
     [number] = await past.adopt(spec())
     made = [await past.append() for _ in range(5)]
     for each in made:
@@ -127,9 +127,8 @@ async def test_a_replay_goes_on_where_it_was_when_the_database_is_opened_again(p
     begun = await past.store.replays.begin(Selection(state="dead", type="*"), 2.5, LATER_MS)
     await past.store.replays.step(begun.number, 2, LATER_MS)
     await past.settle((made[0].key, number), "dead", number=2)  # dead once more, behind it
-    again = SqliteStore(tmp_path / "webhookd.db")
     await past.store.close()
-    await again.open()
+    again = await site.open()
     try:
         [found] = await again.replays.running()
         assert (found.selection, found.per_s, found.replayed) == (Selection(state="dead", type="*"), 2.5, 2)
@@ -138,7 +137,6 @@ async def test_a_replay_goes_on_where_it_was_when_the_database_is_opened_again(p
         assert await again.replays.running() == []
     finally:
         await again.close()
-        await past.store.open()
 
 
 async def test_a_cancelled_replay_makes_nothing_more_due(past: Past):

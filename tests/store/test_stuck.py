@@ -1,12 +1,11 @@
 """Captured payments that did not arrive are found, whatever page they are on, and no others."""
 
 from collections import Counter
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
-from tests.making import NOW_MS, SEAL, event, spec
+from tests.making import NOW_MS, event, spec
+from tests.store.site import Store
 from webhookd.core.delivery import DeliveryKey, Outcome, Settlement
 from webhookd.core.endpoint import Endpoint
 from webhookd.core.event import Event
@@ -22,22 +21,13 @@ LATER = key_floor(NOW_MS + YEAR_MS)
 PAGES = pytest.mark.parametrize("rows", [1, 2, 2_000])
 
 
-@pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
-    opened = SqliteStore(tmp_path / "webhookd.db")
-    await opened.open()
-    await opened.unlock(SEAL)
-    yield opened
-    await opened.close()
-
-
 def capture(payment: str, **fields: object) -> Event:
     fact = Fact("payment", payment, "captured", money=Money(1050, "USD", 2))
     return event(payment_id=payment, fact=fact, **fields)
 
 
-async def found(store: SqliteStore, rows: int, older_than: int = LATER) -> dict[tuple[int, str], int]:
-    stuck = SqlStuck(store._history_reader.look, rows)
+async def found(store: Store, rows: int, older_than: int = LATER) -> dict[tuple[int, str], int]:
+    stuck = SqlStuck(store._history_reader.look, rows)  # type: ignore[attr-defined]
     counted: Counter[tuple[int, str]] = Counter()
     place: object | None = None
     while True:
@@ -48,14 +38,14 @@ async def found(store: SqliteStore, rows: int, older_than: int = LATER) -> dict[
             return {each: count for each, count in counted.items() if count}
 
 
-async def settle(store: SqliteStore, made: Event, endpoint: Endpoint, state: str) -> None:
+async def settle(store: Store, made: Event, endpoint: Endpoint, state: str) -> None:
     ok = state == "delivered"
     outcome = Outcome(NOW_MS, 1, 200 if ok else 500, None if ok else "status")
     await store.settle(Settlement(DeliveryKey(made.key, endpoint.number), 1, outcome, False, state, None, 1))
 
 
 @PAGES
-async def test_what_is_dead_or_has_been_pending_too_long_is_stuck(store: SqliteStore, rows: int):
+async def test_what_is_dead_or_has_been_pending_too_long_is_stuck(store: Store, rows: int):
     shop, books = await store.adopt([spec("shop"), spec("books")], NOW_MS)
     events = [capture(f"pi_{number}") for number in range(5)]
     for each in events:
@@ -69,7 +59,7 @@ async def test_what_is_dead_or_has_been_pending_too_long_is_stuck(store: SqliteS
 
 
 @PAGES
-async def test_what_says_nothing_of_a_capture_is_not_stuck(store: SqliteStore, rows: int):
+async def test_what_says_nothing_of_a_capture_is_not_stuck(store: Store, rows: int):
     [shop] = await store.adopt([spec("shop")], NOW_MS)
     plain = event()
     refund = event(payment_id="pi_1", fact=Fact("refund", "re_1", "succeeded", money=Money(5, "USD", 2)))
@@ -81,7 +71,7 @@ async def test_what_says_nothing_of_a_capture_is_not_stuck(store: SqliteStore, r
 
 
 @PAGES
-async def test_what_another_event_has_told_the_endpoint_is_not_stuck(store: SqliteStore, rows: int):
+async def test_what_another_event_has_told_the_endpoint_is_not_stuck(store: Store, rows: int):
     shop, books = await store.adopt([spec("shop"), spec("books")], NOW_MS)
     first, second = capture("pi_1"), capture("pi_1")
     for each in (first, second):
@@ -94,7 +84,7 @@ async def test_what_another_event_has_told_the_endpoint_is_not_stuck(store: Sqli
 
 
 @PAGES
-async def test_what_waits_for_an_earlier_one_of_its_payment_is_stuck_too(store: SqliteStore, rows: int):
+async def test_what_waits_for_an_earlier_one_of_its_payment_is_stuck_too(store: Store, rows: int):
     [shop] = await store.adopt([spec("shop", ordering="payment")], NOW_MS)
     created = event(payment_id="pi_1", fact=Fact("payment", "pi_1", "pending", money=Money(5, "USD", 2)))
     await store.append(created)
@@ -103,8 +93,9 @@ async def test_what_waits_for_an_earlier_one_of_its_payment_is_stuck_too(store: 
 
 
 async def test_a_page_that_takes_too_long_is_given_up_so_that_others_can_read(
-    store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+    sqlite_store: SqliteStore, monkeypatch: pytest.MonkeyPatch
 ):
+    store = sqlite_store
     [shop] = await store.adopt([spec("shop")], NOW_MS)
     events = [capture("pi_1") for _ in range(200)]
     for each in events:

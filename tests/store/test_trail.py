@@ -1,21 +1,22 @@
 """The audit trail's promise: a change and its row are one transaction, and what changes nothing leaves none."""
 
 import asyncio
-import sqlite3
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.making import NOW_MS, SEAL, event, spec
+from tests.making import NOW_MS, event, spec
+from tests.store.raw import ask, make
+from tests.store.site import Site, Store
 from webhookd.core.breaker import Health
 from webhookd.core.delivery import Aftermath, DeliveryKey, Outcome, Settlement
 from webhookd.store.protocol.errors import RefusalError, StoreUnavailableError
 from webhookd.store.protocol.tokens import Token, TokenExistsError, TooManyTokensError
 from webhookd.store.protocol.trail import BY_ITSELF, AuditRow, Deed, TrailFilter, current_deed
-from webhookd.store.sqlite.store import SqliteStore
+from webhookd.store.sql.batch import Committed
+from webhookd.store.sql.connection import Connection, Write
 
 ALL = TrailFilter()
 HASH = b"0" * 32
@@ -37,10 +38,9 @@ def commits() -> Commits:
 
 
 @pytest.fixture
-async def store(tmp_path: Path, commits: Commits) -> AsyncIterator[SqliteStore]:
-    opened = SqliteStore(tmp_path / "webhookd.db", commits)
-    await opened.open()
-    await opened.unlock(SEAL)
+async def store(site: Site, commits: Commits) -> AsyncIterator[Store]:
+    opened = await site.open()
+    opened._told = commits  # type: ignore[attr-defined]
     await opened.adopt([spec("shop")], NOW_MS)
     commits.made = 0
     yield opened
@@ -57,67 +57,65 @@ def done_by(actor: str, action: str = "endpoint.pause", subject: str = "shop") -
         current_deed.reset(token)
 
 
-async def rows(store: SqliteStore) -> list[AuditRow]:
+async def rows(store: Store) -> list[AuditRow]:
     return [*await store.trail.list(ALL, 100)]
 
 
-async def actors(store: SqliteStore) -> list[str]:
+async def actors(store: Store) -> list[str]:
     return [each.actor for each in await rows(store)]
 
 
-async def test_a_change_and_its_row_are_one_commit(store: SqliteStore, commits: Commits):
+async def test_a_change_and_its_row_are_one_commit(store: Store, commits: Commits):
     with done_by("alice"):
         assert await store.set_endpoint_state("shop", "paused")
     assert commits.made == 1
     assert await rows(store) == [AuditRow(1, NOW_MS, "alice", "192.0.2.1", "endpoint.pause", "shop", '{"why":"tea"}')]
 
 
-async def test_a_change_that_fails_after_it_has_written_leaves_neither_itself_nor_its_row(store: SqliteStore):
-    def fails(connection: sqlite3.Connection) -> None:
-        connection.execute("UPDATE endpoint SET url = 'https://elsewhere.example'")
+async def test_a_change_that_fails_after_it_has_written_leaves_neither_itself_nor_its_row(store: Store):
+    def fails(connection: Connection) -> None:
+        ask(connection, "UPDATE endpoint SET url = 'https://elsewhere.example'")
         raise ValueError("no")
 
     with done_by("alice"), pytest.raises(ValueError, match="no"):
-        await store._change_file(fails)
+        await make(store, fails)
     assert await rows(store) == []
     found = await store.endpoint("shop")
     assert found is not None
     assert found.url == spec("shop").url
 
 
-async def test_when_the_row_cannot_be_written_neither_is_the_change(store: SqliteStore):
+async def test_when_the_row_cannot_be_written_neither_is_the_change(store: Store):
     with done_by("alice") as deed:
         deed.action = None  # type: ignore[assignment]
-        with pytest.raises(Exception, match=r"audit\.action"):
+        with pytest.raises(Exception, match="action"):
             await store.set_endpoint_state("shop", "paused")
     found = await store.endpoint("shop")
     assert found is not None
     assert (found.state, await rows(store)) == ("active", [])
 
 
-async def test_a_change_that_is_refused_leaves_no_row(store: SqliteStore):
+async def test_a_change_that_is_refused_leaves_no_row(store: Store):
     await store.tokens.add("ci", HASH, "read", NOW_MS, None)
     with done_by("alice"), pytest.raises(TokenExistsError):
         await store.tokens.add("ci", b"1" * 32, "admin", NOW_MS, None)
     assert await rows(store) == []
 
 
-async def test_a_change_of_nothing_leaves_no_row(store: SqliteStore):
+async def test_a_change_of_nothing_leaves_no_row(store: Store):
     with done_by("alice", subject="nobody"):
         assert not await store.set_endpoint_state("nobody", "paused")
     assert await rows(store) == []
 
 
-async def test_what_is_only_read_leaves_no_row(store: SqliteStore):
+async def test_what_is_only_read_leaves_no_row(store: Store):
     with done_by("alice"):
         await store.kept_endpoints()
         await store.endpoint("shop")
     assert await rows(store) == []
 
 
-async def test_several_changes_of_one_deed_leave_one_row_in_the_commit_of_the_first(
-    store: SqliteStore, commits: Commits
-):
+async def test_several_changes_of_one_deed_leave_one_row_in_the_commit_of_the_first(store: Store, commits: Commits):
     with done_by("alice"):
         await store.set_endpoint_state("shop", "paused")
         assert (commits.made, await actors(store)) == (1, ["alice"])
@@ -125,66 +123,68 @@ async def test_several_changes_of_one_deed_leave_one_row_in_the_commit_of_the_fi
     assert await actors(store) == ["alice"]
 
 
-async def test_of_several_changes_the_first_that_is_made_has_the_row(store: SqliteStore):
-    def refused(_connection: sqlite3.Connection) -> None:
+async def test_of_several_changes_the_first_that_is_made_has_the_row(store: Store):
+    def refused(_connection: Connection) -> None:
         raise RefusalError
 
-    def fails(connection: sqlite3.Connection) -> None:
-        connection.execute("UPDATE endpoint SET url = 'https://elsewhere.example'")
+    def fails(connection: Connection) -> None:
+        ask(connection, "UPDATE endpoint SET url = 'https://elsewhere.example'")
         raise ValueError
 
     with done_by("alice"):
         found = await asyncio.gather(
-            *(store._change_file(refused), store._change_file(fails), store.set_endpoint_state("shop", "paused")),
+            *(make(store, refused), make(store, fails), store.set_endpoint_state("shop", "paused")),
             return_exceptions=True,
         )
     assert [type(each) for each in found] == [RefusalError, ValueError, bool]
     assert await actors(store) == ["alice"]
 
 
-async def test_a_batch_that_is_written_again_change_by_change_has_each_row_once(store: SqliteStore):
+async def test_a_batch_that_is_written_again_change_by_change_has_each_row_once(store: Store):
     """One change of a batch fails, and all that was written with it is undone and written once more, alone."""
 
-    def fails(_connection: sqlite3.Connection) -> None:
+    def fails(_connection: Connection) -> None:
         raise ValueError
 
     async def pause(actor: str) -> None:
         with done_by(actor):
             await store.set_endpoint_state("shop", "paused")
 
-    first = asyncio.ensure_future(store._change_file(lambda connection: connection.execute("SELECT 1").fetchall()))
+    first = asyncio.ensure_future(make(store, lambda connection: ask(connection, "SELECT 1")))
     await asyncio.gather(
-        first, pause("alice"), store._change_file(fails), pause("bob"), store.append(event()), return_exceptions=True
+        first, pause("alice"), make(store, fails), pause("bob"), store.append(event()), return_exceptions=True
     )
     assert sorted(await actors(store)) == ["alice", "bob"]
 
 
 async def test_a_row_whose_commit_failed_is_written_by_the_next_change_of_the_deed(
-    store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+    store: Store, monkeypatch: pytest.MonkeyPatch
 ):
-    run = store._writer.run
+    apply = store._apply  # type: ignore[attr-defined]
 
-    async def full(function: Any) -> Any:
-        await run(lambda connection: _try_and_undo(connection, function))
+    def no_room(_connection: Connection) -> None:
         raise StoreUnavailableError("the disk is full")
 
+    async def full(batch: Sequence[Write]) -> Committed:
+        return await apply([*batch, no_room])
+
     with done_by("alice"):
-        monkeypatch.setattr(store._writer, "run", full)
+        monkeypatch.setattr(store, "_apply", full)
         with pytest.raises(StoreUnavailableError):
             await store.set_endpoint_state("shop", "paused")
-        monkeypatch.setattr(store._writer, "run", run)
+        monkeypatch.setattr(store, "_apply", apply)
         assert await store.set_endpoint_state("shop", "paused")
     assert await actors(store) == ["alice"]
 
 
-async def test_what_goes_on_after_the_deed_is_none_of_it(store: SqliteStore):
+async def test_what_goes_on_after_the_deed_is_none_of_it(store: Store):
     with done_by("alice") as deed:
         deed.is_over = True
         await store.set_endpoint_state("shop", "paused")
     assert await rows(store) == []
 
 
-async def test_a_deed_that_changed_nothing_here_can_be_put_on_record_once(store: SqliteStore):
+async def test_a_deed_that_changed_nothing_here_can_be_put_on_record_once(store: Store):
     with done_by("alice", "endpoint.ping") as deed:
         await store.trail.record(deed)
         await store.trail.record(deed)
@@ -192,7 +192,7 @@ async def test_a_deed_that_changed_nothing_here_can_be_put_on_record_once(store:
     assert [each.action for each in await rows(store)] == ["endpoint.ping"]
 
 
-async def test_an_endpoint_that_webhookd_disables_is_on_record_in_the_same_commit(store: SqliteStore, commits: Commits):
+async def test_an_endpoint_that_webhookd_disables_is_on_record_in_the_same_commit(store: Store, commits: Commits):
     [shop] = await store.adopt([spec("shop")], NOW_MS)
     sent = event()
     await store.append(sent)
@@ -206,7 +206,7 @@ async def test_an_endpoint_that_webhookd_disables_is_on_record_in_the_same_commi
         assert await rows(store) == [AuditRow(1, NOW_MS + 5, BY_ITSELF, None, "endpoint.disable", "shop", None)]
 
 
-async def test_the_trail_is_narrowed_by_each_filter_and_paged(store: SqliteStore):
+async def test_the_trail_is_narrowed_by_each_filter_and_paged(store: Store):
     for number, (actor, action) in enumerate([("a", "endpoint.pause"), ("b", "endpoint.resume"), ("a", "token.add")]):
         await store.trail.record(Deed(NOW_MS + number, actor, action, subject=f"s{number}"))
 
@@ -223,7 +223,7 @@ async def test_the_trail_is_narrowed_by_each_filter_and_paged(store: SqliteStore
     assert await found(below=newest.number) == ["s1", "s0"]
 
 
-async def test_tokens_are_kept_until_they_are_removed_and_names_are_used_once(store: SqliteStore):
+async def test_tokens_are_kept_until_they_are_removed_and_names_are_used_once(store: Store):
     made = await store.tokens.add("ci", HASH, "replay", NOW_MS, NOW_MS + 5)
     assert made == Token(1, "ci", HASH, "replay", NOW_MS, NOW_MS + 5, None)
     await store.tokens.note_uses({1: NOW_MS + 2, 99: NOW_MS})
@@ -236,7 +236,7 @@ async def test_tokens_are_kept_until_they_are_removed_and_names_are_used_once(st
     assert await store.tokens.all() == []
 
 
-async def test_there_are_only_so_many_tokens(store: SqliteStore, monkeypatch: pytest.MonkeyPatch):
+async def test_there_are_only_so_many_tokens(store: Store, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("webhookd.store.sql.tokens.TOKENS_MAX", 2)
     for number in range(2):
         await store.tokens.add(f"ci-{number}", bytes([number] * 32), "read", NOW_MS, None)
@@ -244,16 +244,3 @@ async def test_there_are_only_so_many_tokens(store: SqliteStore, monkeypatch: py
         await store.tokens.add("ci-2", bytes([2] * 32), "read", NOW_MS, None)
     await store.tokens.remove("ci-0")
     await store.tokens.add("ci-2", bytes([2] * 32), "read", NOW_MS, None)
-
-
-def _try_and_undo(connection: sqlite3.Connection, function: Any) -> None:
-    class Refusing:
-        """The connection, but for COMMIT: then all is undone."""
-
-        def __getattr__(self, name: str) -> Any:
-            return getattr(connection, name)
-
-        def execute(self, sql: str, *given: Any) -> Any:
-            return connection.execute("ROLLBACK" if sql == "COMMIT" else sql, *given)
-
-    function(Refusing())

@@ -1,17 +1,15 @@
 """Sweeps finished history out of the log: so little at a time, and with such rests, that no hook waits for it long."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Protocol, TypeVar
 
 import msgspec
 
 from webhookd.clock import Clock
 from webhookd.store.protocol.errors import StoreUnavailableError
-from webhookd.store.protocol.retention import Extent, Found, Look, Retention, Stays, Tally
+from webhookd.store.protocol.retention import Extent, Found, Look, Retention, Stays, Tally, Whole
 
-STEP_S = 0.003
-"""How long one step should keep others from writing, its commit not counted."""
 STEP_EVENTS_MAX = 200
 STEP_BYTES_MAX = 2**20
 """Of bodies, in one step; a larger one goes alone."""
@@ -36,17 +34,18 @@ class Meter(Protocol):
 
 
 class Stride:
-    """How much goes in a step: it grows and shrinks so that a step takes STEP_S."""
+    """How much goes in a step: it grows and shrinks so that a step takes so many seconds."""
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, step_s: float) -> None:
         self._most = most
+        self._step_s = step_s
         self.now = max(1, most // 16)
 
     def took(self, seconds: float, *, was_full: bool) -> None:
         """What a step took; one that had less than the stride to do says nothing about a longer one."""
-        if seconds > STEP_S:
-            self.now = max(1, int(self.now * max(0.25, STEP_S / seconds)))
-        elif was_full and seconds < STEP_S / 2:
+        if seconds > self._step_s:
+            self.now = max(1, int(self.now * max(0.25, self._step_s / seconds)))
+        elif was_full and seconds < self._step_s / 2:
             self.now = min(self._most, self.now * 2)
 
 
@@ -61,6 +60,8 @@ class Sweep(msgspec.Struct):
     first: int | None = None
     """Where the log begins, and up to where it has been looked at: keys."""
     then: int = 0
+    apart_to: int = 0
+    """Up to this key what goes goes event by event."""
     tallies: dict[str, Tally] = msgspec.field(default_factory=dict)
     """What went, or would go, by provider."""
     stay: dict[Stays, int] = msgspec.field(default_factory=dict)
@@ -89,8 +90,8 @@ class Broom:
         self._clock = clock
         self._meter = meter
         self._turn = asyncio.Lock()
-        self._events, self._bodies = Stride(STEP_EVENTS_MAX), Stride(STEP_EVENTS_MAX)
-        self._forgotten, self._pages = Stride(STEP_EVENTS_MAX), Stride(STEP_PAGES_MAX)
+        most = (STEP_EVENTS_MAX, STEP_EVENTS_MAX, STEP_EVENTS_MAX, STEP_PAGES_MAX)
+        self._events, self._bodies, self._forgotten, self._pages = (Stride(each, store.step_s) for each in most)
 
     async def sweep(self, sweep: Sweep) -> None:
         """Take out what is finished, or count it. Raises StoreBrokenError, and whatever a mistake of ours is.
@@ -101,6 +102,9 @@ class Broom:
         sweep.then = sweep.extent.above
         while not sweep.is_stopped:
             look = await self._looked(sweep)
+            if look.whole is not None:
+                await self._take_whole(sweep, look, look.whole)
+                continue
             for each in look.found:
                 if each.stays is not None:
                     sweep.stay[each.stays] = sweep.stay.get(each.stays, 0) + 1
@@ -144,7 +148,10 @@ class Broom:
 
     async def _looked(self, sweep: Sweep) -> Look:
         began = self._clock.monotonic()
-        look = await self._patiently(sweep, lambda: self._store.look(sweep.extent, sweep.then, counted=sweep.is_dry))
+        whole = not sweep.is_dry and sweep.then >= sweep.apart_to
+        look = await self._patiently(
+            sweep, lambda: self._store.look(sweep.extent, sweep.then, counted=sweep.is_dry, whole=whole)
+        )
         await self._clock.sleep(max(REST_S_MIN, self._clock.monotonic() - began))  # others read, too
         return look
 
@@ -156,13 +163,34 @@ class Broom:
             taken = await self._step(sweep, lambda: self._store.take(sweep.extent, keys, self._clock.now_ms()))  # noqa: B023
             stride.took(taken.writer_s, was_full=is_full)
             sweep.then = keys[-1]
-            for provider, tally in taken.tallies.items():
-                sweep.add(provider, tally)
-                if sweep.extent.bodies_only:
-                    self._meter.pruned("bodies", tally.events)
-                else:
-                    for what in ("events", "deliveries", "attempts"):
-                        self._meter.pruned(what, getattr(tally, what))
+            self._count(sweep, taken.tallies)
+
+    async def _take_whole(self, sweep: Sweep, look: Look, whole: Whole) -> None:
+        if sweep.first is None:
+            sweep.first = whole.first
+        while not sweep.is_stopped:
+            now_ms = self._clock.now_ms()
+            step = await self._step(sweep, lambda: self._store.take_whole(sweep.extent, whole, now_ms))  # noqa: B023
+            if step.state == "under way":
+                continue
+            if step.state == "gone":
+                self._count(sweep, step.tallies)
+                sweep.given_back += step.freed_bytes
+            waits = step.state == "not now" and sweep.extent.may_wait and whole.last == look.then
+            if step.state == "gone" or waits:
+                sweep.then = look.then
+            else:
+                sweep.apart_to = whole.last
+            return
+
+    def _count(self, sweep: Sweep, tallies: Mapping[str, Tally]) -> None:
+        for provider, tally in tallies.items():
+            sweep.add(provider, tally)
+            if sweep.extent.bodies_only:
+                self._meter.pruned("bodies", tally.events)
+            else:
+                for what in ("events", "deliveries", "attempts"):
+                    self._meter.pruned(what, getattr(tally, what))
 
     async def _step(self, sweep: Sweep, write: Callable[[], Awaitable[T]]) -> T:
         """One write, in turn, and the rest that it costs."""

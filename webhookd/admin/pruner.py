@@ -67,7 +67,7 @@ class Pruner:
         if self._whole_at is None or started - self._whole_at >= WHOLE_PASS_S:
             self._whole_at = started
             self._seen_events = self._seen_bodies = 0
-        events = Sweep(_extent(now_ms - limits.events_ms, self._seen_events))
+        events = Sweep(_extent(now_ms - limits.events_ms, self._seen_events, may_wait=True))
         await self._broom.sweep(events)
         self._seen_events = events.extent.below - 1
         bodies = Sweep(_extent(now_ms - limits.bodies_ms, self._seen_bodies, bodies_only=True))
@@ -93,5 +93,5 @@ class Pruner:
             )
 
 
-def _extent(before_ms: int, above: int, *, bodies_only: bool = False) -> Extent:
-    return Extent(key_floor(before_ms), before_ms, above, bodies_only=bodies_only)
+def _extent(before_ms: int, above: int, *, bodies_only: bool = False, may_wait: bool = False) -> Extent:
+    return Extent(key_floor(before_ms), before_ms, above, bodies_only=bodies_only, may_wait=may_wait)

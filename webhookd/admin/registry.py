@@ -2,13 +2,14 @@
 
 import asyncio
 import secrets
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 import structlog
 
 from webhookd.admin.door.reasons import ConflictError, Mistake, MistakesError, NotFoundError
+from webhookd.admin.merge_patch import Settings, merged, without_none
 from webhookd.clock import Clock
 from webhookd.core.breaker import BreakerState
 from webhookd.core.delivery import DeliveryKey
@@ -19,7 +20,6 @@ from webhookd.store.protocol.endpoints import Endpoints
 SECRET_KINDS: tuple[SecretKind, ...] = ("hmac", "ed25519")
 SECRETS_MAX = 5
 """So many sign at a time, at most: each makes the header of every attempt longer."""
-Settings = Mapping[str, Any]
 Read = Callable[[str, Settings], EndpointSpec]
 """Makes of a name and its settings what is asked for. Raises MistakesError."""
 Scout = Callable[[EndpointSpec], Awaitable[str | None]]
@@ -84,16 +84,29 @@ class Traffic(Protocol):
     def set_state(self, name: str, state: EndpointState) -> None: ...
 
 
-class Registry:
-    """Changes are made one after the other; one that fails leaves all as it was."""
+class Kept(NamedTuple):
+    """What the API manages, by name."""
 
-    def __init__(self, store: Endpoints, traffic: Traffic, clock: Clock, scout: Scout) -> None:
+    specs: dict[str, EndpointSpec]
+    settings: dict[str, Settings]
+    """As they were asked for."""
+    mistakes: dict[str, Sequence[Mistake]]
+
+
+class Registry:
+    """Changes are made one after the other; one that fails leaves all as it was. `changed` is told of each."""
+
+    def __init__(
+        self, store: Endpoints, traffic: Traffic, clock: Clock, scout: Scout, changed: Callable[[], None] = lambda: None
+    ) -> None:
+        self._changed = changed
         self._store = store
         self._traffic = traffic
         self._clock = clock
         self._scout = scout
         self._turn = asyncio.Lock()
         self._read: Read
+        self._configured: Sequence[EndpointSpec] = ()
         self._endpoints: dict[str, Endpoint] = {}
         self._settings: dict[str, Settings] = {}
         """Of those that the API manages, as they were asked for."""
@@ -118,34 +131,48 @@ class Registry:
         the API's with settings that cannot be read (its source may have left the configuration) raises MistakesError
         when `strict`; otherwise what it is owed is held until somebody puts it right.
         """
-        names = {spec.name for spec in configured}
         async with self._turn:
-            kept: dict[str, EndpointSpec] = {}
-            settings: dict[str, Settings] = {}
-            mistakes: dict[str, Sequence[Mistake]] = {}
-            for each in await self._store.kept_endpoints():
-                if each.name in names:
-                    _log.warning("endpoint_taken_over", endpoint=each.name, by="the configuration")
-                    continue
-                settings[each.name] = _decode(each.settings)
-                try:
-                    kept[each.name] = read(each.name, settings[each.name])
-                except MistakesError as error:
-                    mistakes[each.name] = error.mistakes
-            if strict and mistakes:
+            kept = await self._kept(configured, read)
+            if strict and kept.mistakes:
                 raise MistakesError(
                     [
                         Mistake(f"endpoint {name} (managed by the API): {each.field}", each.reason)
-                        for name, found in mistakes.items()
+                        for name, found in kept.mistakes.items()
                         for each in found
                     ]
                 )
-            endpoints = await self._store.adopt(configured, self._clock.now_ms(), list(kept.values()))
-            self._read, self._settings, self.mistakes = read, settings, mistakes
-            self._endpoints = {endpoint.spec.name: endpoint for endpoint in endpoints}
-            self._traffic.serve(endpoints)
-        for name, found in mistakes.items():
+            endpoints = await self._store.adopt(configured, self._clock.now_ms(), list(kept.specs.values()))
+            self._configured, self._read = configured, read
+            self._serve(endpoints, kept)
+            self._changed()
+
+    async def refresh(self) -> None:
+        """Another process has changed endpoints: serve them as the store has them now. Raises StoreError."""
+        async with self._turn:
+            kept = await self._kept(self._configured, self._read)
+            specs = [*kept.specs.values(), *self._configured]
+            self._serve(await self._store.endpoints_as_they_stand(specs, self._clock.now_ms()), kept)
+
+    def _serve(self, endpoints: Sequence[Endpoint], kept: "Kept") -> None:
+        self._settings, self.mistakes = kept.settings, kept.mistakes
+        self._endpoints = {endpoint.spec.name: endpoint for endpoint in endpoints}
+        self._traffic.serve(endpoints)
+        for name, found in kept.mistakes.items():
             _log.error("endpoint_held", endpoint=name, mistakes=[f"{each.field}: {each.reason}" for each in found])
+
+    async def _kept(self, configured: Sequence[EndpointSpec], read: Read) -> "Kept":
+        """What the API manages, but for names that the configuration has."""
+        names, kept = {spec.name for spec in configured}, Kept({}, {}, {})
+        for each in await self._store.kept_endpoints():
+            if each.name in names:
+                _log.warning("endpoint_taken_over", endpoint=each.name, by="the configuration")
+                continue
+            kept.settings[each.name] = _decode(each.settings)
+            try:
+                kept.specs[each.name] = read(each.name, kept.settings[each.name])
+            except MistakesError as error:
+                kept.mistakes[each.name] = error.mistakes
+        return kept
 
     async def add(self, name: str, asked: Settings, kind: SecretKind, mistakes: Sequence[Mistake] = ()) -> str | None:
         """Gives the secret if none was asked for, and one was generated. `mistakes` are told with those found here.
@@ -158,7 +185,7 @@ class Registry:
             generated = _generated(kind) if spec.secret is None else None
             secret = generated or (spec.secret.reveal() if spec.secret else "")
             spec = msgspec.structs.replace(spec, secret=None)
-            settings = _without_none({**asked, "secret": None})
+            settings = without_none({**asked, "secret": None})
             endpoint = await self._store.add_endpoint(spec, _encode(settings), secret, self._clock.now_ms())
             if endpoint is None:
                 raise ConflictError(f"There is an endpoint {name} already.")
@@ -171,13 +198,13 @@ class Registry:
 
         Raises NotFoundError, MistakesError, ConflictError, StoreError.
         """
-        spec = self._spec(name, _merged(self._asked_for(name), patch), mistakes)
+        spec = self._spec(name, merged(self._asked_for(name), patch), mistakes)
         now = self._endpoints.get(name)
         if now is None or (spec.url, spec.allow_http) != (now.spec.url, now.spec.allow_http):
             await self._look_where_it_leads(spec)
         async with self._turn:
-            merged = _merged(self._asked_for(name), patch)
-            spec, settings = self._spec(name, merged), _without_none(merged)
+            asked = merged(self._asked_for(name), patch)
+            spec, settings = self._spec(name, asked), without_none(asked)
             endpoint = await self._store.change_endpoint(spec, _encode(settings), self._clock.now_ms())
             if endpoint is None:
                 raise NotFoundError
@@ -190,6 +217,7 @@ class Registry:
             self._asked_for(name)
             await self._store.remove_endpoint(name)
             self._traffic.take_out(name)
+            self._changed()
             for known in (self._endpoints, self._settings, self.mistakes):
                 known.pop(name, None)
         _log.info("endpoint_removed", endpoint=name)
@@ -202,6 +230,7 @@ class Registry:
             # Also before going on: who has stood still begins anew, with nothing held against him.
             self._traffic.set_state(name, "paused")
             self._traffic.set_state(name, state)
+            self._changed()
         _log.info("endpoint_paused" if state == "paused" else "endpoint_resumed", endpoint=name, by="the operator")
 
     async def rotate(self, name: str, given: str | None, kind: SecretKind, overlap_ms: int) -> str | None:
@@ -222,6 +251,7 @@ class Registry:
             endpoint = await self._store.rotate_secret(endpoint.spec, secret, now_ms, now_ms + overlap_ms)
             self._endpoints[name] = endpoint
             self._traffic.put(endpoint)
+            self._changed()
         _log.info("secret_rotated", endpoint=name)
         return None if given else secret
 
@@ -250,28 +280,8 @@ class Registry:
         self._endpoints[name], self._settings[name] = endpoint, settings
         self.mistakes.pop(name, None)
         self._traffic.put(endpoint)
+        self._changed()
 
 
 def _generated(kind: SecretKind) -> str:
     return new_secret(secrets.token_bytes(32), kind)
-
-
-def _merged(settings: Settings, patch: Settings) -> dict[str, Any]:
-    """None stays where it is given: only who knows the settings can say whether there is one to be forgotten."""
-    merged = {**settings}
-    for field, value in patch.items():
-        if field == "headers" and isinstance(value, dict):
-            merged[field] = _merged_headers(merged.get(field) or {}, value)
-        else:
-            merged[field] = value
-    return merged
-
-
-def _merged_headers(headers: Settings, patch: Settings) -> Settings:
-    """A header is the same one however its name is written."""
-    named = {name.lower() for name in patch}
-    return _without_none({**{name: value for name, value in headers.items() if name.lower() not in named}, **patch})
-
-
-def _without_none(settings: Settings) -> Settings:
-    return {field: value for field, value in settings.items() if value is not None}

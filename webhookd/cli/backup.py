@@ -13,6 +13,7 @@ import typer
 from rich.progress import Progress
 
 from webhookd.cli.client import Client
+from webhookd.cli.database import database_file, must_be_a_file
 from webhookd.cli.options import (
     ConfigFile,
     DataDirOption,
@@ -35,6 +36,10 @@ from webhookd.store.sqlite.backup import DIRECTORY, copy, remove_drafts, sync
 from webhookd.store.sqlite.connection import open_alone, schema_version
 
 POLL_S = 0.2
+_OF_POSTGRES = (
+    "its own tools back it up while it is in use: pg_dump with --schema, or a base backup and its WAL for any point in "
+    "time. Keep a copy of store.key, too"
+)
 PATH = "/api/v1/backup"
 
 
@@ -61,6 +66,8 @@ def backup(
     webhookd backup /mnt/backups/webhookd-$(date +%F).db
     """
     config = read_config(config_file, {"data_dir": data_dir}, ("server", "store"))
+    if url is None:
+        must_be_a_file(config, _OF_POSTGRES)
     target = Path(file) if os.sep in file else None
     if target is not None and (target.exists() or not target.parent.is_dir()):
         why = "is there already" if target.exists() else "is in no directory that is there"
@@ -100,11 +107,10 @@ def _copy_there(client: Client, name: str, told: Told) -> dict[str, Any]:
 
 
 def _copy_here(config: Config, name: str, told: Told) -> dict[str, Any]:
-    if not config.database.is_file():
-        fail(Exit.USAGE, f"{config.database}: there is no such database (see --data-dir)")
+    database = database_file(config)
     target = config.data_dir / DIRECTORY / name
     try:
-        with DataDir(config.data_dir), closing(open_alone(config.database, read_only=True)) as source:
+        with DataDir(config.data_dir), closing(open_alone(database, read_only=True)) as source:
             remove_drafts(config.data_dir)
             if target.exists():
                 fail(Exit.FOUND_WRONG, f"{target} is there already: give another name")

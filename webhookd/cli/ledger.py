@@ -11,6 +11,7 @@ from rich.progress import Progress
 
 from webhookd.cli.amounts import money_text
 from webhookd.cli.client import Client, find_daemon, page, tell_of_more
+from webhookd.cli.database import database_file
 from webhookd.cli.given import given
 from webhookd.cli.looking import look
 from webhookd.cli.options import (
@@ -29,13 +30,14 @@ from webhookd.cli.options import (
     show,
     write_json,
 )
+from webhookd.clock import SystemClock
 from webhookd.config import Config
 from webhookd.core.ledger import LISTS
 from webhookd.observe.whereabouts import running_at
 from webhookd.providers import reread
 from webhookd.store.data_dir import DataDir
 from webhookd.store.protocol.errors import StoreError
-from webhookd.store.sqlite.store import SqliteStore
+from webhookd.store_of import engine_of
 
 POLL_S = 0.2
 app = typer.Typer(help="What the events say about money: refunds, disputes, invoices, …", no_args_is_help=True)
@@ -128,15 +130,15 @@ def _rebuild_here(config: Config, told: Callable[[int, int], None]) -> dict[str,
         told(events, total)
 
     async def run() -> int:
-        store = SqliteStore(config.database)
+        store = engine_of(config, SystemClock()).store
         await store.open()
         try:
             return await store.rebuild_ledger(reread, count)
         finally:
             await store.close()
 
-    if not config.database.is_file():
-        fail(Exit.USAGE, f"{config.database}: there is no such database (see --data-dir)")
+    if config.store.url.file is not None:
+        database_file(config)
     try:
         with DataDir(config.data_dir):
             put_right = asyncio.run(run())

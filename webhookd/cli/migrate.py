@@ -7,6 +7,7 @@ import msgspec
 import typer
 from rich.progress import Progress
 
+from webhookd.cli.database import database_file, must_be_a_file
 from webhookd.cli.given import given
 from webhookd.cli.options import (
     ConfigFile,
@@ -51,8 +52,8 @@ def migrate(
     webhookd migrate --no-compact --json
     """
     config = read_config(config_file, {"data_dir": data_dir}, ("server", "store"))
-    if not config.database.is_file():
-        fail(Exit.USAGE, f"{config.database}: there is no such database (see --data-dir)")
+    must_be_a_file(config, "`webhookd serve` sees to its tables when it starts")
+    database = database_file(config)
     logs.configure()
     with Progress(console=messages, transient=True, disable=not messages.is_terminal) as progress:
         bar = progress.add_task("looking", total=None)
@@ -76,7 +77,7 @@ def migrate(
         was, backup = (migrated.schema, str(migrated.backup)) if migrated else (SCHEMA_VERSION, None)
         write_json(msgspec.json.encode({"was": was, "schema": SCHEMA_VERSION, "backup": backup}))
     elif migrated is None:
-        output.print(f"{config.database} has schema {SCHEMA_VERSION}: nothing to do", highlight=False, soft_wrap=True)
+        output.print(f"{database} has schema {SCHEMA_VERSION}: nothing to do", highlight=False, soft_wrap=True)
     else:
-        text = f"{config.database}: schema {migrated.schema} → {SCHEMA_VERSION}; as it was: {migrated.backup}"
+        text = f"{database}: schema {migrated.schema} → {SCHEMA_VERSION}; as it was: {migrated.backup}"
         output.print(text, highlight=False, soft_wrap=True)

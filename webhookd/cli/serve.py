@@ -40,6 +40,12 @@ def serve(
         str | None,
         typer.Option("--admin-listen", metavar="H:P", help="Overrides server.admin_listen: dashboard, API, metrics."),
     ] = None,
+    role: Annotated[
+        str | None,
+        typer.Option(
+            "--role", metavar="all|receive|dispatch", help="Overrides server.role: of several nodes what this one does."
+        ),
+    ] = None,
     dev: Annotated[
         bool,
         typer.Option(
@@ -61,7 +67,7 @@ def serve(
 
     webhookd serve -c /etc/webhookd/webhookd.toml --data-dir /var/lib/webhookd
     """
-    server = {"data_dir": data_dir, "listen": listen, "admin_listen": admin_listen}
+    server = {"data_dir": data_dir, "listen": listen, "admin_listen": admin_listen, "role": role}
 
     def load_config() -> Config:
         return load(config_file, server, opened=LOOPBACK if dev else ())

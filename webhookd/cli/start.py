@@ -13,6 +13,7 @@ from webhookd.daemon import Daemon, DaemonFailedError
 from webhookd.observe import logs
 from webhookd.store.data_dir import DataDirError
 from webhookd.store.protocol.errors import StoreError
+from webhookd.store.protocol.store import WrongStoreError
 from webhookd.store.seal import SealError
 from webhookd.store.sqlite.connection import WrongDatabaseError
 from webhookd.store.sqlite.driver import driver, in_its_words
@@ -38,7 +39,6 @@ def start(load: Callable[[], Config], run: Callable[[Config], Coroutine[None, No
     except (
         ConfigError,
         DataDirError,
-        WrongDatabaseError,
         SealError,
         TokenError,
         DaemonFailedError,
@@ -58,7 +58,7 @@ def _end(error: Exception) -> NoReturn:
     match error:
         case ConfigError():
             code, lines = Exit.CONFIG, error.mistakes
-        case DataDirError() | WrongDatabaseError() | SealError() | TokenError():
+        case DataDirError() | WrongDatabaseError() | WrongStoreError() | SealError() | TokenError():
             code, lines = Exit.CONFIG, [str(error)]
         case driver.Error() | UnicodeDecodeError():
             code, lines = Exit.FOUND_WRONG, [f"stopped: the database is not as webhookd made it: {in_its_words(error)}"]

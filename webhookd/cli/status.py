@@ -4,11 +4,12 @@ from typing import Any
 
 import msgspec
 import typer
+from rich.table import Table
 
 from webhookd.cli.client import Client, find_daemon
 from webhookd.cli.endpoint_tables import listed
 from webhookd.cli.given import given
-from webhookd.cli.options import Exit, Json, marked, output, show, write_json
+from webhookd.cli.options import Exit, Json, listing, marked, output, show, write_json
 from webhookd.core.units import duration_text
 
 
@@ -22,6 +23,7 @@ def status(
     webhookd status || echo "webhookd takes no hooks now"
     """
     found = client.get("/api/v1/status")
+    found["nodes"] = client.get("/api/v1/nodes")["data"]
     if as_json:
         write_json(msgspec.json.encode(found))
     else:
@@ -44,8 +46,18 @@ def _print(client: Client, found: dict[str, Any]) -> None:
         highlight=False,
         soft_wrap=True,
     )
+    if found["nodes"]:
+        show(_nodes(found["nodes"]), "no nodes")
     show(listed(found["endpoints"]), "no endpoints: events are stored as unrouted")
     if found["more_endpoints"]:
         output.print(f"and {found['more_endpoints']} more that are owed less: webhookd endpoints list", highlight=False)
     if found["held_for_removed"]:
         output.print(f"{found['held_for_removed']} deliveries are held for removed endpoints", highlight=False)
+
+
+def _nodes(nodes: list[dict[str, Any]]) -> Table:
+    table = listing("node", "role", "endpoints", "version", "")
+    for each in nodes:
+        alive = "[green]alive[/]" if each["alive"] else f"[red]not heard of since {each['seen_at']}[/]"
+        table.add_row(marked(each["name"]), each["role"], str(each["endpoints"]), marked(each["version"]), alive)
+    return table

@@ -1,5 +1,8 @@
 """`webhookd verify`: every promise checked against the database."""
 
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -7,6 +10,7 @@ import msgspec
 import typer
 from rich.progress import Progress
 
+from webhookd.cli.database import database_file
 from webhookd.cli.given import given
 from webhookd.cli.options import (
     ConfigFile,
@@ -23,9 +27,12 @@ from webhookd.cli.options import (
     show,
     write_json,
 )
+from webhookd.config.store_url import StoreUrl
 from webhookd.providers import reread
 from webhookd.store.protocol.errors import StoreError
-from webhookd.store.sqlite.audit import Finding, audit
+from webhookd.store.sql.audit import Finding
+from webhookd.store.sql.audit import Progress as Heard
+from webhookd.store.sqlite.audit import audit
 
 CHECKS = ("integrity", "bodies", "deliveries", "ledger", "payments")
 
@@ -57,22 +64,13 @@ def verify(
     webhookd verify
     webhookd verify /backups/webhookd.db --json
     """
-    path = database or read_config(config_file, {"data_dir": data_dir}, ("server", "store")).database
-    if not path.is_file():
-        fail(Exit.USAGE, f"{path}: there is no such database (see --data-dir)")
-    findings: list[Finding] = []
-    try:
-        with Progress(console=messages, transient=True, disable=not messages.is_terminal) as progress:
-            bar = progress.add_task("verifying", total=None)
-            findings = list(
-                audit(
-                    path,
-                    reread,
-                    lambda what, done, total: progress.update(bar, description=what, completed=done, total=total),
-                )
-            )
-    except StoreError as error:
-        fail(Exit.FOUND_WRONG, f"{path}: {error}")
+    if database is None:
+        config = read_config(config_file, {"data_dir": data_dir}, ("server", "store"))
+        findings = _of_postgres(config.store.url) if config.store.url.file is None else _of_file(database_file(config))
+    elif not database.is_file():
+        fail(Exit.USAGE, f"{database}: there is no such database (see --data-dir)")
+    else:
+        findings = _of_file(database)
     if as_json:
         write_json(msgspec.json.encode(Verdict(CHECKS, findings)))
     elif findings:
@@ -91,3 +89,29 @@ def verify(
         output.print(f"{', '.join(CHECKS)}: nothing is wrong", highlight=False, soft_wrap=True)
     if findings:
         raise typer.Exit(Exit.FOUND_WRONG)
+
+
+def _of_file(path: Path) -> list[Finding]:
+    try:
+        with _watched() as progress:
+            return [*audit(path, reread, progress)]
+    except StoreError as error:
+        fail(Exit.FOUND_WRONG, f"{path}: {error}")
+
+
+def _of_postgres(url: StoreUrl) -> list[Finding]:
+    from webhookd.store.postgres.audit import audit as audit_postgres  # noqa: PLC0415 - asyncpg may not be installed
+
+    try:
+        with _watched() as progress:
+            return [*asyncio.run(audit_postgres(url.url.reveal(), reread, progress))]
+    except StoreError as error:
+        fail(Exit.FOUND_WRONG, str(error))
+
+
+@contextmanager
+def _watched() -> Iterator[Heard]:
+    """A bar on standard error that shows how far it is."""
+    with Progress(console=messages, transient=True, disable=not messages.is_terminal) as progress:
+        bar = progress.add_task("verifying", total=None)
+        yield lambda what, done, total: progress.update(bar, description=what, completed=done, total=total)

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from webhookd.config.endpoints import Surroundings, endpoint_mistakes, span_mistakes
 from webhookd.config.mistake import Mistake, suggestion
-from webhookd.config.model import Delivery, EndpointSettings, Server, SourceSettings, Store, Tracing
+from webhookd.config.model import Config, Delivery, EndpointSettings, Server, SourceSettings, Store, Tracing
 from webhookd.core.address import METADATA
 from webhookd.core.event import OPERATIONAL, PUBLISHED
 from webhookd.core.proxy import Proxy
@@ -19,19 +19,21 @@ from webhookd.providers.provider import CredentialsError
 
 BODY_BYTES_MIN, BODY_BYTES_MAX = 2**10, 64 * 2**20
 _HOST = re.compile(r"[\w.-]{1,253}|(?=.*:.*:)[0-9A-Fa-f:.]{2,45}", re.ASCII)  # one colon would be a port's
-_STORE_URL = re.compile(r"sqlite:[\w-][\w.-]{0,100}", re.ASCII)
 
 
 class Checks:
     """For one reading of a whole configuration: what was read is what later tables are judged by."""
 
-    def __init__(self, sources: Mapping[str, Any]) -> None:
-        """`sources` are the tables of that name, as they are written."""
+    def __init__(self, sources: Mapping[str, Any], *, is_whole: bool) -> None:
+        """`sources` are the tables of that name, as they are written. Where not all tables are read, not `is_whole`."""
         self._surroundings = Surroundings([], dict.fromkeys(sources))
+        self._is_whole = is_whole
 
     def __call__(self, kind: type, given: dict[str, Any], key: str, refused: frozenset[str]) -> Iterator[Mistake]:
-        if kind is Store:
-            yield from _store(given)
+        if kind is Config and self._is_whole and not refused & {"server", "store"}:
+            yield from _together(given.get("server", Server()), given.get("store", Store()))
+        elif kind is Store:
+            yield from _store(given, refused)
         elif kind is Server:
             if not BODY_BYTES_MIN <= given.get("max_body", BODY_BYTES_MIN) <= BODY_BYTES_MAX:
                 yield "max_body", "must be from 1KiB to 64MiB, which is what may wait for a commit"
@@ -94,6 +96,11 @@ class Checks:
             self._surroundings.sources[name] = settings
 
 
+def _together(server: Server, store: Store) -> Iterator[Mistake]:
+    if server.role != "all" and store.url.file is not None:
+        yield "server.role", 'must be "all" with SQLite: only nodes that share a PostgreSQL can divide the work'
+
+
 def _listeners(server: Server) -> Iterator[Mistake]:
     if server.listen == server.admin_listen and server.listen.port:
         yield "admin_listen", "is where server.listen listens: the API must be apart from the hooks"
@@ -109,11 +116,20 @@ def _tracing(given: Mapping[str, Any]) -> Iterator[Mistake]:
         yield "otlp", "needs what is not installed: pip install 'webhookd[tracing]'"
 
 
-def _store(given: Mapping[str, Any]) -> Iterator[Mistake]:
-    if not _STORE_URL.fullmatch(given.get("url", Store().url)):
-        # The lock and the look at the file system are the directory's: the file must be in it.
-        yield "url", 'must be "sqlite:" and a plain file name, which is then in server.data_dir'
+def _store(given: Mapping[str, Any], refused: frozenset[str]) -> Iterator[Mistake]:
+    if "url" in given and given["url"].file is None:
+        yield from _postgres(given, refused)
     keys = {"key": given.get("key")} | {f"old_keys[{at}]": key for at, key in enumerate(given.get("old_keys", ()))}
     for name, key in keys.items():
         if key is not None and len(key.reveal()) < KEY_CHARS_MIN:
             yield name, f"must have at least {KEY_CHARS_MIN} characters, drawn at random: openssl rand -base64 32"
+
+
+def _postgres(given: Mapping[str, Any], refused: frozenset[str]) -> Iterator[Mistake]:
+    if not (find_spec("asyncpg") and find_spec("greenlet")):
+        yield "url", "needs what is not installed: pip install 'webhookd[postgres]'"
+    if given.get("checkpoint", "own") != "own":
+        yield "checkpoint", "is for SQLite's file: PostgreSQL is replicated by its own means"
+    if given.get("key") is None and "key" not in refused:
+        # Made in a data directory it would be another one for each node, and go with a container.
+        yield "key", "is missing: with PostgreSQL every node is given the same one: openssl rand -base64 32"

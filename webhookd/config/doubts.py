@@ -18,6 +18,8 @@ def doubts(config: Config) -> Iterator[Mistake]:
     """Each under the whole key of the setting."""
     if not _is_loopback(config.server.admin_listen.host):
         yield "server.admin_listen", "the API is reachable from elsewhere, and without TLS: keep a proxy before it"
+    if config.store.url.may_be_overheard:
+        yield "store.url", "what goes to the database may be read on the way: ?sslmode=verify-full lets nobody listen"
     for name, endpoint in config.endpoints.items():
         for pattern in _unsent(endpoint, config.sources):
             yield f"endpoints.{name}.events", pattern

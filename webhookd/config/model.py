@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta, field
 
+from webhookd.config.store_url import StoreUrl
 from webhookd.config.value import Address, Duration, Patience, Pem, Size
 from webhookd.core.address import Network
 from webhookd.core.endpoint import EVENTS_MAX, SOURCES_MAX, ClientTls, EndpointSpec, Ordering, SignatureStyle
@@ -27,14 +28,16 @@ class Server(msgspec.Struct, frozen=True):
     data_dir: str = "data"
     max_body: Size = Size.parse("1MiB")
     min_free: Size = Size.parse("256MiB")
+    role: Literal["all", "receive", "dispatch"] = "all"
+    """Of several nodes on one PostgreSQL: what this one does. One that only receives delivers nothing."""
     admin_hosts: tuple[str, ...] = ()
     """Names the admin listener is asked under, beside loopback's and the address it listens on."""
 
 
 class Store(msgspec.Struct, frozen=True):
-    url: str = "sqlite:webhookd.db"
+    url: StoreUrl = StoreUrl.parse(Secret("sqlite:webhookd.db"))
     key: Secret | None = None
-    """None: one is generated, and kept in the data directory."""
+    """None: one is generated, and kept in the data directory. Of PostgreSQL it is never None."""
     old_keys: tuple[Secret, ...] = ()
     checkpoint: Literal["own", "external"] = "own"
     """Who moves the WAL into the database: webhookd, or something that replicates the file, like Litestream."""
@@ -151,7 +154,9 @@ class Config(msgspec.Struct, frozen=True):
 
     @property
     def database(self) -> Path:
-        return self.data_dir / self.store.url.removeprefix("sqlite:")  # a plain file name: the lock is the directory's
+        """SQLite's file. There is none, and nobody may ask for it, where PostgreSQL keeps the store."""
+        assert self.store.url.file is not None
+        return self.data_dir / self.store.url.file
 
     @property
     def allow_networks(self) -> list[Network]:

@@ -77,17 +77,17 @@ def read(
     if sections is not None:
         table = {name: each for name, each in table.items() if name in sections}
     places = Places(where, lines, origins)
-    return Loaded(_config(table, places, environment), places, origins)
+    return Loaded(_config(table, places, environment, is_whole=sections is None), places, origins)
 
 
 def from_table(table: Mapping[str, Any], where: str, environment: Mapping[str, str] = os.environ) -> Config:
     """Raises ConfigError with all that is wrong."""
-    return _config(table, Places(where), environment)
+    return _config(table, Places(where), environment, is_whole=True)
 
 
-def _config(table: Mapping[str, Any], places: Places, environment: Mapping[str, str]) -> Config:
+def _config(table: Mapping[str, Any], places: Places, environment: Mapping[str, str], *, is_whole: bool) -> Config:
     sources = table.get("sources")
-    checks = Checks(sources if isinstance(sources, dict) else {})
+    checks = Checks(sources if isinstance(sources, dict) else {}, is_whole=is_whole)
     reader = TableReader(OperatorsTexts(environment), checks)
     config: Config | None = reader.struct(Config, table)
     if reader.mistakes or config is None:

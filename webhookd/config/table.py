@@ -12,6 +12,7 @@ from webhookd.config.environment import FromEnvironment
 from webhookd.config.lines import Path
 from webhookd.config.mistake import Found, Mistake, suggestion
 from webhookd.config.secret_text import Texts
+from webhookd.config.store_url import StoreUrl
 from webhookd.config.value import PARSED, Pem
 from webhookd.config.wanted import kind as kind_of
 from webhookd.config.wanted import wanted
@@ -97,7 +98,7 @@ class TableReader:
         kind, is_optional = _without_none(kind)
         if value is None and is_optional:
             return None
-        if kind in PARSED or kind in (Secret, Pem):
+        if kind in PARSED or kind in (Secret, Pem, StoreUrl):
             return self._text(kind, value, key)
         if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
             found = self.struct(kind, value, key)
@@ -126,6 +127,8 @@ class TableReader:
         try:
             if kind is Secret:
                 return self._texts.secret(value)
+            if kind is StoreUrl:
+                return StoreUrl.parse(self._texts.secret(value))
             return self._texts.pem(value) if kind is Pem else kind.parse(value)
         except ValueError as error:
             self._wrong(key, str(error))

@@ -4,6 +4,7 @@ from typing import Any
 
 import msgspec
 
+from webhookd.config.store_url import StoreUrl
 from webhookd.core.rate_limit import RateLimit
 from webhookd.core.secret import Secret
 from webhookd.core.units import duration_exactly, duration_ms, size_bytes, size_exactly
@@ -68,7 +69,7 @@ PARSED = (Duration, Patience, Size, Address, RateLimit)
 def shown(value: Any) -> Any:
     """The configuration as plain values that may be printed: secrets masked, all else as it may be written."""
     match value:
-        case Secret() | Pem():
+        case Secret() | Pem() | StoreUrl():
             return value.shown
         case Address() | RateLimit():
             return str(value)

@@ -5,6 +5,7 @@ from typing import Any
 
 from msgspec import Meta
 
+from webhookd.config.store_url import StoreUrl
 from webhookd.config.value import Address, Duration, Patience, Pem, Size
 from webhookd.core.rate_limit import RateLimit
 from webhookd.core.secret import Secret
@@ -18,6 +19,7 @@ _TEXTS = {
     Address: 'a string like "127.0.0.1:8080"',
     RateLimit: 'a string like "50/s"',
     Secret: "a string",
+    StoreUrl: 'a string like "sqlite:webhookd.db"',
     Pem: "a string",
 }
 

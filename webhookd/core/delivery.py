@@ -111,6 +111,8 @@ class Settlement(msgspec.Struct, frozen=True, gc=False):
     due_at: int | None
     step: int
     aftermath: "Aftermath | None" = None
+    fence: int = 0
+    """Of the claim on its endpoint under which the attempt began, where several nodes share the outbox."""
 
 
 class Aftermath(msgspec.Struct, frozen=True, gc=False):
@@ -123,7 +125,7 @@ class Aftermath(msgspec.Struct, frozen=True, gc=False):
     """Operational events to go into the log with it."""
 
 
-def settle(due: Due, outcome: Outcome, policy: RetryPolicy, now_ms: int, jitter: float) -> Settlement:
+def settle(due: Due, outcome: Outcome, policy: RetryPolicy, now_ms: int, jitter: float, fence: int = 0) -> Settlement:
     """What an attempt's outcome makes of its delivery. `jitter` is in -1 … 1, drawn by the caller and persisted.
 
     410 Gone uses up no wait of the schedule: the endpoint is paused, and the delivery is due as soon as it is resumed.
@@ -139,4 +141,4 @@ def settle(due: Due, outcome: Outcome, policy: RetryPolicy, now_ms: int, jitter:
     else:
         happening, step, due_at = "failed", step + 1, now_ms + wait_ms
     state = TRANSITIONS["pending", happening]
-    return Settlement(due.key, due.attempts + 1, outcome, due.replay, state, due_at, step)
+    return Settlement(due.key, due.attempts + 1, outcome, due.replay, state, due_at, step, fence=fence)

@@ -19,16 +19,22 @@ class UnknownIdError(ValueError):
     """The text is not an id of the kind that was asked for."""
 
 
+SLOTS = 64
+"""Processes that can share a log; each mints up to 32,768 keys in a millisecond."""
+
+
 class KeyMint:
     """Gives event keys that only ever grow, also when the clock steps back.
 
-    `last` is the highest key already in the log: a restart goes on above it.
+    `last` is the highest key already in the log: a restart goes on above it. Once it has a `slot`, its keys are no
+    other slot's: several processes mint for one log.
     """
 
-    __slots__ = ("_last",)
+    __slots__ = ("_last", "slot")
 
     def __init__(self, last: int = 0) -> None:
         self._last = last
+        self.slot: int | None = None
 
     @property
     def last(self) -> int:
@@ -37,6 +43,8 @@ class KeyMint:
 
     def next(self, now_ms: int) -> int:
         self._last = max(self._last + 1, now_ms << COUNTER_BITS)
+        if self.slot is not None:
+            self._last += (self.slot - self._last) % SLOTS
         return self._last
 
 

@@ -10,15 +10,20 @@ import random
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 
 from webhookd.clock import Clock
-from webhookd.core.delivery import DeliveryKey, Due, Outcome, Priority, Settlement, settle
+from webhookd.core.delivery import DeliveryKey, Due, Outcome, Priority, settle
 from webhookd.core.endpoint import Endpoint, EndpointState, Why
 from webhookd.dispatch.alarms import Alarms
 from webhookd.dispatch.judge import Judge
-from webhookd.dispatch.lane import Lane, LaneView
+from webhookd.dispatch.lane import Lane
+from webhookd.dispatch.lanes import Lanes
 from webhookd.dispatch.notice import Notice
+from webhookd.dispatch.recorder import STORE_RETRY_MS, Recorder
 from webhookd.dispatch.report import Meter, Report
 from webhookd.dispatch.retiming import Retiming
+from webhookd.dispatch.tenure import FIRST_FENCE, Tenure
 from webhookd.dispatch.turns import Turns
+from webhookd.dispatch.view import LaneView
+from webhookd.store.protocol.claims import Renewed
 from webhookd.store.protocol.errors import StoreBrokenError, StoreUnavailableError
 from webhookd.store.protocol.log import Outbox
 
@@ -28,7 +33,6 @@ HELD_BYTES_MAX = 64 * 2**20
 """Bodies in all windows together; beyond it an endpoint holds one at a time and the rest waits on disk."""
 REFILL_BYTES_MAX = 2**20
 """Bodies that one look on disk may bring; a single larger one comes alone."""
-STORE_RETRY_MS = 500
 
 
 class Dispatcher:
@@ -48,75 +52,82 @@ class Dispatcher:
         max_in_flight: int,
         failed: Callable[[str, Exception], None],
         notice: Notice,
+        tenure: Tenure | None = None,
         dice: Callable[[], float] = lambda: random.uniform(-1, 1),  # noqa: S311 - jitter, not a secret
     ) -> None:
         self._outbox, self._attempt, self._clock = outbox, attempt, clock
         self._report = Report(meter, notice)
         self._failed, self._dice, self.max_in_flight = failed, dice, max_in_flight
-        self._lanes: dict[int, Lane] = {}
-        self._by_name: dict[str, Lane] = {}
+        self._tenure = tenure or Tenure(clock)
+        self._lanes = Lanes(clock, self._tenure)
         self._turns = Turns()
         self.in_flight = 0
         """Attempts under way."""
         self.unsettled = self.held_bytes = 0
-        self._retiming = Retiming(outbox, clock, self._lanes, self._spawn, self._see_to)
+        self._retiming = Retiming(outbox, clock, self._lanes.by_number, self._spawn, self._see_to)
         self._alarms = Alarms(clock, self._see_to, self._retiming.begin)
         self._judge = Judge(self._report, clock, self._alarms.look_at_clock)
+        self._recorder = Recorder(outbox, clock, self._report, self._judge, self._stand, self._lose)
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping, self.slot_free_at = False, clock.monotonic()
 
     def view(self, name: str) -> LaneView | None:
         """How one endpoint is doing; None when nothing is delivered to such a one."""
-        return lane.view if (lane := self._by_name.get(name)) is not None else None
+        return lane.view if (lane := self._lanes.named(name)) is not None else None
 
     def views(self) -> list[tuple[Endpoint, LaneView]]:
-        return [(lane.endpoint, lane.view) for lane in self._by_name.values()]
+        return [(lane.endpoint, lane.view) for lane in self._lanes]
 
     def serve(self, endpoints: Iterable[Endpoint]) -> None:
         """Deliver to exactly these from now on. What is pending for a new one is looked for on disk at once."""
         wanted = list(endpoints)
-        for number in self._lanes.keys() - {endpoint.number for endpoint in wanted}:
-            self._stand(self._lanes[number], "disabled", "removed")
+        for lane in self._lanes.of(self._lanes.by_number.keys() - {endpoint.number for endpoint in wanted}):
+            self._stand(lane, "disabled", "removed")
         for endpoint in wanted:
-            self._put(endpoint)
-        self._listen_up()
+            self._stand(self._lanes.put(endpoint), endpoint.state, endpoint.why)
+        self._report.heard_by(self._lanes.in_service)
         self.pump()
 
     def put(self, endpoint: Endpoint) -> None:
         """Deliver to this one too, or from now on as it says."""
-        self._put(endpoint)
-        self._listen_up()
+        self._stand(self._lanes.put(endpoint), endpoint.state, endpoint.why)
+        self._report.heard_by(self._lanes.in_service)
         self.pump()
 
     def take_out(self, name: str) -> None:
         """Deliver nothing more to it. What is under way ends."""
-        if (lane := self._by_name.get(name)) is not None:
+        if (lane := self._lanes.named(name)) is not None:
             self._stand(lane, "disabled", "removed")
-            self._listen_up()
+            self._report.heard_by(self._lanes.in_service)
 
     def set_state(self, name: str, state: EndpointState) -> None:
         """Pause or resume one endpoint, as the store already has it."""
-        if (lane := self._by_name.get(name)) is not None:
+        if (lane := self._lanes.named(name)) is not None:
             self._stand(lane, state)
             self.pump()
 
     def look_again(self, numbers: Iterable[int]) -> None:
         """Something has become due on disk for these endpoints that no commit has announced: a replay."""
-        for lane in filter(None, map(self._lanes.get, numbers)):
+        self.hear_of(numbers)
+        self._tenure.tell(numbers)
+
+    def hear_of(self, numbers: Iterable[int] | None) -> None:
+        """The same, from another process; None: for any."""
+        for lane in self._lanes.of(numbers):
             lane.miss()
             self._see_to(lane)
 
     def withdraw(self, key: DeliveryKey) -> None:
         """A person has cancelled it: no attempt of it starts any more. One that is under way ends, and is recorded."""
-        if (lane := self._lanes.get(key.endpoint)) is not None:
+        for lane in self._lanes.of([key.endpoint]):
             self.held_bytes -= lane.withdraw(key.event)
-            self.look_again([key.endpoint])  # of a chain the next one may go
+        self.hear_of([key.endpoint])  # of a chain the next one may go
 
     def offer(self, owed: Sequence[Due], complete: bool) -> None:
         """Take the deliveries of a commit. Those that do not fit the window are found on disk later."""
         now_ms = self._clock.now_ms()
         for due in owed:
-            if (lane := self._lanes.get(due.endpoint)) is None:
+            if (lane := self._lanes.by_number.get(due.endpoint)) is None:
                 continue
             if 0 < due.due_at - now_ms <= lane.endpoint.spec.retry.longest_ms:
                 lane.wake_by(due.due_at)
@@ -124,11 +135,31 @@ class Dispatcher:
                 lane.miss(due.priority)
             elif lane.offer(due):
                 self.held_bytes += due.event.size
-        for lane in filter(None, map(self._lanes.get, dict.fromkeys(due.endpoint for due in owed))):
+        for lane in self._lanes.of(due.endpoint for due in owed):
             self._look(lane)
+        self._tenure.tell(due.endpoint for due in owed)
         if not complete:
-            self.look_again(self._lanes)
+            self.hear_of(None)
+            self._tenure.tell(None)
         self.pump()
+
+    def hold(self, renewed: Renewed, until: float) -> None:
+        """Deliver to what is claimed, and go on with it `until` then; what is lost is another's."""
+        had_lapsed = self._tenure.has_lapsed
+        self._tenure.extend(renewed, until)
+        for claim in renewed.gained:
+            for lane in self._lanes.of([claim.endpoint]):
+                lane.take_over(claim)
+        ending = self._tenure.end(renewed.surplus)
+        changed = [*(claim.endpoint for claim in renewed.gained), *renewed.lost, *ending]
+        for lane in self._lanes.of(None if had_lapsed else changed):
+            self._empty_if_shut(lane)
+            self._look(lane)
+        self.pump()
+
+    def given_up(self) -> list[int]:
+        """Claims that others are to have, of which no attempt is under way any more."""
+        return [each for each in self._tenure.ending if all(lane.is_idle for lane in self._lanes.of([each]))]
 
     async def stop(self, grace_s: float) -> None:
         """Start nothing more, and wait for what is under way. What does not end in time is cut, and due again later."""
@@ -142,30 +173,13 @@ class Dispatcher:
 
     # --- Endpoints
 
-    def _put(self, endpoint: Endpoint) -> None:
-        lane = self._lanes.get(endpoint.number)
-        if lane is None:
-            lane = self._lanes[endpoint.number] = self._by_name[endpoint.spec.name] = Lane(endpoint, self._clock)
-        lane.adapt(endpoint)
-        self._stand(lane, endpoint.state, endpoint.why)
-
     def _stand(self, lane: Lane, state: EndpointState, why: Why | None = None) -> None:
         # The lane stays, so that an endpoint that comes back is not sent what is still under way.
         lane.stand(state, why)
         lane.miss()
         self._empty_if_shut(lane)
         self._look(lane)
-        self._forget_if_over(lane)
-
-    def _forget_if_over(self, lane: Lane) -> None:
-        if lane.is_over:
-            self._lanes.pop(lane.endpoint.number, None)
-            if self._by_name.get(lane.endpoint.spec.name) is lane:
-                del self._by_name[lane.endpoint.spec.name]
-
-    def _listen_up(self) -> None:
-        lanes = self._lanes.values()
-        self._report.heard_by([lane.endpoint.spec for lane in lanes if lane.endpoint.why != "removed"])
+        self._lanes.forget_if_over(lane)
 
     # --- Turns
 
@@ -213,6 +227,7 @@ class Dispatcher:
             self._look(lane)
 
     async def _carry_out(self, lane: Lane, due: Due) -> None:
+        fence = lane.fence or FIRST_FENCE
         try:
             try:
                 outcome = await self._attempt(lane.endpoint, due)
@@ -226,46 +241,27 @@ class Dispatcher:
                 self.in_flight -= 1
                 self.held_bytes -= due.event.size
                 self._see_to(lane)
-            settlement = settle(due, outcome, lane.endpoint.spec.retry, await self._now_ms(), self._dice())
-            if await self._record(lane, due, settlement):
+            settlement = settle(due, outcome, lane.endpoint.spec.retry, await self._now_ms(), self._dice(), fence)
+            if await self._recorder.record(lane, due, settlement):
                 if settlement.due_at is not None:
                     lane.wake_by(settlement.due_at)
                 elif due.chained:
                     lane.miss()
                 self._report.settled(lane.endpoint, due, settlement)
+            self._stopping |= self._recorder.is_broken
         finally:
             was_full = self.unsettled >= UNSETTLED_MAX
             self.unsettled -= 1
             lane.release(due)
             if was_full or lane.looks_to_disk:
                 self._see_to(lane)
-            self._forget_if_over(lane)
+            self._lanes.forget_if_over(lane)
 
     async def _now_ms(self) -> int:
         """What time it is, once all that is on disk is due by it: it may just have been set."""
         self._alarms.look_at_clock()
         await self._retiming.over()
         return self._clock.now_ms()
-
-    async def _record(self, lane: Lane, due: Due, settlement: Settlement) -> bool:
-        """Insist: an attempt that was made and is not recorded would be made again. False when the store is broken."""
-        if settlement.state == "dead":
-            lane.notices += self._report.dead(lane.endpoint, due, settlement)
-        while True:
-            aftermath, life = lane.take_aftermath()
-            try:
-                await self._outbox.settle(self._report.told_with(settlement, aftermath))
-            except StoreUnavailableError:
-                lane.put_back(aftermath, life)
-                lane.doubt(due.event.key)
-                await self._clock.sleep(STORE_RETRY_MS / 1_000)
-            except StoreBrokenError:
-                self._stopping = True  # and so does the process; after the restart the delivery is due again
-                return False
-            else:
-                if (standing := self._judge.hear_again(lane, settlement.outcome, aftermath)) is not None:
-                    self._stand(lane, *standing)
-                return True
 
     # --- From disk
 
@@ -283,6 +279,10 @@ class Dispatcher:
             self._empty_if_shut(lane)
         self.held_bytes -= reserved
         self._see_to(lane)
+
+    def _lose(self, lane: Lane) -> None:
+        self._tenure.drop(lane.endpoint.number)
+        self._empty_if_shut(lane)
 
     def _empty_if_shut(self, lane: Lane) -> None:
         """A lane that nothing may leave for now holds nothing."""

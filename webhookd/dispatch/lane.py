@@ -12,10 +12,13 @@ import msgspec
 
 from webhookd.clock import Clock
 from webhookd.core.breaker import BreakerState, Health
-from webhookd.core.delivery import PRIORITIES, Aftermath, DeliveryKey, Due, Outcome, Priority
+from webhookd.core.delivery import PRIORITIES, Aftermath, Due, Outcome, Priority
 from webhookd.core.endpoint import Endpoint, EndpointState, Why
 from webhookd.core.event import Event
 from webhookd.dispatch.gate import Gate
+from webhookd.dispatch.tenure import Tenure
+from webhookd.dispatch.view import LaneView, LastFailure
+from webhookd.store.protocol.claims import Claim
 from webhookd.store.protocol.log import DueBatch
 
 WINDOW = 64
@@ -26,36 +29,10 @@ ROOM: Mapping[BreakerState, int] = {"closed": WINDOW, "half_open": 1, "open": 0}
 """How many of them are held: of an endpoint that fails there is none in memory."""
 
 
-class LastFailure(msgspec.Struct, frozen=True):
-    """Of an endpoint's attempts the last one that failed, since the start of the daemon."""
-
-    at: int
-    """When it had failed, Unix milliseconds."""
-    status: int | None
-    error: str
-    key: DeliveryKey
-
-
-class LaneView(msgspec.Struct, frozen=True):
-    """What can be told of an endpoint from memory."""
-
-    in_flight: int
-    limit: int
-    """How many may be under way now: what it was asked for, or less while it recovers."""
-    breaker: BreakerState
-    retry_at: int | None
-    """When an open breaker lets the next probe through, Unix milliseconds."""
-    failing_since: int | None
-    window: int
-    """Deliveries in memory that are due."""
-    paced: int
-    """Those of them that wait for the endpoint alone, though its breaker is closed."""
-    last_failure: LastFailure | None
-
-
 class Lane:
-    def __init__(self, endpoint: Endpoint, clock: Clock) -> None:
+    def __init__(self, endpoint: Endpoint, clock: Clock, tenure: Tenure) -> None:
         self.endpoint = endpoint
+        self._tenure = tenure
         self.gate = Gate(endpoint, clock)
         self.in_flight = 0
         self.wake_at: int | None = None
@@ -120,7 +97,14 @@ class Lane:
 
     def wait_ms(self) -> float | None:
         """Milliseconds until an attempt may start: 0 is now. None: something else has to happen first."""
-        return self.gate.wait_ms(self.in_flight) if self.endpoint.state == "active" else None
+        if self.endpoint.state != "active" or self.fence is None:
+            return None
+        return self.gate.wait_ms(self.in_flight)
+
+    @property
+    def fence(self) -> int | None:
+        """Of the claim that this process has on the endpoint; None when it has none."""
+        return self._tenure.fence(self.endpoint.number)
 
     def start(self) -> Due:
         """Take the next one out of the window; an attempt of it starts now."""
@@ -134,7 +118,7 @@ class Lane:
     @property
     def room(self) -> int:
         """How many of a priority may be held."""
-        if self.endpoint.state != "active":
+        if self.endpoint.state != "active" or self.fence is None:
             return 0  # what it is owed waits on disk
         return ROOM[self.gate.state]
 
@@ -242,6 +226,13 @@ class Lane:
             self.gate.begin_anew()
         self.endpoint = msgspec.structs.replace(self.endpoint, state=state, why=why)
 
+    def take_over(self, claim: Claim) -> None:
+        """Go on where another left it."""
+        self._health_on_disk = claim.health
+        self.endpoint = msgspec.structs.replace(self.endpoint, state=claim.state, why=claim.why, health=claim.health)
+        self.gate = Gate(self.endpoint, self._clock)
+        self.miss()
+
     def adapt(self, endpoint: Endpoint) -> None:
         """Go on with other settings, in the state as it is."""
         state, why = self.endpoint.state, self.endpoint.why
@@ -293,6 +284,11 @@ class Lane:
             self.notices[:0] = aftermath.notices
 
     @property
+    def is_idle(self) -> bool:
+        """Whether nothing of it is in memory or under way."""
+        return not self._known and not self.refilling
+
+    @property
     def is_over(self) -> bool:
         """Whether it is taken out and nothing of it is under way, so that it can be forgotten."""
-        return self.endpoint.why == "removed" and not self._known and not self.refilling
+        return self.endpoint.why == "removed" and self.is_idle

@@ -20,7 +20,7 @@ class Health:
         if self.store_broken:
             return "The store has failed; this process is about to restart."
         if self.store_stalled:
-            return "The disk takes too long to commit; hooks are refused until it is back."
+            return "The store cannot commit at the moment; hooks are refused until it can."
         if self.stopping:
             return "This process is stopping; another will take over."
         if self.starting:

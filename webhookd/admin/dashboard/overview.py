@@ -39,6 +39,7 @@ class Overview:
         sources = await visit.ask("GET /api/v1/sources")  # first: the other may have much to count behind it
         refusals = await visit.ask("GET /api/v1/refusals")
         diagnoses = [diagnosed(each, sources.data, refusals.data) for each in sources.data]
+        nodes = await visit.ask("GET /api/v1/nodes")
         pulse = await visit.ask("GET /api/v1/pulse", query=over)
         shown = over.get("over", "hour")
         return visit.show(
@@ -53,6 +54,7 @@ class Overview:
             failure=failure,
             refusing=[each for each in diagnoses if each.is_urgent],
             sources=sources.data,
+            nodes=nodes.data,
             example_of=EXAMPLE_OF,
             is_new=not any(each.last_event_at or each.accepted for each in sources.data),
         )

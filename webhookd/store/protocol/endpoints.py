@@ -50,6 +50,10 @@ class Endpoints(Protocol):
         """
         ...
 
+    async def endpoints_as_they_stand(self, specs: Sequence[EndpointSpec], now_ms: int) -> Sequence[Endpoint]:
+        """Those of these that are in service. Changes nothing."""
+        ...
+
     async def add_endpoint(self, spec: EndpointSpec, settings: bytes, secret: str, now_ms: int) -> Endpoint | None:
         """Put a new one into service; None when one of this name is.
 

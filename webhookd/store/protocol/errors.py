@@ -15,3 +15,7 @@ class StoreBrokenError(StoreError):
 
 class RefusalError(Exception):
     """A change that was not made, and has written nothing: what else is in its batch is not concerned."""
+
+
+class FencedError(StoreError):
+    """Another node has taken the endpoint over since the attempt began: nothing of it was recorded."""

@@ -31,6 +31,8 @@ class Extent(msgspec.Struct, frozen=True):
     provider: str | None = None
     bodies_only: bool = False
     """Whether the event stays, and only its bytes go."""
+    may_wait: bool = False
+    """Whether what may go may stay until all may go that came within the same week: some stores take that at once."""
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -46,12 +48,22 @@ class Found(msgspec.Struct, frozen=True):
     attempts: int
 
 
+class Whole(msgspec.Struct, frozen=True):
+    """A stretch of the log of which all may be meant, with its first and its last key."""
+
+    first: int
+    last: int
+
+
 class Look(msgspec.Struct, frozen=True):
     found: Sequence[Found]
     """In order; without those of other providers."""
     then: int
     """All up to this key have been looked at."""
     over: bool
+    whole: Whole | None = None
+    """What may go at once, without having been looked at: then nothing was found. One that ends behind `then` is only
+    to be gone on with, and none of its events is in the log."""
 
 
 class Tally(msgspec.Struct):
@@ -77,6 +89,17 @@ class Taken(msgspec.Struct, frozen=True):
     """Seconds that nobody else could write, without those of the commit."""
 
 
+class Step(msgspec.Struct, frozen=True):
+    """What a step has made of a stretch that was to go as a whole."""
+
+    state: Literal["under way", "gone", "stays", "not now"]
+    """Of one that `stays` something must; the rest can be taken event by event. `not now`: another time."""
+    tallies: Mapping[str, Tally] = {}
+    """By provider, of all of it, once it is gone."""
+    freed_bytes: int = 0
+    """What the database has become shorter by."""
+
+
 class Freed(msgspec.Struct, frozen=True):
     pages: int
     """Taken off the end of the file."""
@@ -99,18 +122,33 @@ class Retention(Protocol):
     """For `admin`. A method is one short read or one transaction; each may be asked for again after a crash."""
 
     @property
+    def step_s(self) -> float:
+        """How long one step should keep others from writing, its commit not counted."""
+        ...
+
+    @property
     def queued(self) -> int:
         """Writes that wait for a commit."""
         ...
 
-    async def look(self, extent: Extent, after: int, *, counted: bool) -> Look:
-        """The next stretch of the extent. Unless it is `counted`, deliveries and attempts are 0."""
+    async def look(self, extent: Extent, after: int, *, counted: bool, whole: bool = False) -> Look:
+        """The next stretch of the extent. Unless it is `counted`, deliveries and attempts are 0.
+
+        With `whole` it may say that all of a stretch may go at once.
+        """
         ...
 
     async def take(self, extent: Extent, keys: Sequence[int], now_ms: int) -> Taken:
         """Take those of these events that may still go, or only their bodies.
 
         A crash leaves all of them or none. What they said of money stays, and so does what a repeat is known by.
+        """
+        ...
+
+    async def take_whole(self, extent: Extent, whole: Whole, now_ms: int) -> Step:
+        """The next step of taking a stretch that a look has found, until one is not under way. It is as after `take`.
+
+        A crash between two leaves nothing half taken: a later look finds the stretch, to be gone on with.
         """
         ...
 

@@ -21,6 +21,7 @@ from webhookd.store.protocol.chronicles import (
     StoodRow,
 )
 from webhookd.store.sql.connection import Connection
+from webhookd.store.sql.values import tie
 from webhookd.store.sqlite.connection import open_beside
 from webhookd.store.sqlite.statements import Speaking
 from webhookd.store.sqlite.uncut import to_its_end
@@ -76,6 +77,6 @@ def _said(beside: Connection, row: Sequence[Any], provider: str, payment_id: str
 def _effect(fact: dict[str, Any], stood: Sequence[Any] | None) -> Any:
     if fact["kind"] is None:
         return None
-    said = fact["major"], fact["minor"], f"{fact['provider_event_id']}\x1f{fact['source']}"
+    said = fact["major"], fact["minor"], tie(fact["provider_event_id"], fact["source"])
     before = None if stood is None else (stood[0], stood[1], stood[2])
     return effect(fact["kind"], said, before, is_other=stood is not None and stood[3] != fact["status"])

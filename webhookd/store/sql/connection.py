@@ -1,14 +1,16 @@
 """What a store in SQL is asked through: statements by name. `lookup.bearing` is in the engine's own `lookup.sql`."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Protocol, TypeVar
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from typing import Any, Literal, Protocol, TypeVar
 
-from webhookd.core.delivery import Settlement
+from webhookd.core.delivery import DeliveryKey, Settlement
 from webhookd.core.event import Event
 
 T = TypeVar("T")
 Given = Sequence[Any] | Mapping[str, Any]
 """By place or by name, as the statement has them."""
+Table = Literal["event", "notice", "alias", "attempt"]
+"""What rows are added to many at a time; a notice is an event of webhookd's own."""
 
 
 class Rows(Protocol):
@@ -38,6 +40,18 @@ class Connection(Protocol):
 
     def execute_many(self, statement: str, given: Sequence[Given], /) -> Rows:
         """Once with each; `rowcount` is of all together."""
+        ...
+
+    def add(self, table: Table, nouns: Sequence[Any], /) -> int:
+        """Adds rows for those of these that are not there yet, in their order; how many that were.
+
+        An event is there when its id at its source is known, an alias when it is bound, an attempt when it is on record
+        (its first commit was not heard of). An attempt whose claim has been overtaken is not added.
+        """
+        ...
+
+    def fenced(self, settlements: Sequence[Settlement], /) -> Collection[DeliveryKey]:
+        """Those whose claims have been overtaken."""
         ...
 
 

@@ -79,10 +79,17 @@ def remove(connection: Connection, name: str) -> bool:
 def rotate(connection: Connection, seal: Seal, spec: EndpointSpec, secret: str, now_ms: int, until_ms: int) -> Endpoint:
     """Sign with this secret from now on, and with those before it until then."""
     [(number,)] = connection.execute("log.endpoint_number", (spec.name,)).fetchall()
-    connection.execute("log.retire_secrets", (until_ms, until_ms, number))
+    connection.execute("log.retire_secrets", {"until": until_ms, "endpoint": number})
     connection.execute("log.forget_expired_secrets", (number, now_ms))
     _add_secret(connection, seal, number, secret, now_ms)
     return _endpoint(connection, seal, spec, now_ms)
+
+
+def standing(connection: Connection, seal: Seal, specs: Sequence[EndpointSpec], now_ms: int) -> list[Endpoint]:
+    """Those of these that are in service, as they stand. Changes nothing."""
+    wanted = {spec.name: spec for spec in specs}
+    names = [name for (name,) in connection.execute("log.endpoints_in_service").fetchall() if name in wanted]
+    return [_endpoint(connection, seal, wanted[name], now_ms) for name in names]
 
 
 def set_state(connection: Connection, name: str, state: EndpointState) -> bool:

@@ -6,11 +6,11 @@ That row, of `past`, is the event's line in the ledger's books, and what a repea
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from typing import cast
+from typing import Any, cast
 
 import msgspec
 
-from webhookd.store.protocol.retention import Extent, Found, Freed, Look, PastEvent, Taken, Tally
+from webhookd.store.protocol.retention import Extent, Found, Freed, Look, PastEvent, Step, Taken, Tally, Whole
 from webhookd.store.sql.connection import Change, Connection, Reader
 
 LOOKS = 500
@@ -25,6 +25,8 @@ class SqlRetention:
     While `counting` says that the ledger is counted again nothing is forgotten: what was read from the log must be
     where it was read, or past.
     """
+
+    step_s = 0.003
 
     def __init__(
         self,
@@ -44,7 +46,7 @@ class SqlRetention:
     def queued(self) -> int:
         return self._queued()
 
-    async def look(self, extent: Extent, after: int, *, counted: bool) -> Look:
+    async def look(self, extent: Extent, after: int, *, counted: bool, whole: bool = False) -> Look:
         given = {
             "after": max(after, extent.above),
             "below": extent.below,
@@ -60,6 +62,9 @@ class SqlRetention:
 
     async def take(self, extent: Extent, keys: Sequence[int], now_ms: int) -> Taken:
         return cast(Taken, await self._change(partial(_take, extent=extent, keys=keys, now_ms=now_ms)))
+
+    async def take_whole(self, extent: Extent, whole: Whole, now_ms: int) -> Step:
+        raise NotImplementedError  # where a look finds none
 
     async def forget(self, below: int, limit: int) -> Taken:
         rows = [] if self._counting() else await self._read("retention.forgettable", (below, limit))
@@ -77,17 +82,22 @@ class SqlRetention:
         return PastEvent(*rows[0]) if rows else None
 
 
+def listed(keys: Sequence[int]) -> dict[str, Any]:
+    """As statements are given them."""
+    return {"keys": _encode(keys).decode(), "first": min(keys, default=0), "last": max(keys, default=0)}
+
+
 def _take(connection: Connection, extent: Extent, keys: Sequence[int], now_ms: int) -> Taken:
     """What was found may have changed since: it is looked at once more, where nobody else can write."""
     began = time.perf_counter()
-    given = {"keys": _encode(keys).decode(), "finished_before": extent.finished_before_ms, "now": now_ms}
+    given = {**listed(keys), "finished_before": extent.finished_before_ms, "now": now_ms}
     tallies: dict[str, Tally] = {}
     going = []
     for key, provider, size, deliveries, attempts in connection.execute("retention.may_go", given).fetchall():
         going.append(key)
         counted = Tally(1, 0, 0, size) if extent.bodies_only else Tally(1, deliveries, attempts, size)
         tallies.setdefault(provider, Tally()).add(counted)
-    given["keys"] = _encode(going).decode()
+    given |= listed(going)
     for statement in ("take_bodies",) if extent.bodies_only else _TAKES:
         connection.execute(f"retention.{statement}", given)
     return Taken(tallies, time.perf_counter() - began)

@@ -25,8 +25,10 @@ from webhookd.store.protocol.stories import (
     TriedRow,
 )
 from webhookd.store.sql.connection import Connection, Reader
+from webhookd.store.sql.values import tie
 
 CHANGES_MAX = 100
+NO_EVENT = -1
 _headers = msgspec.json.Decoder(list[tuple[str, str]])
 _encode = msgspec.json.Encoder().encode
 
@@ -47,13 +49,17 @@ class SqlStories:
 
 def _record(connection: Connection, key: int, salt: int | None, endpoint: int | None) -> Record | None:
     def all_of(query: str, limit: int | None = None) -> list[Any]:
-        return connection.execute(f"story.{query}", {"key": key, "endpoint": endpoint, "limit": limit}).fetchall()
+        return connection.execute(f"story.{query}", {"key": its, "endpoint": endpoint, "limit": limit}).fetchall()
 
+    its = key
     row = connection.execute("story.event", {"key": key, "salt": salt}).fetchone()
     if row is None:
         return None
     event = _event(row[:13])
     body, has_body, taken_at, kind, object_id, said = row[13:]
+    replays = [ReplayRow(*each) for each in all_of("replays")]
+    if taken_at is not None:  # whatever is still there of it
+        its = NO_EVENT
     owed = [_owed(connection, each) for each in all_of("owed", DELIVERIES_MAX)]
     if endpoint is not None and not owed and taken_at is None:
         return None
@@ -67,9 +73,9 @@ def _record(connection: Connection, key: int, salt: int | None, endpoint: int | 
         owed_left_out=all_of("owed_count")[0][0] - len(owed),
         tried=sorted(tried, key=lambda each: (each.started_at, each.number)),
         tried_left_out=all_of("tried_count")[0][0] - len(tried),
-        conflicts=[ConflictRow(*each) for each in connection.execute("story.conflicts", (key,))],
+        conflicts=[ConflictRow(*each) for each in connection.execute("story.conflicts", (its,))],
         changes=_changes(connection, event, owed),
-        replays=[ReplayRow(*each) for each in all_of("replays")],
+        replays=replays,
         routes=_routes(connection, event) if event.state == "unrouted" else (),
         moved=_moved(connection, event, kind, object_id, said),
         payment_status=_payment_status(connection, event),
@@ -105,7 +111,7 @@ def _routes(connection: Connection, event: EventRow) -> list[RouteRow]:
 def _moved(connection: Connection, event: EventRow, kind: Any, object_id: Any, said: Any) -> MovedRow | None:
     if kind is None:
         return None
-    given = (event.provider_event_id, event.source, event.provider, kind, object_id)
+    given = (tie(event.provider_event_id, event.source), event.provider, kind, object_id)
     row = connection.execute("story.stands", given).fetchone()
     return MovedRow(kind, object_id, said, row is not None and bool(row[0]))
 

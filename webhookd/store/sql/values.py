@@ -1,5 +1,6 @@
-"""What the columns of a new row hold, in their order in `queries`."""
+"""What the columns of a new row are, and what they hold, in the same order."""
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -7,7 +8,30 @@ import msgspec
 from webhookd.core.delivery import Settlement
 from webhookd.core.event import Event
 from webhookd.core.ledger import Fact, counts, standing
+from webhookd.store.sql.connection import Table
 
+FACT_COLUMNS = (
+    *("kind", "object_id", "status", "detail", "major", "minor", "counts"),
+    *("amount", "currency", "exponent", "refunded", "reference", "names"),
+)
+EVENT_COLUMNS = (
+    *("key", "salt", "source", "provider", "provider_event_id", "type", "state", "received_at"),
+    *("occurred_at", "payment_id", *FACT_COLUMNS, "headers", "sha256", "size", "body", "trace"),
+)
+LEDGER_COLUMNS = (
+    *("provider", "kind", "id", "status", "detail", "major", "minor", "tie", "occurred_at", "amount", "currency"),
+    *("exponent", "payment_id", "reference", "refunded", "refunded_at", "counted_at", "first_event"),
+)
+ATTEMPT_COLUMNS = (
+    *("event", "endpoint", "number", "started_at", "duration_ms", "status"),
+    *("error", "response", "replay", "state", "due_at", "step"),
+)
+COLUMNS: Mapping[Table, tuple[str, ...]] = {
+    "event": EVENT_COLUMNS,
+    "notice": EVENT_COLUMNS,
+    "alias": ("source", "name", "event", "sha256"),
+    "attempt": ATTEMPT_COLUMNS,
+}
 _encode = msgspec.json.Encoder().encode
 
 
@@ -51,3 +75,17 @@ def attempt_values(settlement: Settlement) -> tuple[Any, ...]:
         *(outcome.status, outcome.error, outcome.response, settlement.replay, settlement.state, settlement.due_at),
         settlement.step,
     )
+
+
+VALUES: Mapping[Table, Callable[[Any], tuple[Any, ...]]] = {
+    "event": event_values,
+    "notice": event_values,
+    "alias": alias_values,
+    "attempt": attempt_values,
+}
+"""What `COLUMNS` hold of a noun."""
+
+
+def tie(provider_event_id: str, source: str) -> str:
+    """What decides between two facts of the same standing; the ledger has it of the one that stands."""
+    return f"{provider_event_id}\x1f{source}"

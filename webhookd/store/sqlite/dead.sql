@@ -1,19 +1,13 @@
--- endpoints: those to whom something was given up, by number; or the one of this name
-SELECT number, name, why IS NOT 'removed' FROM endpoint AS n
-WHERE number > :after AND (:name IS NULL OR name = :name)
-  AND EXISTS (SELECT 1 FROM delivery INDEXED BY delivery_dead WHERE state = 'dead' AND endpoint = n.number)
-ORDER BY number LIMIT :limit;
-
 -- reasons: why something was given up, by endpoint; a few steps of the index for each, however many bear it. '' and -1
 -- stand for none
 WITH RECURSIVE failed(endpoint, error) AS (
-  SELECT number, '' FROM endpoint WHERE (:endpoint IS NULL OR name = :endpoint) AND (:of IS NULL OR number = :of)
+  SELECT number, '' FROM endpoint WHERE (name = :endpoint OR :endpoint IS NULL) AND (number = :of OR :of IS NULL)
   UNION ALL
   SELECT endpoint, (SELECT min(last_error) FROM delivery INDEXED BY delivery_dead
                     WHERE state = 'dead' AND delivery.endpoint = failed.endpoint AND last_error > failed.error)
   FROM failed WHERE error IS NOT NULL
 ), answered(endpoint, error, status) AS (
-  SELECT endpoint, nullif(error, ''), -1 FROM failed WHERE error IS NOT NULL AND (:error IS NULL OR error = :error)
+  SELECT endpoint, nullif(error, ''), -1 FROM failed WHERE error IS NOT NULL AND (error = :error OR :error IS NULL)
   UNION ALL
   SELECT endpoint, error, (SELECT min(last_status) FROM delivery INDEXED BY delivery_dead
                            WHERE state = 'dead' AND delivery.endpoint = answered.endpoint
@@ -21,7 +15,7 @@ WITH RECURSIVE failed(endpoint, error) AS (
   FROM answered WHERE status IS NOT NULL
 )
 SELECT endpoint, error, nullif(status, -1) AS status FROM answered
-WHERE answered.status IS NOT NULL AND (:status IS NULL OR answered.status = :status)
+WHERE answered.status IS NOT NULL AND (answered.status = :status OR :status IS NULL)
   AND EXISTS (SELECT 1 FROM delivery INDEXED BY delivery_dead
               WHERE state = 'dead' AND delivery.endpoint = answered.endpoint AND last_error IS answered.error
                 AND last_status IS nullif(answered.status, -1));
@@ -46,8 +40,8 @@ FROM delivery AS d INDEXED BY delivery_dead
   CROSS JOIN event AS e ON e.key = d.event CROSS JOIN endpoint AS n ON n.number = d.endpoint
 WHERE d.state = 'dead' AND d.endpoint = :of AND d.last_error IS :its_error AND d.last_status IS :its_status
   AND d.event <= :before AND (d.event, d.endpoint) < (:before, :before_endpoint) AND d.event >= :since
-  AND (:source IS NULL OR e.source = :source) AND (:provider IS NULL OR e.provider = :provider)
-  AND (:type IS NULL OR e.type GLOB :type)
+  AND (e.source = :source OR :source IS NULL) AND (e.provider = :provider OR :provider IS NULL)
+  AND (glob(:type, e.type) OR :type IS NULL)
 ORDER BY d.event DESC LIMIT :limit;
 
 -- back_to: where a look at so many of those given up for a reason ends, newest event first; no row where that is all
@@ -69,6 +63,6 @@ FROM json_each(:reasons) AS r CROSS JOIN delivery AS d INDEXED BY delivery_dead
   ON d.state = 'dead' AND d.endpoint = r.value ->> 0 AND d.last_error IS r.value ->> 1 AND d.last_status IS r.value ->> 2
   AND d.event BETWEEN :next_event AND :until
 CROSS JOIN event AS e ON e.key = d.event CROSS JOIN endpoint AS n ON n.number = d.endpoint
-WHERE (d.event, d.endpoint) >= (:next_event, :next_endpoint) AND n.why IS NOT 'removed'
-  AND (:source IS NULL OR e.source = :source) AND (:type IS NULL OR e.type GLOB :type) AND e.body IS NOT NULL
+WHERE (d.event, d.endpoint) >= (:next_event, :next_endpoint) AND n.why IS DISTINCT FROM 'removed'
+  AND (e.source = :source OR :source IS NULL) AND (glob(:type, e.type) OR :type IS NULL) AND e.body IS NOT NULL
 ORDER BY d.event, d.endpoint LIMIT :limit;

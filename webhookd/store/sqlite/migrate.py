@@ -13,12 +13,13 @@ from typing import Any, NamedTuple
 
 from webhookd.store.protocol.backups import Told
 from webhookd.store.protocol.errors import StoreBrokenError, StoreError
+from webhookd.store.protocol.store import Reread
 from webhookd.store.seal import Seal, secret_of
 from webhookd.store.sqlite.backup import DIRECTORY, check_room, copy, size_of
 from webhookd.store.sqlite.connection import SCHEMA_VERSION, WrongDatabaseError, open_alone, schema_version
 from webhookd.store.sqlite.driver import driver, in_its_words, sorted_error
 from webhookd.store.sqlite.migrations import LEDGER_OF, step
-from webhookd.store.sqlite.recount import Recount, Reread
+from webhookd.store.sqlite.recount import Recount
 from webhookd.store.sqlite.statements import schema
 
 _PRAGMAS: dict[str, Any] = {

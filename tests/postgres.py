@@ -1,0 +1,98 @@
+"""A real PostgreSQL server of the tests' own: in a directory of its own, on a port of its own, gone when they end."""
+
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+_BINARIES = Path("/usr/lib/postgresql")
+_SETTINGS = {"listen_addresses": "'127.0.0.1'", "max_connections": "300", "log_line_prefix": "'%m %p %a '"}
+_numbers = count(1)
+
+
+def binaries() -> Path:
+    """Of the newest server that is installed. There is none: the tests fail, for what they hold would not be seen."""
+    found = sorted(_BINARIES.glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
+    if not found:
+        pytest.fail("no PostgreSQL server is installed: apt-get install postgresql", pytrace=False)
+    return found[-1].parent
+
+
+class Server:
+    """`fsync` is on: a directory in memory makes it quick."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._data = directory / "data"
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+
+    def make(self) -> None:
+        if os.getuid() == 0:  # the server refuses to run as root
+            user = pwd.getpwnam("postgres")
+            os.chown(self._directory, user.pw_uid, user.pw_gid)
+        self._run("initdb", "-D", str(self._data), "-U", "webhookd", "--auth", "trust", "--no-sync", "-E", "UTF8")
+        with (self._data / "postgresql.conf").open("a") as file:
+            file.writelines(f"{name} = {value}\n" for name, value in _SETTINGS.items())
+            file.write(f"port = {self.port}\nunix_socket_directories = '{self._directory}'\n")
+
+    def start(self) -> None:
+        self._run("pg_ctl", "-D", str(self._data), "-w", "-l", str(self._directory / "log"), "start")
+
+    def stop(self, mode: str = "fast") -> None:
+        self._run("pg_ctl", "-D", str(self._data), "-w", "-m", mode, "stop")
+
+    def kill(self) -> None:
+        """The postmaster and all that it started, at once, as when a machine's memory is up."""
+        parent = int((self._data / "postmaster.pid").read_text().partition("\n")[0])
+        children = subprocess.run(
+            ["pgrep", "-P", str(parent)], capture_output=True, text=True, check=False
+        ).stdout.split()
+        for pid in (parent, *map(int, children)):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+    def url(self, schema: str | None = None) -> str:
+        """Of a schema that nothing else uses."""
+        return (
+            f"postgresql://webhookd@127.0.0.1:{self.port}/postgres?search_path={schema or f'webhookd_{next(_numbers)}'}"
+        )
+
+    def _run(self, program: str, *arguments: str) -> None:
+        drop = {"user": "postgres", "group": "postgres", "extra_groups": []} if os.getuid() == 0 else {}
+        done = subprocess.run(
+            [str(binaries() / program), *arguments],
+            **drop,
+            cwd=self._directory,
+            stdout=subprocess.DEVNULL,  # a pipe would be kept open by the server
+            stderr=subprocess.STDOUT,
+            check=False,
+        )
+        if done.returncode:
+            log = self._directory / "log"
+            pytest.fail(f"{program} failed\n{log.read_text() if log.exists() else ''}", pytrace=False)
+
+
+@contextmanager
+def server() -> Iterator[Server]:
+    in_memory = Path("/dev/shm")
+    directory = Path(tempfile.mkdtemp(prefix="webhookd-postgres-", dir=in_memory if in_memory.is_dir() else None))
+    one = Server(directory)
+    try:
+        one.make()
+        one.start()
+        yield one
+        with suppress(pytest.fail.Exception):  # a test may have killed it
+            one.stop("immediate")
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)

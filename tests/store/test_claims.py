@@ -1,0 +1,230 @@
+"""Nodes that share a log: who has claimed what, and what an attempt is worth whose claim was overtaken."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+
+import pytest
+
+from tests.making import NOW_MS, SEAL, event, spec
+from tests.postgres import Server
+from webhookd.core.breaker import Health
+from webhookd.core.delivery import Aftermath, DeliveryKey, Outcome, Settlement
+from webhookd.core.event import Event
+from webhookd.store.postgres.claims import PostgresClaims
+from webhookd.store.postgres.commit import TOGETHER
+from webhookd.store.postgres.database import connect
+from webhookd.store.postgres.store import PostgresStore
+from webhookd.store.protocol.claims import Renewed
+from webhookd.store.protocol.errors import FencedError
+
+NAMES = ["a", "b", "c", "d"]
+
+
+class Nodes:
+    """Several processes' stores, in one."""
+
+    def __init__(self, url: str, leaving: AsyncExitStack) -> None:
+        self.url, self._leaving = url, leaving
+
+    async def join(self, name: str, role: str = "all") -> tuple[PostgresStore, PostgresClaims]:
+        store = PostgresStore(self.url)
+        await store.open()
+        self._leaving.push_async_callback(store.close)
+        await store.unlock(SEAL)
+        return store, store.claims(name=name, version="0", role=role)
+
+
+async def time_runs_out(store: PostgresStore, claims: PostgresClaims) -> None:
+    """Of a node that is not heard of."""
+    await store._change(
+        lambda connection: (
+            connection.ask("UPDATE node SET lease_until = 0 WHERE number = $1", (claims.number,)).rowcount
+        )  # type: ignore[attr-defined]
+    )
+
+
+def held(*renewed: Renewed) -> set[int]:
+    numbers: set[int] = set()
+    for each in renewed:
+        numbers -= set(each.lost)
+        numbers |= {claim.endpoint for claim in each.gained}
+    return numbers
+
+
+@pytest.fixture
+async def nodes(postgres: Server) -> AsyncIterator[Nodes]:
+    async with AsyncExitStack() as leaving:
+        yield Nodes(postgres.url(), leaving)
+
+
+async def committed(store: PostgresStore) -> Event:
+    await store.adopt([spec(name) for name in NAMES], NOW_MS)
+    one = event()
+    await store.append(one)
+    return one
+
+
+def attempt(key: DeliveryKey, fence: int, aftermath: Aftermath | None = None) -> Settlement:
+    return Settlement(key, 1, Outcome(NOW_MS, 5, 200), False, "delivered", None, 2, aftermath, fence)
+
+
+async def test_the_first_node_delivers_to_all_and_a_second_is_given_its_share(nodes: Nodes):
+    store, first = await nodes.join("first")
+    await store.adopt([spec(name) for name in NAMES], NOW_MS)
+    alone = await first.renew([])
+    assert len(held(alone)) == 4
+    assert alone.surplus == 0
+    _, second = await nodes.join("second")
+    assert held(await second.renew([])) == set()
+    assert (await first.renew([])).surplus == 2
+    going = sorted(held(alone))[:2]
+    assert set((await first.renew(going)).lost) == set(going)
+    assert held(await second.renew([])) == set(going)
+    assert (await first.renew([])).surplus == (await second.renew([])).surplus == 0
+    assert [(node.name, node.claims, node.is_alive) for node in await first.nodes()] == [
+        ("first", 2, True),
+        ("second", 2, True),
+    ]
+
+
+async def test_what_is_new_is_claimed_however_much_is_held_that_is_no_longer_in_service(nodes: Nodes):
+    store, first = await nodes.join("first")
+    old = await store.adopt([spec(name) for name in NAMES], NOW_MS)
+    await first.renew([])
+    [new] = await store.adopt([spec("new")], NOW_MS)
+    assert held(await first.renew([])) == {new.number}
+    _, second = await nodes.join("second")
+    assert held(await second.renew([])) == set()
+    assert (await first.renew([])).surplus == 2
+    assert set((await first.renew([each.number for each in old[:2]])).lost) == {each.number for each in old[:2]}
+    [newest] = [each for each in await store.adopt([spec("new"), spec("newest")], NOW_MS) if each.spec.name == "newest"]
+    assert held(await second.renew([])) == {newest.number}
+
+
+async def test_a_node_that_only_receives_claims_nothing_and_counts_for_nobodys_share(nodes: Nodes):
+    store, first = await nodes.join("first")
+    await store.adopt([spec(name) for name in NAMES], NOW_MS)
+    _, receiver = await nodes.join("receiver", role="receive")
+    assert held(await receiver.renew([])) == set()
+    assert len(held(await first.renew([]))) == 4
+    assert (await first.renew([])).surplus == 0
+
+
+async def test_what_a_dead_node_had_others_take_with_a_greater_fence_and_as_it_stands(nodes: Nodes):
+    store, first = await nodes.join("first")
+    one = await committed(store)
+    before = {claim.endpoint: claim for claim in (await first.renew([])).gained}
+    number = min(before)
+    ill = Health("open", NOW_MS + 60_000, 1, NOW_MS)
+    failure = Settlement(
+        *(DeliveryKey(one.key, number), 1, Outcome(NOW_MS, 5, 500, "status"), False, "pending", NOW_MS + 5, 2),
+        *(Aftermath(ill), before[number].fence),
+    )
+    await store.settle(failure)
+    _, second = await nodes.join("second")
+    await second.renew([])
+    await time_runs_out(store, first)
+    taken = {claim.endpoint: claim for claim in (await second.renew([])).gained}
+    assert taken.keys() == before.keys()
+    assert all(taken[each].fence > before[each].fence for each in taken)
+    assert taken[number].health == ill
+    lost = await first.renew([])
+    assert set(lost.lost) == set(before)
+    assert not lost.gained
+
+
+async def test_an_attempt_under_an_overtaken_claim_changes_nothing(nodes: Nodes):
+    store, first = await nodes.join("first")
+    one = await committed(store)
+    [claim, *_] = (await first.renew([])).gained
+    await time_runs_out(store, first)
+    heir, second = await nodes.join("second")
+    [taken] = [each for each in (await second.renew([])).gained if each.endpoint == claim.endpoint]
+    key = DeliveryKey(one.key, claim.endpoint)
+    late = attempt(
+        key, claim.fence, Aftermath(Health("open", NOW_MS + 1, 3, NOW_MS), notices=(event(source="webhookd"),))
+    )
+    head = await store.last_key()
+    with pytest.raises(FencedError):
+        await store.settle(late)
+    assert await store.attempts(*key) == []
+    assert (await store.delivery(*key)).state == "pending"  # type: ignore[union-attr]
+    assert (await store.endpoint("a")).health == Health()  # type: ignore[union-attr]
+    assert await store.last_key() == head
+    await heir.settle(attempt(key, taken.fence))
+    assert (await store.delivery(*key)).state == "delivered"  # type: ignore[union-attr]
+
+
+async def test_of_a_batch_only_what_was_overtaken_is_refused(nodes: Nodes):
+    store, first = await nodes.join("first")
+    one = await committed(store)
+    claims = (await first.renew([])).gained
+    settled = [
+        store._writes.submit(attempt(DeliveryKey(one.key, claim.endpoint), claim.fence - (place == 1)))
+        for place, claim in enumerate(claims)
+    ]
+    for place, each in enumerate(settled):
+        if place == 1:
+            with pytest.raises(FencedError):
+                await each
+        else:
+            assert await each is None
+    states = [row.state for row in await store.deliveries_of(one.key)]
+    assert sorted(states) == ["delivered", "delivered", "delivered", "pending"]
+
+
+async def test_a_node_that_was_away_and_that_nobody_replaced_goes_on(nodes: Nodes):
+    store, first = await nodes.join("first")
+    await store.adopt([spec(name) for name in NAMES], NOW_MS)
+    before = held(await first.renew([]))
+    await time_runs_out(store, first)
+    again = await first.renew([])
+    assert before
+    assert not again.lost
+    assert not again.gained
+
+
+async def test_a_node_that_leaves_is_replaced_at_once(nodes: Nodes):
+    store, first = await nodes.join("first")
+    await store.adopt([spec(name) for name in NAMES], NOW_MS)
+    _, second = await nodes.join("second")
+    had = held(await first.renew([]))
+    await second.renew([])
+    await first.leave()
+    assert held(await second.renew([])) == had
+    assert [node.name for node in await second.nodes()] == ["second"]
+
+
+async def test_a_claim_that_was_made_and_not_heard_of_is_given_back_and_made_again(nodes: Nodes):
+    store, first = await nodes.join("first")
+    await store.adopt([spec(name) for name in NAMES], NOW_MS)
+    await first.renew([])
+    await store.adopt([spec(name) for name in (*NAMES, "e")], NOW_MS)
+    took = first._take
+
+    def cut(*given: object) -> list[object]:
+        took(*given)  # type: ignore[arg-type]
+        raise ConnectionResetError("after COMMIT")
+
+    first._take = cut  # type: ignore[method-assign,assignment]
+    with pytest.raises(Exception, match="lost"):
+        await first.renew([])
+    first._take = took  # type: ignore[method-assign]
+    assert len((await first.renew([])).gained) == 1
+    assert [node.claims for node in await first.nodes()] == [5]
+
+
+@pytest.mark.fault(41)
+async def test_a_node_that_is_frozen_in_the_middle_of_a_commit_holds_the_others_up_for_moments_only(
+    nodes: Nodes,
+):
+    store, first = await nodes.join("first")
+    await store.adopt([spec(name) for name in NAMES], NOW_MS)
+    frozen = await connect(nodes.url, "commits")()
+    await frozen.execute("BEGIN")
+    await frozen.execute(TOGETHER)
+    renewed = await first.renew([])  # which takes what is free, while no other writes
+    assert len(renewed.gained) == len(NAMES)
+    with pytest.raises(Exception, match=r"closed|terminat"):
+        await frozen.execute("COMMIT")
+    frozen.terminate()
