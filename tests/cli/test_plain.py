@@ -29,6 +29,7 @@ PLAIN = [
     "serve --config=a=b.toml --data-dir=/d",
     "serve --listen 127.0.0.1:1 --admin-listen=[::1]:2",
     "serve -c a.toml -c b.toml",
+    "serve --role receive",
 ]
 NOT_PLAIN = [
     *(

@@ -14,6 +14,7 @@ OPTIONS = {
     "--data-dir": "data_dir",
     "--listen": "listen",
     "--admin-listen": "admin_listen",
+    "--role": "role",
 }
 """Those of `serve` that have a value, and the parameter that each is for."""
 
@@ -40,7 +41,7 @@ def serve(given: Mapping[str, str]) -> None:
     from webhookd.cli.start import start  # noqa: PLC0415 - the command line is read before anything is loaded for it
     from webhookd.config import load  # noqa: PLC0415
 
-    server = {name: given.get(name) for name in ("data_dir", "listen", "admin_listen")}
+    server = {name: given.get(name) for name in dict.fromkeys(OPTIONS.values()) if name != "config_file"}
     config_file = Path(given["config_file"]) if "config_file" in given else None
     try:
         start(lambda: load(config_file, server))
