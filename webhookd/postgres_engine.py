@@ -19,6 +19,7 @@ from webhookd.store.protocol.backups import BackupMade, Backups, Told
 from webhookd.store.protocol.errors import StoreError, StoreUnavailableError
 
 SERVER_CHECK_S = 1.0
+CLOCK_CHECK_S = 5.0
 WAIT_S_MIN, WAIT_S_MAX = 0.25, 5.0
 """Between two tries to reach a server that is not there yet."""
 SAID_EVERY_S = 30.0
@@ -40,7 +41,8 @@ class PostgresEngine:
     def __init__(self, config: Config, clock: Clock, told: CommitTold) -> None:
         self._config = config
         self._clock = clock
-        self.store = PostgresStore(config.store.url.url.reveal(), told)
+        self.store = PostgresStore(config.store.url.url.reveal(), told, clock.now_ms)
+        self._clock_is_off = False
 
     @property
     def shared(self) -> Shared:
@@ -57,7 +59,7 @@ class PostgresEngine:
         """Wait for a server that cannot be reached: after a power cut it may be up later than this process.
 
         To exit would have the supervisor start another one that finds the same. What waiting cannot mend, like a wrong
-        password, raises WrongStoreError at once.
+        password or a clock that is off, raises WrongStoreError at once.
         """
         wait_s, said_at, said = WAIT_S_MIN, 0.0, ""
         while not stop.is_set():
@@ -77,7 +79,10 @@ class PostgresEngine:
         return False
 
     def duties(self, failed: Failed) -> Sequence[Service]:
-        return [Service("server-watch", SERVER_CHECK_S, self.store.look, failed)]
+        return [
+            Service("server-watch", SERVER_CHECK_S, self.store.look, failed),
+            Service("clock-watch", CLOCK_CHECK_S, self._watch_clock, failed),
+        ]
 
     def why_broken(self, error: StoreError) -> str:
         return str(error)
@@ -87,6 +92,16 @@ class PostgresEngine:
 
     def backups(self, _keep_free: int) -> Backups:
         return _NoBackups()
+
+    async def _watch_clock(self) -> None:
+        """A clock that is set wrong while this runs is spoken of, once: to end what delivers would help nobody."""
+        with suppress(StoreUnavailableError):
+            off = await self.store.why_clock_is_off()
+            if off and not self._clock_is_off:
+                _log.error("clock_is_off", why=off)
+            elif self._clock_is_off and not off:
+                _log.info("clock_is_right", why="it is the server's again")
+            self._clock_is_off = off is not None
 
 
 class _NoBackups:

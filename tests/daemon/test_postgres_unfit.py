@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.daemon.on_postgres import ask, configured, data_directory, send
+from tests.faults.faked_clock import FakedClock, needs_faketime
 from tests.postgres import Server, server
 from tests.running import daemon
 from tests.shell import run
@@ -24,10 +25,10 @@ PASSWORD = "aHjWq8ZrT"
 _numbers = count(1)
 
 
-async def refused(directory: Path, url: str) -> str:
+async def refused(directory: Path, url: str, **environment: str) -> str:
     """What `serve` says on its one line, with the exit code of a configuration that cannot be used."""
     (directory / "webhookd.toml").write_text(configured(url))
-    ended = await run("serve", cwd=directory)
+    ended = await run("serve", cwd=directory, environment=environment)
     assert ended.code == 78, ended.err
     [said] = ended.err.splitlines()
     assert said.startswith("webhookd: store.url: ")
@@ -112,6 +113,31 @@ async def test_a_schema_of_another_version(tmp_path: Path, postgres: Server):
         pass
     await ask(url, "UPDATE of_tomorrow.webhookd SET schema_version = 99")
     assert "has version 99" in await refused(tmp_path, url)
+
+
+@needs_faketime
+@pytest.mark.parametrize(("ahead_s", "said"), [(3_600, "s ahead of the server's"), (-60, "s behind the server's")])
+async def test_a_machine_whose_clock_is_another_one_than_the_servers(
+    tmp_path: Path, postgres: Server, ahead_s: int, said: str
+):
+    clock = FakedClock(tmp_path)
+    clock.set(ahead_s)
+    refusal = await refused(tmp_path, postgres.url(), **clock.environment)
+    assert refusal.startswith("this machine's clock is ")
+    assert refusal.endswith(f"{said}, and nodes must agree on what is due: set it, see timedatectl")
+
+
+@needs_faketime
+async def test_a_clock_that_is_set_while_a_daemon_runs_is_spoken_of_once(tmp_path: Path, postgres: Server):
+    clock = FakedClock(tmp_path)
+    async with daemon(tmp_path, configured(postgres.url()), **clock.environment) as running:
+        clock.set(-40)
+        said = await running.logged("clock_is_off")
+        assert "40 s behind the server's" in said["why"]
+        assert (await send(running, "evt_1"))[0] == 200
+        clock.set(0)
+        await running.logged("clock_is_right")
+    assert len([line for line in running.log if line["event"] == "clock_is_off"]) == 1
 
 
 @pytest.mark.parametrize("name", ["fsync", "full_page_writes"])

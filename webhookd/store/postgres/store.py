@@ -5,9 +5,10 @@ from collections.abc import Callable, Sequence
 
 from webhookd.store.postgres.calls import Calls
 from webhookd.store.postgres.claims import PostgresClaims
+from webhookd.store.postgres.clocks import why_off
 from webhookd.store.postgres.commit import Committer
 from webhookd.store.postgres.connection import Session
-from webhookd.store.postgres.database import connect, fit, prepare
+from webhookd.store.postgres.database import UnfitDatabaseError, connect, fit, prepare
 from webhookd.store.postgres.recount import rebuild_on
 from webhookd.store.postgres.retention import PostgresRetention
 from webhookd.store.postgres.weeks import Weeks
@@ -28,9 +29,12 @@ class PostgresStore(SqlStore):
 
     _history_reader: Session
 
-    def __init__(self, url: str, told: Told = lambda _seconds, _writes: None) -> None:
+    def __init__(
+        self, url: str, told: Told = lambda _seconds, _writes: None, now_ms: Callable[[], int] | None = None
+    ) -> None:
         super().__init__(told)
         self._url = url
+        self._now_ms = now_ms
         self._writer = Session(fit(connect(url, "commits")))
         self._committer = Committer(self._writer)
         self._due_reader = Session(connect(url, "dispatch", reads=True))
@@ -65,8 +69,14 @@ class PostgresStore(SqlStore):
     async def open(self) -> None:
         """Raises UnfitDatabaseError, StoreUnavailableError."""
         self.server_version = await prepare(connect(self._url, "start"))
+        if off := await self.why_clock_is_off():
+            raise UnfitDatabaseError(f"store.url: {off}")
         await Weeks(self._upkeep).make()
         self._writes.start()
+
+    async def why_clock_is_off(self) -> str | None:
+        """What is wrong with the clock that this store was given. Raises StoreUnavailableError."""
+        return await why_off(self._history_reader, self._now_ms) if self._now_ms else None
 
     async def holds_secrets(self) -> bool:
         return await self._history_reader.run(holds_secrets)
