@@ -12,6 +12,7 @@ from tests.dispatch.conftest import NoMeter
 from tests.fake_clock import FakeClock
 from tests.making import MINT, SEAL, event, spec
 from tests.postgres import Server
+from tests.running import PATIENCE_S
 from webhookd.core.delivery import DeliveryKey, Due, Outcome
 from webhookd.core.endpoint import Endpoint
 from webhookd.core.event import Event
@@ -136,10 +137,10 @@ class Cluster:
         return node
 
     async def share_out(self, *nodes: Node) -> None:
-        for _ in range(3):
-            for node in nodes:
-                await node.claiming.renew()
-        assert {len(node.tenure.held) for node in nodes} == {len(SHOPS) // len(nodes)}
+        async with asyncio.timeout(PATIENCE_S):
+            while {len(node.tenure.held) for node in nodes} != {len(SHOPS) // len(nodes)}:
+                for node in nodes:
+                    await node.claiming.renew()
 
 
 @pytest.fixture
