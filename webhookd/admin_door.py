@@ -72,6 +72,7 @@ from webhookd.store.protocol.store import Store
 class AdminDoor:
     """`runner` serves it; `duties` are what it does in the background. `counts` are of sources' hooks.
 
+    `leads` says, where nodes share the log, whether this one does what only one of them is to do.
     `hosts` are the names that it is asked under, beside loopback's and the address it listens on. `open` first.
     """
 
@@ -89,6 +90,7 @@ class AdminDoor:
         *,
         withdraw: Callable[[DeliveryKey], None],
         nodes: Callable[[], Awaitable[Sequence[Node]]],
+        leads: Callable[[], bool] | None,
         data_dir: Path,
         hosts: Collection[str],
         ping: Ping,
@@ -109,7 +111,7 @@ class AdminDoor:
         self._ledger = LedgerApi(store.ledger, store, clock, pages)
         self._stream = StreamApi(store.feed, clock)
         self._rebuild = LedgerRebuild(partial(store.rebuild_ledger, reread))
-        replayer = Replayer(store.replays, clock, dispatcher.look_again)
+        replayer = Replayer(store.replays, clock, dispatcher.look_again, leads)
         broom = Broom(store.retention, clock, meter)
         self._cleanup = CleanupApi(broom, clock)
         self._backup = BackupApi(backups, clock)

@@ -82,6 +82,7 @@ class Inbound:
             health,
             withdraw=outbound.withdraw,
             nodes=outbound.nodes,
+            leads=outbound.leads,
             data_dir=data_dir.path,
             hosts=(server.admin_listen.host, *server.admin_hosts),
             ping=joints.pinger(outbound.courier, outbound.notice),

@@ -120,6 +120,12 @@ class Outbound:
         """Those that share the log; none where this process has it to itself."""
         return await self.sharing.claims.nodes() if self.sharing is not None else ()
 
+    @property
+    def leads(self) -> Callable[[], bool] | None:
+        """Whether this process does what one of those that share the log has to do; None where nobody shares it."""
+        sharing = self.sharing
+        return None if sharing is None else lambda: sharing.claims.leads
+
     async def stop(self, grace_s: float) -> None:
         """No new attempts, then those under way, for so long at most."""
         await self.dispatcher.stop(grace_s)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Collection
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from tests.fake_clock import FakeClock
 from tests.making import SEAL, spec
 from tests.store.replaying import Past
-from webhookd.admin.replayer import RETRY_S, STEP_MAX, Allowance, Replayer
+from webhookd.admin.replayer import LOOK_S, RETRY_S, STEP_MAX, Allowance, Replayer
 from webhookd.core.event import Event
 from webhookd.service import Service
 from webhookd.store.protocol.errors import StoreUnavailableError
@@ -106,6 +107,37 @@ async def test_a_slow_replay_holds_up_no_other(world: World, monkeypatch: pytest
     assert (await world.replay(slow)).replayed == 1
     await world.progress(slow)
     assert (await world.replay(slow)).replayed == 12
+
+
+async def test_of_nodes_that_share_a_log_one_carries_out_what_any_began_and_the_next_goes_on_when_it_is_gone(
+    world: World,
+):
+    await world.deliveries(40)
+    number = await world.begin(10)
+    leads = {"first": True, "second": False}
+    first, second = (
+        Replayer(world.replays, world.clock, world.told.append, partial(leads.__getitem__, name)) for name in leads
+    )
+    world.replayer = second
+    await world.turn()
+    assert (await world.replay(number)).replayed == 0
+    world.replayer = first
+    for _ in range(10):
+        await world.turn()
+    replayed = (await world.replay(number)).replayed
+    assert 0 < replayed < 40
+    leads |= {"first": False, "second": True}
+    for world.replayer in (first, second):
+        await world.turn()
+    assert (await world.replay(number)).replayed > replayed
+    assert (await world.progress(number))[-1][1] == 40
+
+
+async def test_a_node_that_leads_looks_for_what_another_has_begun(world: World):
+    world.replayer = Replayer(world.replays, world.clock, world.told.append, lambda: True)
+    began = world.clock.monotonic()
+    await world.turn()
+    assert world.clock.monotonic() - began == LOOK_S
 
 
 async def test_a_store_that_cannot_answer_now_is_asked_again(world: World, monkeypatch: pytest.MonkeyPatch):

@@ -184,6 +184,23 @@ async def test_a_node_that_was_away_and_that_nobody_replaced_goes_on(nodes: Node
     assert not again.gained
 
 
+async def test_of_those_that_live_the_one_that_came_first_leads(nodes: Nodes):
+    store, first = await nodes.join("first", "receive")
+    _, second = await nodes.join("second")
+    for node in (first, second, first, second):
+        await node.renew([])
+    assert (first.leads, second.leads) == (True, False)
+    await time_runs_out(store, first)
+    await second.renew([])
+    assert second.leads
+    await first.renew([])
+    await second.renew([])
+    assert (first.leads, second.leads) == (True, False)
+    await first.leave()
+    await second.renew([])
+    assert second.leads
+
+
 async def test_a_node_that_leaves_is_replaced_at_once(nodes: Nodes):
     store, first = await nodes.join("first")
     await store.adopt([spec(name) for name in NAMES], NOW_MS)

@@ -16,6 +16,8 @@ STEPS_PER_S = 10
 """Of a replay with a rate: so often is often enough to be smooth."""
 WAIT_S_MIN = 0.001
 RETRY_S = 0.5
+LOOK_S = 1.0
+"""Where nodes share the log, and others may begin a replay."""
 _log = structlog.get_logger("webhookd.admin")
 
 
@@ -44,12 +46,23 @@ class Allowance:
 
 
 class Replayer:
-    """`made_due` is told the numbers of the endpoints to whom something is due that no commit has announced."""
+    """`made_due` is told the numbers of the endpoints to whom something is due that no commit has announced.
 
-    def __init__(self, store: Replays, clock: Clock, made_due: Callable[[Collection[int]], None]) -> None:
+    Where nodes share the log `leads` says whether this is the one that takes the steps. Two may, for a moment: none of
+    them is taken twice, but they are faster than what was asked for.
+    """
+
+    def __init__(
+        self,
+        store: Replays,
+        clock: Clock,
+        made_due: Callable[[Collection[int]], None],
+        leads: Callable[[], bool] | None = None,
+    ) -> None:
         self._store = store
         self._clock = clock
         self._made_due = made_due
+        self._leads = leads
         self._paces: dict[int, Allowance] = {}
         self._asked = asyncio.Event()
 
@@ -61,12 +74,14 @@ class Replayer:
         """A step of every replay whose pace allows one; then wait, if there is nothing to do before long."""
         self._asked.clear()
         try:
-            running = await self._store.running()
+            running = await self._store.running() if self._leads is None or self._leads() else ()
         except StoreUnavailableError:
             waits_s = [RETRY_S]
         else:
             self._paces = {each.number: pace for each in running if (pace := self._pace(each)) is not None}
             waits_s = [await self._go_on(each) for each in running]
+        if self._leads is not None:
+            waits_s.append(LOOK_S)
         if (wait_s := min(waits_s, default=None)) != 0:
             await self._sleep(wait_s)
 

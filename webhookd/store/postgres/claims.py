@@ -25,6 +25,7 @@ class PostgresClaims:
         """Of this node, once it has joined."""
         self.slot: int | None = None
         """What its mint of keys has to itself."""
+        self.leads = False
         self._held: set[int] = set()
         self._is_unsure = False
         """Whether something may have been taken or released that was not heard of."""
@@ -72,7 +73,8 @@ class PostgresClaims:
             self._join(connection)
             lost, self._held = self._held, set()
             return lost
-        if not row[0] and not self._is_unsure:
+        was_dead, self.leads = row
+        if not was_dead and not self._is_unsure:
             return set()
         held = {endpoint for endpoint, _fence in connection.execute("claims.held", {"node": self.number})}
         if unheard_of := held - self._held:

@@ -8,11 +8,13 @@ FROM server_ms() AS now, generate_series(0, 63) AS free
 WHERE NOT EXISTS (SELECT 1 FROM node WHERE slot = free) ORDER BY free LIMIT 1
 RETURNING number, slot;
 
--- live: a node says that it does; whether it had been taken for dead. No row: it has been forgotten
+-- live: a node says that it does; whether it had been taken for dead, and whether it came before all others that live. No
+-- row: it has been forgotten
 UPDATE node SET seen_at = server_ms(), lease_until = server_ms() + :lease_ms::bigint
 FROM (SELECT number, lease_until < server_ms() AS was_dead FROM node WHERE number = :node FOR UPDATE) AS before
 WHERE node.number = before.number
-RETURNING before.was_dead;
+RETURNING before.was_dead,
+  NOT EXISTS (SELECT 1 FROM node AS other WHERE other.number < before.number AND other.lease_until >= server_ms());
 
 -- forget: nodes that have not been heard of for long
 DELETE FROM node WHERE lease_until < server_ms() - :forget_ms::bigint;

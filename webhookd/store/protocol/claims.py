@@ -85,6 +85,14 @@ class Claims(Protocol):
         """What this node's mint of keys has to itself, once it has joined: it may be another one later."""
         ...
 
+    @property
+    def leads(self) -> bool:
+        """Whether this node came before all others that live: what one of them has to do is its.
+
+        As of the last renewal: there may be two for a moment, and none for as long as a lease.
+        """
+        ...
+
     async def renew(self, released: Collection[int]) -> Renewed:
         """Say that this node lives for LEASE_S from before the call, and take what nobody holds, up to its share.
 
