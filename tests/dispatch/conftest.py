@@ -119,7 +119,7 @@ class World:
 
     def warm(self) -> None:
         """Every endpoint has shown what it can take: slow start is over."""
-        for lane in self.dispatcher._lanes:
+        for lane in self.dispatcher.lanes:
             while lane.gate.pace.limit < lane.gate.pace.most:
                 lane.gate.pace.succeeded()
 

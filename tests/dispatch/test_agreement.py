@@ -68,7 +68,7 @@ async def until_under_way(world: World) -> None:
 async def agree(world: World) -> str:
     """How the endpoint stands on disk, where memory has it the same."""
     row = await world.store.endpoint("shop")
-    lane = world.dispatcher._lanes.named("shop")
+    lane = world.dispatcher.lanes.named("shop")
     assert row is not None
     assert (row.state, row.why) == (lane.endpoint.state, lane.endpoint.why)
     return row.state
@@ -144,7 +144,7 @@ async def test_a_settlement_that_is_stored_late_does_not_bring_back_what_was_tru
     await world.quiet()
     row = await world.store.endpoint("shop")
     assert row is not None
-    assert row.health == world.dispatcher._lanes.named("shop").gate.breaker.health
+    assert row.health == world.dispatcher.lanes.named("shop").gate.breaker.health
 
 
 async def test_what_could_not_be_stored_of_an_endpoint_is_stored_with_the_next_try(world: World):
@@ -183,7 +183,7 @@ async def test_what_is_replayed_before_anybody_has_heard_of_its_settlement_is_at
     [delivery] = await world.store.deliveries_of(event.key)
     begun = await world.store.replays.begin(Selection((event.id,)), None, world.clock.now_ms())
     world.dispatcher.look_again((await world.store.replays.step(begun.number, 1, world.clock.now_ms())).endpoints)
-    while world.dispatcher._lanes.named("shop").refilling:
+    while world.dispatcher.lanes.named("shop").refilling:
         await asyncio.sleep(0)
     began = world.clock.now_ms()
     while tries < 2:  # and no longer: the disk takes its time by another clock
@@ -277,7 +277,7 @@ async def test_a_410_is_told_once_also_when_a_resume_comes_in_between(world: Wor
     await resuming
     await world.run_dry()
     assert len((await world.store.events(Filter(source=OPERATIONAL), 10)).rows) == 1
-    assert world.dispatcher._lanes.named("shop").notices == []
+    assert world.dispatcher.lanes.named("shop").notices == []
 
 
 async def test_a_resume_does_not_widen_the_rate(world: World):
@@ -305,5 +305,5 @@ async def test_an_endpoint_that_was_taken_out_leaves_nothing_behind(world: World
         await world.quiet()
     await world.serve()
     await world.quiet()
-    assert world.dispatcher._lanes.by_number == {}
-    assert list(world.dispatcher._lanes) == []
+    assert world.dispatcher.lanes.by_number == {}
+    assert list(world.dispatcher.lanes) == []

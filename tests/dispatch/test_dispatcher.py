@@ -24,7 +24,7 @@ async def states(world: World) -> Counter[str]:
 
 def held_by(world: World) -> list[Due]:
     """What is in all windows."""
-    return [due for lane in world.dispatcher._lanes for each in lane._ready for due in each]
+    return [due for lane in world.dispatcher.lanes for each in lane._ready for due in each]
 
 
 async def test_a_delivery_is_attempted_as_soon_as_it_is_committed(world: World):
@@ -107,7 +107,7 @@ async def test_a_backlog_far_beyond_the_window_is_delivered_once_each_and_never_
     world.hold = asyncio.Event()
     for _ in range(5):
         await world.append(WINDOW)
-    lane = next(iter(world.dispatcher._lanes))
+    lane = next(iter(world.dispatcher.lanes))
     most = 0
     for _ in range(20):  # as replays do, or waits that end
         world.dispatcher.look_again([1])
@@ -176,7 +176,7 @@ async def test_a_wait_that_ends_while_the_disk_is_being_read_is_not_forgotten(wo
     await world.append()
     await world.quiet()
     reading, go_on = world.hold_reads()
-    lane = next(iter(world.dispatcher._lanes))
+    lane = next(iter(world.dispatcher.lanes))
     lane.miss()
     world.dispatcher._look(lane)
     await reading.wait()
@@ -206,7 +206,7 @@ async def test_a_delivery_read_from_disk_while_its_settlement_is_being_committed
     settling, go_on = world.hold_settlements()
     await world.append()
     await settling.wait()
-    lane = next(iter(world.dispatcher._lanes))
+    lane = next(iter(world.dispatcher.lanes))
     lane.miss()
     world.dispatcher._look(lane)
     while lane.refilling:
@@ -384,5 +384,5 @@ async def test_a_410_that_is_settled_after_a_resume_pauses_again_as_the_store_do
         await asyncio.sleep(0)
     world.hold.set()
     await world.run_dry()
-    lane = next(iter(world.dispatcher._lanes))
+    lane = next(iter(world.dispatcher.lanes))
     assert lane.endpoint.state == "paused"

@@ -18,6 +18,8 @@ from webhookd.store.protocol.claims import Renewed
 from webhookd.store.protocol.errors import FencedError
 
 NAMES = ["a", "b", "c", "d"]
+ANY = range(100)
+"""The numbers of all endpoints that there will be."""
 
 
 class Nodes:
@@ -71,16 +73,16 @@ def attempt(key: DeliveryKey, fence: int, aftermath: Aftermath | None = None) ->
 async def test_the_first_node_delivers_to_all_and_a_second_is_given_its_share(nodes: Nodes):
     store, first = await nodes.join("first")
     await store.adopt([spec(name) for name in NAMES], NOW_MS)
-    alone = await first.renew([])
+    alone = await first.renew([], ANY)
     assert len(held(alone)) == 4
     assert alone.surplus == 0
     _, second = await nodes.join("second")
-    assert held(await second.renew([])) == set()
-    assert (await first.renew([])).surplus == 2
+    assert held(await second.renew([], ANY)) == set()
+    assert (await first.renew([], ANY)).surplus == 2
     going = sorted(held(alone))[:2]
-    assert set((await first.renew(going)).lost) == set(going)
-    assert held(await second.renew([])) == set(going)
-    assert (await first.renew([])).surplus == (await second.renew([])).surplus == 0
+    assert set((await first.renew(going, ANY)).lost) == set(going)
+    assert held(await second.renew([], ANY)) == set(going)
+    assert (await first.renew([], ANY)).surplus == (await second.renew([], ANY)).surplus == 0
     assert [(node.name, node.claims, node.is_alive) for node in await first.nodes()] == [
         ("first", 2, True),
         ("second", 2, True),
@@ -90,30 +92,42 @@ async def test_the_first_node_delivers_to_all_and_a_second_is_given_its_share(no
 async def test_what_is_new_is_claimed_however_much_is_held_that_is_no_longer_in_service(nodes: Nodes):
     store, first = await nodes.join("first")
     old = await store.adopt([spec(name) for name in NAMES], NOW_MS)
-    await first.renew([])
+    await first.renew([], ANY)
     [new] = await store.adopt([spec("new")], NOW_MS)
-    assert held(await first.renew([])) == {new.number}
+    assert held(await first.renew([], ANY)) == {new.number}
     _, second = await nodes.join("second")
-    assert held(await second.renew([])) == set()
-    assert (await first.renew([])).surplus == 2
-    assert set((await first.renew([each.number for each in old[:2]])).lost) == {each.number for each in old[:2]}
+    assert held(await second.renew([], ANY)) == set()
+    assert (await first.renew([], ANY)).surplus == 2
+    assert set((await first.renew([each.number for each in old[:2]], ANY)).lost) == {each.number for each in old[:2]}
     [newest] = [each for each in await store.adopt([spec("new"), spec("newest")], NOW_MS) if each.spec.name == "newest"]
-    assert held(await second.renew([])) == {newest.number}
+    assert held(await second.renew([], ANY)) == {newest.number}
+
+
+async def test_what_a_node_does_not_know_is_left_to_one_that_does(nodes: Nodes):
+    store, older = await nodes.join("older")
+    a, b, c, d = [endpoint.number for endpoint in await store.adopt([spec(name) for name in NAMES], NOW_MS)]
+    _, newer = await nodes.join("newer")
+    await newer.renew([], [])
+    assert held(await older.renew([], [a, c])) == {a, c}
+    assert held(await newer.renew([], ANY)) == {b, d}
+    await time_runs_out(store, newer)
+    assert held(await older.renew([], [a, c])) == set()
+    assert held(await older.renew([], [a, b, c])) == {b}
 
 
 async def test_a_node_that_only_receives_claims_nothing_and_counts_for_nobodys_share(nodes: Nodes):
     store, first = await nodes.join("first")
     await store.adopt([spec(name) for name in NAMES], NOW_MS)
     _, receiver = await nodes.join("receiver", role="receive")
-    assert held(await receiver.renew([])) == set()
-    assert len(held(await first.renew([]))) == 4
-    assert (await first.renew([])).surplus == 0
+    assert held(await receiver.renew([], ANY)) == set()
+    assert len(held(await first.renew([], ANY))) == 4
+    assert (await first.renew([], ANY)).surplus == 0
 
 
 async def test_what_a_dead_node_had_others_take_with_a_greater_fence_and_as_it_stands(nodes: Nodes):
     store, first = await nodes.join("first")
     one = await committed(store)
-    before = {claim.endpoint: claim for claim in (await first.renew([])).gained}
+    before = {claim.endpoint: claim for claim in (await first.renew([], ANY)).gained}
     number = min(before)
     ill = Health("open", NOW_MS + 60_000, 1, NOW_MS)
     failure = Settlement(
@@ -122,13 +136,13 @@ async def test_what_a_dead_node_had_others_take_with_a_greater_fence_and_as_it_s
     )
     await store.settle(failure)
     _, second = await nodes.join("second")
-    await second.renew([])
+    await second.renew([], ANY)
     await time_runs_out(store, first)
-    taken = {claim.endpoint: claim for claim in (await second.renew([])).gained}
+    taken = {claim.endpoint: claim for claim in (await second.renew([], ANY)).gained}
     assert taken.keys() == before.keys()
     assert all(taken[each].fence > before[each].fence for each in taken)
     assert taken[number].health == ill
-    lost = await first.renew([])
+    lost = await first.renew([], ANY)
     assert set(lost.lost) == set(before)
     assert not lost.gained
 
@@ -136,10 +150,10 @@ async def test_what_a_dead_node_had_others_take_with_a_greater_fence_and_as_it_s
 async def test_an_attempt_under_an_overtaken_claim_changes_nothing(nodes: Nodes):
     store, first = await nodes.join("first")
     one = await committed(store)
-    [claim, *_] = (await first.renew([])).gained
+    [claim, *_] = (await first.renew([], ANY)).gained
     await time_runs_out(store, first)
     heir, second = await nodes.join("second")
-    [taken] = [each for each in (await second.renew([])).gained if each.endpoint == claim.endpoint]
+    [taken] = [each for each in (await second.renew([], ANY)).gained if each.endpoint == claim.endpoint]
     key = DeliveryKey(one.key, claim.endpoint)
     late = attempt(
         key, claim.fence, Aftermath(Health("open", NOW_MS + 1, 3, NOW_MS), notices=(event(source="webhookd"),))
@@ -158,7 +172,7 @@ async def test_an_attempt_under_an_overtaken_claim_changes_nothing(nodes: Nodes)
 async def test_of_a_batch_only_what_was_overtaken_is_refused(nodes: Nodes):
     store, first = await nodes.join("first")
     one = await committed(store)
-    claims = (await first.renew([])).gained
+    claims = (await first.renew([], ANY)).gained
     settled = [
         store._writes.submit(attempt(DeliveryKey(one.key, claim.endpoint), claim.fence - (place == 1)))
         for place, claim in enumerate(claims)
@@ -176,9 +190,9 @@ async def test_of_a_batch_only_what_was_overtaken_is_refused(nodes: Nodes):
 async def test_a_node_that_was_away_and_that_nobody_replaced_goes_on(nodes: Nodes):
     store, first = await nodes.join("first")
     await store.adopt([spec(name) for name in NAMES], NOW_MS)
-    before = held(await first.renew([]))
+    before = held(await first.renew([], ANY))
     await time_runs_out(store, first)
-    again = await first.renew([])
+    again = await first.renew([], ANY)
     assert before
     assert not again.lost
     assert not again.gained
@@ -188,16 +202,16 @@ async def test_of_those_that_live_the_one_that_came_first_leads(nodes: Nodes):
     store, first = await nodes.join("first", "receive")
     _, second = await nodes.join("second")
     for node in (first, second, first, second):
-        await node.renew([])
+        await node.renew([], ANY)
     assert (first.leads, second.leads) == (True, False)
     await time_runs_out(store, first)
-    await second.renew([])
+    await second.renew([], ANY)
     assert second.leads
-    await first.renew([])
-    await second.renew([])
+    await first.renew([], ANY)
+    await second.renew([], ANY)
     assert (first.leads, second.leads) == (True, False)
     await first.leave()
-    await second.renew([])
+    await second.renew([], ANY)
     assert second.leads
 
 
@@ -205,17 +219,17 @@ async def test_a_node_that_leaves_is_replaced_at_once(nodes: Nodes):
     store, first = await nodes.join("first")
     await store.adopt([spec(name) for name in NAMES], NOW_MS)
     _, second = await nodes.join("second")
-    had = held(await first.renew([]))
-    await second.renew([])
+    had = held(await first.renew([], ANY))
+    await second.renew([], ANY)
     await first.leave()
-    assert held(await second.renew([])) == had
+    assert held(await second.renew([], ANY)) == had
     assert [node.name for node in await second.nodes()] == ["second"]
 
 
 async def test_a_claim_that_was_made_and_not_heard_of_is_given_back_and_made_again(nodes: Nodes):
     store, first = await nodes.join("first")
     await store.adopt([spec(name) for name in NAMES], NOW_MS)
-    await first.renew([])
+    await first.renew([], ANY)
     await store.adopt([spec(name) for name in (*NAMES, "e")], NOW_MS)
     took = first._take
 
@@ -225,9 +239,9 @@ async def test_a_claim_that_was_made_and_not_heard_of_is_given_back_and_made_aga
 
     first._take = cut  # type: ignore[method-assign,assignment]
     with pytest.raises(Exception, match="lost"):
-        await first.renew([])
+        await first.renew([], ANY)
     first._take = took  # type: ignore[method-assign]
-    assert len((await first.renew([])).gained) == 1
+    assert len((await first.renew([], ANY)).gained) == 1
     assert [node.claims for node in await first.nodes()] == [5]
 
 
@@ -240,7 +254,7 @@ async def test_a_node_that_is_frozen_in_the_middle_of_a_commit_holds_the_others_
     frozen = await connect(nodes.url, "commits")()
     await frozen.execute("BEGIN")
     await frozen.execute(TOGETHER)
-    renewed = await first.renew([])  # which takes what is free, while no other writes
+    renewed = await first.renew([], ANY)  # which takes what is free, while no other writes
     assert len(renewed.gained) == len(NAMES)
     with pytest.raises(Exception, match=r"closed|terminat"):
         await frozen.execute("COMMIT")

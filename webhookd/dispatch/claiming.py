@@ -22,8 +22,10 @@ class Claiming:
     async def renew(self) -> None:
         """Once every RENEW_S. When the store does not answer, attempts go on until the lease has run out."""
         asked_at = self._clock.monotonic()
+        lanes = self._dispatcher.lanes
+        given_up = [each for each in self._tenure.ending if all(lane.is_idle for lane in lanes.of([each]))]
         try:
-            renewed = await self._claims.renew(self._dispatcher.given_up())
+            renewed = await self._claims.renew(given_up, lanes.by_number.keys())
         except StoreUnavailableError:
             return
         self._dispatcher.hold(renewed, asked_at + LEASE_S - MARGIN_S)

@@ -59,12 +59,12 @@ class Dispatcher:
         self._report = Report(meter, notice)
         self._failed, self._dice, self.max_in_flight = failed, dice, max_in_flight
         self._tenure = tenure or Tenure(clock)
-        self._lanes = Lanes(clock, self._tenure)
+        self.lanes = Lanes(clock, self._tenure)
         self._turns = Turns()
         self.in_flight = 0
         """Attempts under way."""
         self.unsettled = self.held_bytes = 0
-        self._retiming = Retiming(outbox, clock, self._lanes.by_number, self._spawn, self._see_to)
+        self._retiming = Retiming(outbox, clock, self.lanes.by_number, self._spawn, self._see_to)
         self._alarms = Alarms(clock, self._see_to, self._retiming.begin)
         self._judge = Judge(self._report, clock, self._alarms.look_at_clock)
         self._recorder = Recorder(outbox, clock, self._report, self._judge, self._stand, self._lose)
@@ -73,36 +73,36 @@ class Dispatcher:
 
     def view(self, name: str) -> LaneView | None:
         """How one endpoint is doing; None when nothing is delivered to such a one."""
-        return lane.view if (lane := self._lanes.named(name)) is not None else None
+        return lane.view if (lane := self.lanes.named(name)) is not None else None
 
     def views(self) -> list[tuple[Endpoint, LaneView]]:
-        return [(lane.endpoint, lane.view) for lane in self._lanes]
+        return [(lane.endpoint, lane.view) for lane in self.lanes]
 
     def serve(self, endpoints: Iterable[Endpoint]) -> None:
         """Deliver to exactly these from now on. What is pending for a new one is looked for on disk at once."""
         wanted = list(endpoints)
-        for lane in self._lanes.of(self._lanes.by_number.keys() - {endpoint.number for endpoint in wanted}):
+        for lane in self.lanes.of(self.lanes.by_number.keys() - {endpoint.number for endpoint in wanted}):
             self._stand(lane, "disabled", "removed")
         for endpoint in wanted:
-            self._stand(self._lanes.put(endpoint), endpoint.state, endpoint.why)
-        self._report.heard_by(self._lanes.in_service)
+            self._stand(self.lanes.put(endpoint), endpoint.state, endpoint.why)
+        self._report.heard_by(self.lanes.in_service)
         self.pump()
 
     def put(self, endpoint: Endpoint) -> None:
         """Deliver to this one too, or from now on as it says."""
-        self._stand(self._lanes.put(endpoint), endpoint.state, endpoint.why)
-        self._report.heard_by(self._lanes.in_service)
+        self._stand(self.lanes.put(endpoint), endpoint.state, endpoint.why)
+        self._report.heard_by(self.lanes.in_service)
         self.pump()
 
     def take_out(self, name: str) -> None:
         """Deliver nothing more to it. What is under way ends."""
-        if (lane := self._lanes.named(name)) is not None:
+        if (lane := self.lanes.named(name)) is not None:
             self._stand(lane, "disabled", "removed")
-            self._report.heard_by(self._lanes.in_service)
+            self._report.heard_by(self.lanes.in_service)
 
     def set_state(self, name: str, state: EndpointState) -> None:
         """Pause or resume one endpoint, as the store already has it."""
-        if (lane := self._lanes.named(name)) is not None:
+        if (lane := self.lanes.named(name)) is not None:
             self._stand(lane, state)
             self.pump()
 
@@ -113,13 +113,13 @@ class Dispatcher:
 
     def hear_of(self, numbers: Iterable[int] | None) -> None:
         """The same, from another process; None: for any."""
-        for lane in self._lanes.of(numbers):
+        for lane in self.lanes.of(numbers):
             lane.miss()
             self._see_to(lane)
 
     def withdraw(self, key: DeliveryKey) -> None:
         """A person has cancelled it: no attempt of it starts any more. One that is under way ends, and is recorded."""
-        for lane in self._lanes.of([key.endpoint]):
+        for lane in self.lanes.of([key.endpoint]):
             self.held_bytes -= lane.withdraw(key.event)
         self.hear_of([key.endpoint])  # of a chain the next one may go
 
@@ -127,7 +127,7 @@ class Dispatcher:
         """Take the deliveries of a commit. Those that do not fit the window are found on disk later."""
         now_ms = self._clock.now_ms()
         for due in owed:
-            if (lane := self._lanes.by_number.get(due.endpoint)) is None:
+            if (lane := self.lanes.by_number.get(due.endpoint)) is None:
                 continue
             if 0 < due.due_at - now_ms <= lane.endpoint.spec.retry.longest_ms:
                 lane.wake_by(due.due_at)
@@ -135,7 +135,7 @@ class Dispatcher:
                 lane.miss(due.priority)
             elif lane.offer(due):
                 self.held_bytes += due.event.size
-        for lane in self._lanes.of(due.endpoint for due in owed):
+        for lane in self.lanes.of(due.endpoint for due in owed):
             self._look(lane)
         self._tenure.tell(due.endpoint for due in owed)
         if not complete:
@@ -148,18 +148,14 @@ class Dispatcher:
         had_lapsed = self._tenure.has_lapsed
         self._tenure.extend(renewed, until)
         for claim in renewed.gained:
-            for lane in self._lanes.of([claim.endpoint]):
+            for lane in self.lanes.of([claim.endpoint]):
                 lane.take_over(claim)
         ending = self._tenure.end(renewed.surplus)
         changed = [*(claim.endpoint for claim in renewed.gained), *renewed.lost, *ending]
-        for lane in self._lanes.of(None if had_lapsed else changed):
+        for lane in self.lanes.of(None if had_lapsed else changed):
             self._empty_if_shut(lane)
             self._look(lane)
         self.pump()
-
-    def given_up(self) -> list[int]:
-        """Claims that others are to have, of which no attempt is under way any more."""
-        return [each for each in self._tenure.ending if all(lane.is_idle for lane in self._lanes.of([each]))]
 
     async def stop(self, grace_s: float) -> None:
         """Start nothing more, and wait for what is under way. What does not end in time is cut, and due again later."""
@@ -179,7 +175,7 @@ class Dispatcher:
         lane.miss()
         self._empty_if_shut(lane)
         self._look(lane)
-        self._lanes.forget_if_over(lane)
+        self.lanes.forget_if_over(lane)
 
     # --- Turns
 
@@ -255,7 +251,7 @@ class Dispatcher:
             lane.release(due)
             if was_full or lane.looks_to_disk:
                 self._see_to(lane)
-            self._lanes.forget_if_over(lane)
+            self.lanes.forget_if_over(lane)
 
     async def _now_ms(self) -> int:
         """What time it is, once all that is on disk is due by it: it may just have been set."""

@@ -30,12 +30,12 @@ class PostgresClaims:
         self._is_unsure = False
         """Whether something may have been taken or released that was not heard of."""
 
-    async def renew(self, released: Collection[int]) -> Renewed:
-        known = self._held.copy()
+    async def renew(self, released: Collection[int], known: Collection[int]) -> Renewed:
+        held = self._held.copy()
         try:
-            return await self._session.run(lambda connection: self._renew(connection, released))
+            return await self._session.run(lambda connection: self._renew(connection, released, known))
         except BaseException:
-            self._held, self._is_unsure = known, True
+            self._held, self._is_unsure = held, True
             raise
 
     async def leave(self) -> None:
@@ -51,7 +51,7 @@ class PostgresClaims:
     async def nodes(self) -> Sequence[Node]:
         return [Node(*row) for row in await self._session.read("claims.nodes")]
 
-    def _renew(self, connection: Speaking, released: Collection[int]) -> Renewed:
+    def _renew(self, connection: Speaking, released: Collection[int], known: Collection[int]) -> Renewed:
         lost = self._live(connection)
         if released and self.number is not None:
             connection.execute("claims.release", {"node": self.number, "endpoints": [*released]})
@@ -59,9 +59,9 @@ class PostgresClaims:
             lost.update(released)
         if not self._dispatches:
             return Renewed((), lost, 0)
-        nodes, endpoints, free = connection.execute("claims.standing").fetchone()
+        nodes, endpoints, free = connection.execute("claims.standing", {"known": [*known]}).fetchone()
         share = -(-endpoints // max(1, nodes))
-        gained = self._take(connection, share - len(self._held)) if free and share > len(self._held) else []
+        gained = self._take(connection, share - len(self._held), known) if free and share > len(self._held) else []
         return Renewed(gained, lost, max(0, len(self._held) - share) if nodes > 1 else 0)
 
     def _live(self, connection: Speaking) -> set[int]:
@@ -93,11 +93,11 @@ class PostgresClaims:
             raise StoreUnavailableError(f"{SLOTS} nodes share the log already, those that died of late among them")
         self.number, self.slot = row
 
-    def _take(self, connection: Speaking, limit: int) -> list[Claim]:
+    def _take(self, connection: Speaking, limit: int, known: Collection[int]) -> list[Claim]:
         """While nobody else writes: what was attempted under another claim is recorded by now, or never will be."""
         connection.ask("BEGIN")
         connection.ask(ALONE)
-        rows = connection.execute("claims.take", {"node": self.number, "limit": limit}).fetchall()
+        rows = connection.execute("claims.take", {"node": self.number, "limit": limit, "known": [*known]}).fetchall()
         connection.ask("COMMIT")
         self._held.update(endpoint for endpoint, *_ in rows)
         return [Claim(endpoint, fence, state, why, Health(*health)) for endpoint, fence, state, why, *health in rows]

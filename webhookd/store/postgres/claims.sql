@@ -23,17 +23,19 @@ DELETE FROM node WHERE lease_until < server_ms() - :forget_ms::bigint;
 SELECT endpoint, fence FROM claim WHERE node = :node;
 
 -- standing: how many nodes dispatch and live, how many endpoints are in service, or held still though they are no longer,
--- and how many nobody holds
+-- and how many of those that the node knows nobody holds
 WITH alive AS MATERIALIZED (SELECT number, role FROM node WHERE lease_until >= server_ms())
-SELECT (SELECT count(*) FROM alive WHERE role <> 'receive'), count(*), count(*) FILTER (WHERE alive.number IS NULL)
+SELECT (SELECT count(*) FROM alive WHERE role <> 'receive'), count(*),
+       count(*) FILTER (WHERE alive.number IS NULL AND claim.endpoint = ANY (:known::bigint[]))
 FROM claim JOIN endpoint ON endpoint.number = claim.endpoint
 LEFT JOIN alive ON alive.number = claim.node
 WHERE why IS DISTINCT FROM 'removed' OR alive.number IS NOT NULL;
 
--- take: so many of those that nobody holds who lives; while no other writes
+-- take: so many of those that the node knows, and that nobody holds who lives; while no other writes
 WITH free AS (
   SELECT claim.endpoint FROM claim JOIN endpoint ON endpoint.number = claim.endpoint AND why IS DISTINCT FROM 'removed'
-  WHERE NOT EXISTS (SELECT 1 FROM node WHERE node.number = claim.node AND lease_until >= server_ms())
+  WHERE claim.endpoint = ANY (:known::bigint[])
+    AND NOT EXISTS (SELECT 1 FROM node WHERE node.number = claim.node AND lease_until >= server_ms())
   ORDER BY claim.endpoint LIMIT :limit::bigint FOR UPDATE OF claim SKIP LOCKED
 )
 UPDATE claim SET node = :node::bigint, fence = fence + 1

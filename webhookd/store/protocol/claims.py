@@ -93,9 +93,10 @@ class Claims(Protocol):
         """
         ...
 
-    async def renew(self, released: Collection[int]) -> Renewed:
+    async def renew(self, released: Collection[int], known: Collection[int]) -> Renewed:
         """Say that this node lives for LEASE_S from before the call, and take what nobody holds, up to its share.
 
+        None but `known` endpoints are taken: another one may be in the configuration of a node that is newer.
         `released` are claims that it gives back: no attempt is under way under them. Raises StoreUnavailableError;
         then nothing is known, and the lease runs out where it would have.
         """
