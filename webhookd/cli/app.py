@@ -79,6 +79,7 @@ VERBS = {
     ),
     "revenue": Verb("revenue", "revenue", "Captured, refunded and disputed for each currency; days are those of UTC."),
     "ledger": Verb("ledger", "app", "What the events say about money: refunds, disputes, invoices, …"),
+    "outbox": Verb("outbox", "app", "A table of your application's, whose rows become events."),
     "config": Verb("configuration", "app", "Is the configuration right, and what does it amount to."),
     "reload": Verb(
         "reload",

@@ -9,15 +9,26 @@ from urllib.parse import urlsplit
 
 from webhookd.config.endpoints import Surroundings, endpoint_mistakes, span_mistakes
 from webhookd.config.mistake import Mistake, suggestion
-from webhookd.config.model import Config, Delivery, EndpointSettings, Server, SourceSettings, Store, Tracing
+from webhookd.config.model import (
+    OUTBOX_TABLE,
+    Config,
+    Delivery,
+    EndpointSettings,
+    Server,
+    SourceSettings,
+    Store,
+    Tracing,
+)
 from webhookd.core.address import METADATA
-from webhookd.core.event import OPERATIONAL, PUBLISHED
+from webhookd.core.event import OPERATIONAL, OUTBOX, PUBLISHED
 from webhookd.core.proxy import Proxy
 from webhookd.core.secret import KEY_CHARS_MIN
-from webhookd.providers import PROVIDERS
+from webhookd.providers import ORIGINS
 from webhookd.providers.provider import CredentialsError
 
 BODY_BYTES_MIN, BODY_BYTES_MAX = 2**10, 64 * 2**20
+_OUTBOX_TAKES = frozenset({"url", "table", "taken"})
+_TABLE = re.compile(r"[a-z_][a-z0-9_$]{0,62}(\.[a-z_][a-z0-9_$]{0,62})?", re.ASCII | re.IGNORECASE)
 _HOST = re.compile(r"[\w.-]{1,253}|(?=.*:.*:)[0-9A-Fa-f:.]{2,45}", re.ASCII)  # one colon would be a port's
 
 
@@ -77,13 +88,16 @@ class Checks:
             yield "", f'the name "{PUBLISHED}" is for what applications publish through the API'
         if "provider" not in given:
             return
-        if given["provider"] not in PROVIDERS:
-            meant = suggestion(given["provider"], PROVIDERS)
-            yield "provider", f"must be one of {', '.join(PROVIDERS)}{meant}"
+        if given["provider"] not in ORIGINS:
+            meant = suggestion(given["provider"], ORIGINS)
+            yield "provider", f"must be one of {', '.join(ORIGINS)}{meant}"
             return
-        provider = PROVIDERS[given["provider"]]
-        for each in given.keys() - provider.takes - {"provider"}:
+        provider = ORIGINS[given["provider"]]
+        takes = _OUTBOX_TAKES if given["provider"] == OUTBOX else provider.takes
+        for each in sorted(given.keys() - takes - {"provider"}):
             yield each, f"is not a setting of provider {given['provider']}"
+        if given["provider"] == OUTBOX:
+            yield from _outbox(given, refused)
         settings = SourceSettings(**given)
         try:
             provider(settings.credentials)
@@ -94,6 +108,16 @@ class Checks:
             yield "authorities", f"cannot be read: {getattr(error, 'strerror', None) or 'no file name'}"
         else:
             self._surroundings.sources[name] = settings
+
+
+def _outbox(given: Mapping[str, Any], refused: frozenset[str]) -> Iterator[Mistake]:
+    if (url := given.get("url")) is None:
+        if "url" not in refused:
+            yield "url", "is missing: the application's database, where its outbox is"
+    elif url.file is None and not find_spec("asyncpg"):
+        yield "url", "needs what is not installed: pip install 'webhookd[postgres]'"
+    if not _TABLE.fullmatch(given.get("table", OUTBOX_TABLE)):
+        yield "table", f'must be the name of a table, as it is written without quotes: "{OUTBOX_TABLE}", "shop.outbox"'
 
 
 def _together(server: Server, store: Store) -> Iterator[Mistake]:

@@ -6,12 +6,13 @@ from ipaddress import ip_address
 
 from webhookd.config.mistake import Mistake, suggestion
 from webhookd.config.model import Config, EndpointSettings, SourceSettings
-from webhookd.core.event import OPERATIONAL
+from webhookd.core.event import OPERATIONAL, OUTBOX
 from webhookd.core.url import parse_url
 from webhookd.providers import PROVIDERS
 
-ANY_TYPE = frozenset({"standard"})
+ANY_TYPE = frozenset({"standard", OUTBOX})
 """Providers whose senders name their events as they like."""
+_OVERHEARD = "what goes to the database may be read on the way: ?sslmode=verify-full lets nobody listen"
 
 
 def doubts(config: Config) -> Iterator[Mistake]:
@@ -19,7 +20,10 @@ def doubts(config: Config) -> Iterator[Mistake]:
     if not _is_loopback(config.server.admin_listen.host):
         yield "server.admin_listen", "the API is reachable from elsewhere, and without TLS: keep a proxy before it"
     if config.store.url.may_be_overheard:
-        yield "store.url", "what goes to the database may be read on the way: ?sslmode=verify-full lets nobody listen"
+        yield "store.url", _OVERHEARD
+    for name, outbox in config.outboxes.items():
+        if outbox.url.may_be_overheard:
+            yield f"sources.{name}.url", _OVERHEARD
     for name, endpoint in config.endpoints.items():
         for pattern in _unsent(endpoint, config.sources):
             yield f"endpoints.{name}.events", pattern

@@ -15,7 +15,7 @@ from webhookd.core.endpoint import ROUTES_MAX, EndpointSpec, check_pattern, rout
 from webhookd.core.event import PUBLISHED
 from webhookd.core.signature import signing_key
 from webhookd.core.url import UrlError, check_url
-from webhookd.providers import PROVIDERS, why_it_cannot_sign_again
+from webhookd.providers import ORIGINS, why_it_cannot_sign_again
 
 TIMEOUT_MS_MIN, TIMEOUT_MS_MAX = 100, 5 * 60_000
 DISABLE_AFTER_MS_MIN = 60_000
@@ -98,7 +98,7 @@ def _signers(given: Mapping[str, Any], around: Surroundings, headers: set[str]) 
         settings = around.sources.get(name)
         if settings is None:
             continue
-        provider = PROVIDERS[settings.provider](settings.credentials)
+        provider = ORIGINS[settings.provider](settings.credentials)
         headers.update(provider.kept_headers)
         if (reason := why_it_cannot_sign_again(provider)) is not None:
             yield "signature", f"source {name} cannot be signed for: {reason}"

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta, field
 
+from webhookd.config.outbox_url import OutboxUrl
 from webhookd.config.store_url import StoreUrl
 from webhookd.config.value import Address, Duration, Patience, Pem, Size
 from webhookd.core.address import Network
@@ -19,6 +20,7 @@ from webhookd.core.secret import Secret
 from webhookd.providers.provider import Credentials
 
 Schedule = Annotated[tuple[Duration, ...], Meta(min_length=1, max_length=100)]
+OUTBOX_TABLE = "webhookd_outbox"
 InFlight = Annotated[int, Meta(ge=1, le=10_000)]
 
 
@@ -69,6 +71,16 @@ class Tracing(msgspec.Struct, frozen=True):
     sample: Annotated[float, Meta(ge=0, le=1)] = 1.0
 
 
+class OutboxSettings(msgspec.Struct, frozen=True):
+    """A table that an application writes its events into."""
+
+    url: OutboxUrl
+    table: str
+    """With its schema, if it is to be: "shop.webhookd_outbox"."""
+    is_marked: bool
+    """Whether a row stays, with the time that it was taken at."""
+
+
 class SourceSettings(msgspec.Struct, frozen=True):
     provider: str
     secrets: tuple[Secret, ...] = ()
@@ -78,6 +90,11 @@ class SourceSettings(msgspec.Struct, frozen=True):
     client_secret: Secret | None = None
     authorities: str | None = None
     """A file of certificates (PEM)."""
+    url: OutboxUrl | None = None
+    """Of an outbox: the application's database."""
+    table: str | None = None
+    taken: Literal["delete", "mark"] | None = None
+    """What becomes of a row that is in the log; None: it is deleted."""
 
     @property
     def credentials(self) -> Credentials:
@@ -89,6 +106,13 @@ class SourceSettings(msgspec.Struct, frozen=True):
             client_secret=self.client_secret,
             authorities=Path(self.authorities).read_bytes() if self.authorities else None,
         )
+
+    @property
+    def outbox(self) -> OutboxSettings | None:
+        """None of a source of hooks."""
+        if self.url is None:
+            return None
+        return OutboxSettings(self.url, self.table or OUTBOX_TABLE, self.taken == "mark")
 
 
 class EndpointSettings(msgspec.Struct, frozen=True):
@@ -165,6 +189,10 @@ class Config(msgspec.Struct, frozen=True):
     @property
     def proxy(self) -> Proxy | None:
         return Proxy.parse(self.delivery.proxy.reveal()) if self.delivery.proxy else None
+
+    @property
+    def outboxes(self) -> Mapping[str, OutboxSettings]:
+        return {name: outbox for name, each in self.sources.items() if (outbox := each.outbox) is not None}
 
     def endpoint_specs(self) -> list[EndpointSpec]:
         return [settings.spec(name, self.delivery) for name, settings in self.endpoints.items()]

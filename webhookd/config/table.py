@@ -11,6 +11,7 @@ import msgspec
 from webhookd.config.environment import FromEnvironment
 from webhookd.config.lines import Path
 from webhookd.config.mistake import Found, Mistake, suggestion
+from webhookd.config.outbox_url import OutboxUrl
 from webhookd.config.secret_text import Texts
 from webhookd.config.store_url import StoreUrl
 from webhookd.config.value import PARSED, Pem
@@ -27,6 +28,8 @@ is what is kept), its key, and the names of those settings that were refused alr
 MISTAKES_MAX = 50
 """Told of one table and what is in it: a stranger's may have as many as it has bytes."""
 SUGGESTIONS_MAX = 5
+_URLS = (StoreUrl, OutboxUrl)
+"""Texts that may hold a password."""
 _WRONG: Any = object()
 _TOLD_MAX = 10**12
 """A larger number is not repeated: it may have more digits than anybody reads."""
@@ -98,7 +101,7 @@ class TableReader:
         kind, is_optional = _without_none(kind)
         if value is None and is_optional:
             return None
-        if kind in PARSED or kind in (Secret, Pem, StoreUrl):
+        if kind in PARSED or kind in (Secret, Pem, *_URLS):
             return self._text(kind, value, key)
         if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
             found = self.struct(kind, value, key)
@@ -127,8 +130,8 @@ class TableReader:
         try:
             if kind is Secret:
                 return self._texts.secret(value)
-            if kind is StoreUrl:
-                return StoreUrl.parse(self._texts.secret(value))
+            if kind in _URLS:
+                return kind.parse(self._texts.secret(value))
             return self._texts.pem(value) if kind is Pem else kind.parse(value)
         except ValueError as error:
             self._wrong(key, str(error))

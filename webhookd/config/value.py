@@ -4,6 +4,7 @@ from typing import Any
 
 import msgspec
 
+from webhookd.config.outbox_url import OutboxUrl
 from webhookd.config.store_url import StoreUrl
 from webhookd.core.rate_limit import RateLimit
 from webhookd.core.secret import Secret
@@ -69,7 +70,7 @@ PARSED = (Duration, Patience, Size, Address, RateLimit)
 def shown(value: Any) -> Any:
     """The configuration as plain values that may be printed: secrets masked, all else as it may be written."""
     match value:
-        case Secret() | Pem() | StoreUrl():
+        case Secret() | Pem() | StoreUrl() | OutboxUrl():
             return value.shown
         case Address() | RateLimit():
             return str(value)

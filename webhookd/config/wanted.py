@@ -5,6 +5,7 @@ from typing import Any
 
 from msgspec import Meta
 
+from webhookd.config.outbox_url import OutboxUrl
 from webhookd.config.store_url import StoreUrl
 from webhookd.config.value import Address, Duration, Patience, Pem, Size
 from webhookd.core.rate_limit import RateLimit
@@ -20,6 +21,7 @@ _TEXTS = {
     RateLimit: 'a string like "50/s"',
     Secret: "a string",
     StoreUrl: 'a string like "sqlite:webhookd.db"',
+    OutboxUrl: 'a string like "sqlite:///srv/shop/shop.db"',
     Pem: "a string",
 }
 

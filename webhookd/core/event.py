@@ -13,6 +13,8 @@ EVENT_STATES: tuple[EventState, ...] = ("accepted", "unrouted", "quarantined")
 QUARANTINED_TYPE = "webhookd.quarantined"
 OPERATIONAL = "webhookd"
 """Source and provider of webhookd's own events; a type of theirs begins with it and a dot."""
+OUTBOX = "outbox"
+"""Provider of what an application writes into a table of its own database, for it to be taken from there."""
 PUBLISHED = "published"
 """Source of what an application publishes through the API; OPERATIONAL is its provider, who signs it."""
 IMPORTED = "webhookd-imported"

@@ -44,6 +44,7 @@ EXPONENTS: Mapping[str, Mapping[str, int]] = {
     "paystack": dict.fromkeys(("NGN", "GHS", "ZAR", "KES", "USD", "EGP"), 2),
     "razorpay": _ISO,
     "standard": _ISO,
+    "outbox": _ISO,
 }
 
 

@@ -1,27 +1,31 @@
-"""Who signs webhooks, each in a room of its own. Pure: bytes and headers in, a verdict and a reading out."""
+"""Who signs webhooks, each in a room of its own. Pure: bytes and headers in, a verdict and a reading out.
+
+In one of the rooms is nobody who signs: an application's row is read there as if it were a hook.
+"""
 
 from collections.abc import Iterator, Mapping
 
-from webhookd.core.event import IMPORTED, Event, Hook, Reading
+from webhookd.core.event import IMPORTED, OUTBOX, Event, Hook, Reading
 from webhookd.providers.provider import STALE, VERIFIED, CannotSignError, Needs, NotUnderstoodError, Provider
 
 
 class _Providers(Mapping[str, type[Provider]]):
     """A room is read when it is first asked for: who only wants to know where the daemon is waits for none of them."""
 
-    _NAMES = ("stripe", "standard", "paypal", "flutterwave", "paystack", "razorpay")
+    def __init__(self, *names: str) -> None:
+        self._names = names
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._NAMES)
+        return iter(self._names)
 
     def __len__(self) -> int:
-        return len(self._NAMES)
+        return len(self._names)
 
     def __contains__(self, name: object) -> bool:
-        return name in self._NAMES
+        return name in self._names
 
     def __getitem__(self, name: str) -> type[Provider]:
-        match name:
+        match name if name in self._names else None:
             case "stripe":
                 from webhookd.providers.stripe import Stripe as Found
             case "standard":
@@ -34,19 +38,24 @@ class _Providers(Mapping[str, type[Provider]]):
                 from webhookd.providers.paystack import Paystack as Found  # type: ignore[assignment]
             case "razorpay":
                 from webhookd.providers.razorpay import Razorpay as Found  # type: ignore[assignment]
+            case "outbox":
+                from webhookd.providers.outbox import Outbox as Found  # type: ignore[assignment]
             case _:
                 raise KeyError(name)
         return Found
 
 
-PROVIDERS: Mapping[str, type[Provider]] = _Providers()
-"""Every provider by name."""
+_SENDERS = ("stripe", "standard", "paypal", "flutterwave", "paystack", "razorpay")
+PROVIDERS: Mapping[str, type[Provider]] = _Providers(*_SENDERS)
+"""Every provider that sends hooks, by name."""
+ORIGINS: Mapping[str, type[Provider]] = _Providers(*_SENDERS, OUTBOX)
+"""All that a source can be of."""
 
 
 def reread(provider: str, hook: Hook) -> Reading | None:
     """A stored hook read again; None when its envelope cannot be understood."""
     try:
-        return PROVIDERS[provider].read(hook)
+        return ORIGINS[provider].read(hook)
     except NotUnderstoodError:
         return None
 
@@ -54,7 +63,7 @@ def reread(provider: str, hook: Hook) -> Reading | None:
 def misread(provider: str, hook: Hook) -> str | None:
     """Why a stored hook's envelope cannot be understood, in words of ours that quote none of it; None when it can."""
     try:
-        PROVIDERS[provider].read(hook)
+        ORIGINS[provider].read(hook)
     except NotUnderstoodError as error:
         return str(error)
     return None

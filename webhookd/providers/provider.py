@@ -115,7 +115,8 @@ class Provider(Protocol):
     takes: frozenset[str]
     """The fields of Credentials that mean something to it; another one is a mistake in the configuration."""
     event_types: frozenset[str]
-    """The names the provider has for its events. Others are taken too, and counted as unknown."""
+    """The names the provider has for its events. Others are taken too, and counted as unknown. There
+    are none where whoever writes them names them as he likes."""
 
     def __init__(self, credentials: Credentials) -> None:
         """Raises CredentialsError."""

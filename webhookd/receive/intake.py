@@ -126,12 +126,22 @@ class Intake:
         self.note(source, event, appended)
         return appended
 
+    async def take_in_row(self, source: Source, hook: Hook) -> Appended:
+        """What an application wrote into its outbox, which nobody signs: who may write there is the application.
+
+        Raises NotUnderstoodError, and nothing is stored; StoreUnavailableError, StoreBrokenError.
+        """
+        event = self._made(source, hook, source.provider.read(hook), "accepted")
+        appended = await self._append(event)
+        self.note(source, event, appended)
+        return appended
+
     def note(self, source: Source, event: Event, appended: Appended) -> None:
         """Count what has been taken in; for what was begun, once it has ended."""
         if appended.status == "accepted":
             if event.fact is not None:
                 self._told(event.provider, event.fact.kind, event.fact.status)
-            if event.type not in source.provider.event_types:
+            if source.provider.event_types and event.type not in source.provider.event_types:
                 self._unknown(source.name)
 
     def _append(self, event: Event) -> "asyncio.Future[Appended]":
@@ -153,13 +163,13 @@ class Intake:
         evidence[request] = await self._fetch(request)
 
     def _event(self, source: Source, hook: Hook) -> Event:
-        sha256 = hashlib.sha256(hook.body)
-        state: EventState = "accepted"
         try:
-            reading = source.provider.read(hook)
+            return self._made(source, hook, source.provider.read(hook), "accepted")
         except NotUnderstoodError as error:
-            state = "quarantined"
-            reading = Reading(f"sha256:{sha256.hexdigest()}", QUARANTINED_TYPE, alias=error.alias)
+            name = f"sha256:{hashlib.sha256(hook.body).hexdigest()}"
+            return self._made(source, hook, Reading(name, QUARANTINED_TYPE, alias=error.alias), "quarantined")
+
+    def _made(self, source: Source, hook: Hook, reading: Reading, state: EventState) -> Event:
         return Event(
             key=self._mint.next(hook.received_at),
             salt=self._dice(),
@@ -174,7 +184,7 @@ class Intake:
             fact=reading.fact,
             alias=reading.alias,
             headers=_kept(hook, source.provider.kept_headers),
-            sha256=sha256.digest(),
+            sha256=hashlib.sha256(hook.body).digest(),
             size=len(hook.body),
             body=hook.body,
         )
