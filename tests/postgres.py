@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 _BINARIES = Path("/usr/lib/postgresql")
-_SETTINGS = {"listen_addresses": "'127.0.0.1'", "max_connections": "300", "log_line_prefix": "'%m %p %a '"}
+_SETTINGS = {"max_connections": "300", "log_line_prefix": "'%m %p %a '"}
 _numbers = count(1)
 
 
@@ -28,13 +28,14 @@ def binaries() -> Path:
 
 
 class Server:
-    """`fsync` is on: a directory in memory makes it quick."""
+    """`fsync` is on: a directory in memory makes it quick. It listens at `host`, to whom that reaches."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, host: str = "127.0.0.1") -> None:
+        self.host = host
         self._directory = directory
         self._data = directory / "data"
         with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
+            free.bind((host, 0))
             self.port = free.getsockname()[1]
 
     def make(self) -> None:
@@ -45,6 +46,9 @@ class Server:
         with (self._data / "postgresql.conf").open("a") as file:
             file.writelines(f"{name} = {value}\n" for name, value in _SETTINGS.items())
             file.write(f"port = {self.port}\nunix_socket_directories = '{self._directory}'\n")
+            file.write(f"listen_addresses = '{self.host}'\n")
+        with (self._data / "pg_hba.conf").open("a") as file:
+            file.write("host all all samenet trust\n")
 
     def start(self) -> None:
         self._run("pg_ctl", "-D", str(self._data), "-w", "-l", str(self._directory / "log"), "start")
@@ -62,11 +66,14 @@ class Server:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
 
+    @property
+    def data(self) -> Path:
+        return self._data
+
     def url(self, schema: str | None = None) -> str:
         """Of a schema that nothing else uses."""
-        return (
-            f"postgresql://webhookd@127.0.0.1:{self.port}/postgres?search_path={schema or f'webhookd_{next(_numbers)}'}"
-        )
+        schema = schema or f"webhookd_{next(_numbers)}"
+        return f"postgresql://webhookd@{self.host}:{self.port}/postgres?search_path={schema}"
 
     def _run(self, program: str, *arguments: str) -> None:
         drop = {"user": "postgres", "group": "postgres", "extra_groups": []} if os.getuid() == 0 else {}
@@ -84,10 +91,10 @@ class Server:
 
 
 @contextmanager
-def server() -> Iterator[Server]:
+def server(host: str = "127.0.0.1") -> Iterator[Server]:
     in_memory = Path("/dev/shm")
     directory = Path(tempfile.mkdtemp(prefix="webhookd-postgres-", dir=in_memory if in_memory.is_dir() else None))
-    one = Server(directory)
+    one = Server(directory, host)
     try:
         one.make()
         one.start()

@@ -114,17 +114,27 @@ class RunningDaemon:
         await self.ended()
 
 
-def configuration(sources: str = "", endpoints: str = "", server: str = "", delivery: str = "") -> str:
-    """A configuration on free ports of loopback, with a Stripe and a Standard Webhooks source unless told otherwise."""
+def configuration(
+    sources: str = "",
+    endpoints: str = "",
+    server: str = "",
+    delivery: str = "",
+    host: str = "127.0.0.1",
+    network: str = "127.0.0.0/8",
+) -> str:
+    """A configuration on free ports of loopback, with a Stripe and a Standard Webhooks source unless told otherwise.
+
+    Or of `host`, which delivers to `network`.
+    """
     sources = sources or (
         f'[sources.stripe]\nprovider = "stripe"\nsecrets = ["{STRIPE_SECRET}"]\n'
         f'[sources.standard]\nprovider = "standard"\nsecrets = ["{STANDARD_SECRET}"]\n'
     )
     return "\n".join(
         (
-            '[server]\nlisten = "127.0.0.1:0"\nadmin_listen = "127.0.0.1:0"\ndata_dir = "data"\nmin_free = "1MiB"',
+            f'[server]\nlisten = "{host}:0"\nadmin_listen = "{host}:0"\ndata_dir = "data"\nmin_free = "1MiB"',
             textwrap.dedent(server),
-            '[delivery]\nallow_networks = ["127.0.0.0/8"]',
+            f'[delivery]\nallow_networks = ["{network}"]',
             textwrap.dedent(delivery),
             textwrap.dedent(sources),
             textwrap.dedent(endpoints),
@@ -132,9 +142,9 @@ def configuration(sources: str = "", endpoints: str = "", server: str = "", deli
     )
 
 
-def endpoint(name: str, port: int, **settings: Any) -> str:
+def endpoint(name: str, port: int, host: str = "127.0.0.1", **settings: Any) -> str:
     """An endpoint's table, on loopback, with ENDPOINT_SECRET."""
-    lines = [f"[endpoints.{name}]", f'url = "http://127.0.0.1:{port}/{name}"', f'secret = "{ENDPOINT_SECRET}"']
+    lines = [f"[endpoints.{name}]", f'url = "http://{host}:{port}/{name}"', f'secret = "{ENDPOINT_SECRET}"']
     return "\n".join([*lines, *(f"{key} = {json.dumps(value)}" for key, value in settings.items())]) + "\n"
 
 

@@ -9,8 +9,11 @@ import importlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+from collections.abc import Coroutine
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -21,6 +24,7 @@ from tests.running import PATIENCE_S
 
 ROOT = Path(__file__).parents[2]
 _INSIDE = ("unshare", "--net", "--mount", "--")
+LEAVES_S_MAX = 30.0
 MTU = 1_500
 """That of the loopback interface in there: a packet that is lost is then not all that was said."""
 
@@ -33,12 +37,14 @@ def missing() -> str | None:
     return None if done.returncode == 0 else done.stderr.strip()[:200]
 
 
-def must_be_possible() -> None:
-    """Skip the test that asks where it is not. The right to it is seldom had in a container, be it CI's or not."""
-    absent = [tool for tool in ("unshare", "ip", "nft", "tc") if shutil.which(tool) is None]
+def must_be_possible(*, or_skip: bool = True) -> None:
+    """Skip the test that asks where it is not, for the right to it is seldom had in a container, be it CI's or not; or
+    fail it.
+    """
+    absent = [tool for tool in ("unshare", "nsenter", "ip", "nft", "tc") if shutil.which(tool) is None]
     assert not absent or "CI" not in os.environ, f"what CI installs has no {absent}"
-    if absent or (why := missing()) is not None:
-        pytest.skip(f"no network of our own: {f'there is no {absent}' if absent else why}")
+    if (why := f"there is no {absent}" if absent else missing()) is not None:
+        (pytest.skip if or_skip else pytest.fail)(f"no network of our own: {why}")
 
 
 async def inside(scenario: str, *arguments: str, patience_s: float = 4 * PATIENCE_S) -> dict[str, Any]:
@@ -54,6 +60,10 @@ async def inside(scenario: str, *arguments: str, patience_s: float = 4 * PATIENC
         async with asyncio.timeout(patience_s):
             told, said = await process.communicate()
     finally:
+        if process.returncode is None:
+            process.terminate()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(process.wait(), LEAVES_S_MAX)
         if process.returncode is None:
             process.kill()
             await process.wait()
@@ -93,7 +103,14 @@ def main() -> None:
     run("nft", "add", "table", "ip", "weather")
     run("nft", "add", "chain", "ip", "weather", "input", "{ type filter hook input priority 0; }")
     scenario = importlib.import_module(sys.argv[1])
-    print(json.dumps(asyncio.run(scenario.main(sys.argv[2:]))))
+    print(json.dumps(asyncio.run(_done(scenario.main(sys.argv[2:])))))
+
+
+async def _done(scenario: Coroutine[None, None, dict[str, Any]]) -> dict[str, Any]:
+    """Who is told to end leaves nothing running."""
+    task = asyncio.ensure_future(scenario)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    return await task
 
 
 if __name__ == "__main__":

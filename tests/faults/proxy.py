@@ -42,7 +42,8 @@ CALM = Weather()
 
 
 class Proxy:
-    def __init__(self, upstream: tuple[str, int] | None = None) -> None:
+    def __init__(self, upstream: tuple[str, int] | None = None, host: str = "127.0.0.1") -> None:
+        self._host = host
         self.upstream = upstream
         """Where it leads; None: to nobody. May change; connections that are there stay."""
         self.weather = CALM
@@ -57,7 +58,7 @@ class Proxy:
 
     async def start(self) -> None:
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: _Line(self).near, "127.0.0.1", 0)
+        self._server = await loop.create_server(lambda: _Line(self).near, self._host, 0)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:
@@ -84,12 +85,22 @@ class Proxy:
 
     def opened(self, line: "_Line") -> None:
         self._lines.add(line)
-        task = asyncio.get_running_loop().create_task(line.dial(self.upstream))
+        task = asyncio.get_running_loop().create_task(line.dial(self.leads_to(line.dialler)))
         self._dialling.add(task)
         task.add_done_callback(self._dialling.discard)
 
     def closed(self, line: "_Line") -> None:
         self._lines.discard(line)
+
+    def leads_to(self, _dialler: str) -> tuple[str, int] | None:
+        """Where a connection from that address goes."""
+        return self.upstream
+
+    def cut(self, dialler: str) -> None:
+        """The connections from that address; what is still on its way in them is dropped."""
+        for line in tuple(self._lines):
+            if line.dialler == dialler:
+                line.cut()
 
 
 class _Line:
@@ -98,12 +109,15 @@ class _Line:
     def __init__(self, proxy: Proxy) -> None:
         self.near, self.far = _Side(self), _Side(self)
         self.is_broken = False
+        self.dialler = ""
+        """The address of the dialling side."""
         self._proxy = proxy
         self._budget: int | None = None
         """Bytes from the near side that still get through."""
         self._is_over = False
 
-    def opened(self) -> None:
+    def opened(self, dialler: str) -> None:
+        self.dialler = dialler
         self._proxy.opened(self)
         self.suffer()
 
@@ -182,7 +196,7 @@ class _Side(asyncio.Protocol):
         if self._gone:
             transport.abort()  # type: ignore[attr-defined]
         elif self is self._line.near:
-            self._line.opened()
+            self._line.opened((transport.get_extra_info("peername") or ("",))[0])
         else:
             self._flush()
 

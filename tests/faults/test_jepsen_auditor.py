@@ -1,7 +1,9 @@
 """Whether the auditor bites: a run in which all went well, and then for each rule the one thing that breaks it."""
 
 import shutil
+from collections.abc import Callable
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 from tests.faults.jepsen.history import History
@@ -13,18 +15,19 @@ from tests.faults.jepsen.world import Load
 from webhookd.store.sqlite.driver import driver
 
 FIRST = "rowid = (SELECT min(rowid) FROM request WHERE status = 200 AND merchant = 'checkout')"
+LAST = FIRST.replace("min", "max")
 PAST = "key, salt, source, provider, provider_event_id, type, state, received_at, sha256, size"
 ONE_EVENT = "(SELECT min(key) FROM event)"
 ONE_DELIVERY = f"event = {ONE_EVENT} AND endpoint = (SELECT min(endpoint) FROM delivery WHERE event = {ONE_EVENT})"
 
 
-def again(**changed: str) -> str:
-    """The first request that was taken comes once more, a little otherwise."""
+def again(which: str = FIRST, **changed: str) -> str:
+    """The first request that was taken, or another, comes once more, a little otherwise."""
     columns = (
         "merchant key salt endpoint number sha256 authentic replay signed_at arrived done status retry_after_s life"
     ).split()
     row = ", ".join(changed.get(name, name) for name in columns)
-    return f"INSERT INTO request SELECT {row} FROM request WHERE {FIRST}"
+    return f"INSERT INTO request SELECT {row} FROM request WHERE {which}"
 
 
 SPOILT_HISTORY = {
@@ -67,29 +70,29 @@ SPOILT_LOG = {
 
 
 class Kept:
-    """History and log of a run, in a directory."""
+    """History and log of a run, in a directory, and who judges them."""
 
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
+    def __init__(self, directory: Path, log: str, judge: Callable[[History, Path, list[str]], list[Broken]]) -> None:
+        self._directory, self._log, self._judge = directory, log, judge
 
     def judged(self, history: str = "", log: str = "") -> set[str]:
         """The rules that are broken once this has been done to a copy of history and log."""
         copy = self._directory / "copy"
         copy.mkdir(exist_ok=True)
-        for name, statements in (("history.db", history), ("webhookd.db", log)):
+        for name, statements in (("history.db", history), (self._log, log)):
             shutil.copy(self._directory / name, copy / name)
             with closing(driver.connect(copy / name, isolation_level=None)) as connection:
                 connection.execute("PRAGMA foreign_keys = OFF")
                 connection.executescript(statements)
         with closing(History(copy / "history.db")) as kept:
-            broken: list[Broken] = audit(kept, copy / "webhookd.db", ["a secret"], forgets=False)
+            broken = self._judge(kept, copy / self._log, ["a secret"])
         return {each.rule for each in broken}
 
 
 async def test_a_run_in_which_all_went_well_breaks_no_rule_and_each_rule_finds_what_breaks_it(
     tmp_path: Path, seed: int
 ):
-    kept = Kept(tmp_path)
+    kept = Kept(tmp_path, "webhookd.db", partial(audit, forgets=False))
     report = await run(tmp_path, seed, 0, Load(30), HASTY, only=["kill", "hooks: late"])
     assert report.broken == []
     shutil.copy(tmp_path / "data" / "webhookd.db", tmp_path)

@@ -22,6 +22,10 @@ TABLES = {
     "retry_after_s INTEGER, life INTEGER",
     # `wanted`: what had it end; NULL: nothing.
     "life": "number INTEGER, started REAL, ended REAL, code INTEGER, wanted TEXT",
+    "born": "life INTEGER, node TEXT, pid INTEGER",
+    # Of several nodes: the Unix time at which the run began, what an endpoint wants a second, and where each node is.
+    "zero": "unix_s REAL, rate INTEGER",
+    "place": "node TEXT, address TEXT",
     "fault": "kind TEXT, began REAL, healed REAL, detail TEXT",
     "clock": "at REAL, by_s REAL",
     "sync_failed": "life INTEGER, at REAL",

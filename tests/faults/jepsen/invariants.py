@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from tests.faults.jepsen.history import History
 from tests.faults.jepsen.provider import PREFIX
-from tests.faults.jepsen.rules import PREPARATION, RULES
+from tests.faults.jepsen.rules import PREPARATION, RULES, Rule
 from tests.faults.jepsen.settings import (
     IN_FLIGHT_MAX,
     IN_FLIGHT_MAX_OF_ALL,
@@ -21,6 +21,7 @@ from tests.faults.jepsen.settings import (
     WAITS_S,
 )
 from webhookd.providers import reread
+from webhookd.store.sql.audit import Finding
 from webhookd.store.sqlite.audit import audit as verify
 from webhookd.store.sqlite.driver import driver
 from webhookd.store.sqlite.wal import WAL_BYTES_MAX
@@ -40,18 +41,37 @@ class Broken(NamedTuple):
 
 def audit(history: History, database: Path, secrets: Iterable[str], *, forgets: bool) -> list[Broken]:
     """Every broken promise; to be called when no daemon runs. `forgets`: retention takes what is finished out."""
-    broken = [Broken(number, "found during the run", what) for number, what in history.rows("SELECT * FROM finding")]
+    broken: list[Broken] = []
     with closing(driver.connect(database)) as connection:
         lines = [str(line) for (line,) in connection.execute("PRAGMA integrity_check") if line != "ok"]
         lines += [f"foreign key: {row}" for row in connection.execute("PRAGMA foreign_key_check")]
         broken += [Broken("I14", "the database is sound", line) for line in lines]
+    broken += verified(verify(database, reread))
+    return [*broken, *judged(history, database, secrets, forgets=forgets)]
+
+
+def verified(findings: Iterable[Finding]) -> list[Broken]:
+    """What `webhookd verify` has found."""
+    return [Broken("verify", each.check, f"{each.subject} {each.detail}") for each in findings]
+
+
+def judged(
+    history: History,
+    log: Path,
+    secrets: Iterable[str],
+    *,
+    forgets: bool,
+    rules: Iterable[Rule] = RULES,
+    preparation: str = PREPARATION,
+) -> list[Broken]:
+    """By rules, and what was found during the run. `log` is the database, or what was in it, as a file of SQLite."""
+    broken = [Broken(number, "found during the run", what) for number, what in history.rows("SELECT * FROM finding")]
+    with closing(driver.connect(log)) as connection:
         broken += [Broken("I16", "a secret in the database", where) for where in _told(connection, secrets)]
-    broken += [Broken("verify", each.check, f"{each.subject} {each.detail}") for each in verify(database, reread)]
-    history.flush()
     with closing(driver.connect(history.file, isolation_level=None)) as connection:
-        connection.execute("ATTACH ? AS log", (str(database),))
-        _prepare(connection, forgets=forgets)
-        for rule in RULES:
+        connection.execute("ATTACH ? AS log", (str(log),))
+        _prepare(connection, preparation, forgets=forgets)
+        for rule in rules:
             for row in connection.execute(rule.question).fetchall():
                 broken.append(Broken(rule.invariant, rule.name, " ".join(map(str, row))))
     return broken
@@ -68,7 +88,7 @@ def summary(broken: Iterable[Broken]) -> Iterator[str]:
             yield f"{number} {rule}: {len(found) - SHOWN_MAX} more"
 
 
-def _prepare(connection: Any, *, forgets: bool) -> None:
+def _prepare(connection: Any, preparation: str, *, forgets: bool) -> None:
     connection.execute("CREATE TEMP TABLE given (name TEXT PRIMARY KEY, value)")
     connection.executemany(
         "INSERT INTO given VALUES (?, ?)",
@@ -87,7 +107,7 @@ def _prepare(connection: Any, *, forgets: bool) -> None:
     connection.execute("CREATE TEMP TABLE wait (number INTEGER PRIMARY KEY, least_s REAL)")
     waits = [(number, wait_s * (1 - JITTER)) for number, wait_s in enumerate(WAITS_S)]
     connection.executemany("INSERT INTO wait VALUES (?, ?)", waits)
-    connection.executescript(PREPARATION)
+    connection.executescript(preparation)
 
 
 def _told(connection: Any, secrets: Iterable[str]) -> Iterator[str]:

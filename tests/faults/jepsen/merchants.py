@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import random
 from collections import Counter
+from collections.abc import Iterable
 
 import standardwebhooks
 from aiohttp import web
@@ -23,38 +24,44 @@ DAWDLING_S = 0.4
 
 
 class Merchants:
-    """All of them on one port, each at /NAME. What they get may be signed with any of `secrets`."""
+    """All of them on one port for each node, each at /NAME. What they get may be signed with any of `secrets`."""
 
     def __init__(self, dice: random.Random, history: History) -> None:
         self.secrets: list[str] = []
         self.dawdling: set[str] = set()
         """Those that take DAWDLING_S for each request."""
-        self.life = 0
-        """The daemon's process that runs."""
+        self.lives: dict[str, int] = {}
+        """Of each node the process that runs."""
         self.taken: Counter[str] = Counter()
         """Requests answered 200, by merchant."""
         self.requests = 0
-        self.taken_in_life = 0
-        self.port = 0
+        self.taken_in_life: Counter[int] = Counter()
+        self.ports: dict[str, int] = {}
+        """On which each node's requests arrive: so it is known whose they are."""
+        self._names: dict[int, str] = {}
         self._dice = dice
         self._history = history
         self._runner: web.AppRunner
 
-    async def start(self) -> None:
+    async def start(self, nodes: Iterable[str]) -> None:
         app = web.Application()
         app.router.add_post("/{name}", self._take)
         # Who has gone has no request under way: what he sends next is not at the same time.
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1, handler_cancellation=True)
         await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", 0, backlog=1024).start()
-        self.port = self._runner.addresses[0][1]
+        for node in nodes:
+            await web.TCPSite(self._runner, "127.0.0.1", 0, backlog=1024).start()
+            self.ports[node] = self._runner.addresses[-1][1]
+        self._names = {port: node for node, port in self.ports.items()}
 
     async def stop(self) -> None:
         await self._runner.cleanup()
 
     async def _take(self, request: web.Request) -> web.Response:
         body = await request.read()
-        arrived, life, status, retry_after_s = self._history.now(), self.life, 0, None
+        assert request.transport is not None
+        life = self.lives[self._names[request.transport.get_extra_info("sockname")[1]]]
+        arrived, status, retry_after_s = self._history.now(), 0, None
         self.requests += 1
         try:
             if request.match_info["name"] in self.dawdling:
@@ -101,7 +108,7 @@ class Merchants:
         )
         if status == 200:
             self.taken[name] += 1
-            self.taken_in_life += 1
+            self.taken_in_life[life] += 1
 
 
 def _verifies(secret: str, body: bytes, headers: dict[str, str]) -> bool:

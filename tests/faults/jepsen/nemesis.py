@@ -69,14 +69,32 @@ class Plan(NamedTuple):
     on_lines: Sequence[Planned]
 
 
-def plan(seed: int, seconds: float, tempo: Tempo, *, left_out: Sequence[str] = (), only: Sequence[str] = ()) -> Plan:
+class Kinds(NamedTuple):
+    """Of faults that there are in a world, by their lane."""
+
+    in_process: Sequence[str]
+    on_lines: Sequence[str]
+
+
+OF_ONE = Kinds(IN_PROCESS, ON_LINES)
+
+
+def plan(
+    seed: int,
+    seconds: float,
+    tempo: Tempo,
+    *,
+    kinds: Kinds = OF_ONE,
+    left_out: Sequence[str] = (),
+    only: Sequence[str] = (),
+) -> Plan:
     """Rounds of every kind (or `only` these), in an order of their own, for at least so long; one round at least."""
 
-    def lane(name: str, kinds: Sequence[str]) -> list[Planned]:
-        wanted = [kind for kind in kinds if kind not in left_out and (not only or kind in only)]
+    def lane(name: str, of_it: Sequence[str]) -> list[Planned]:
+        wanted = [kind for kind in of_it if kind not in left_out and (not only or kind in only)]
         return _lane(random.Random(f"{seed}:{name}"), seconds, tempo, wanted)
 
-    return Plan(lane("process", IN_PROCESS), lane("lines", ON_LINES))
+    return Plan(lane("process", kinds.in_process), lane("lines", kinds.on_lines))
 
 
 def _lane(dice: random.Random, seconds: float, tempo: Tempo, kinds: Sequence[str]) -> list[Planned]:

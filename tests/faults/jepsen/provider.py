@@ -5,6 +5,7 @@ import hashlib
 import json
 import random
 from collections import Counter
+from collections.abc import Callable
 
 import aiohttp
 import stripe
@@ -29,9 +30,19 @@ MONEY, OTHER = "payment_intent.succeeded", "customer.updated"
 
 
 class Provider:
-    """Sends so many new hooks a second to the URL, signed with `secret`; of so many one speaks of money."""
+    """Sends so many new hooks a second, each try to `where` then, signed with `secret`; of so many one speaks of money,
+    and so many of those of the same payment.
+    """
 
-    def __init__(self, dice: random.Random, history: History, url: str, rate: float, money_one_in: int) -> None:
+    def __init__(
+        self,
+        dice: random.Random,
+        history: History,
+        where: Callable[[random.Random], str],
+        rate: float,
+        money_one_in: int,
+        of_a_payment: int = 1,
+    ) -> None:
         self.secret = ""
         self.rate = rate
         self.acked = 0
@@ -39,8 +50,9 @@ class Provider:
         """What was answered, by the answer's word or its status."""
         self._dice = dice
         self._history = history
-        self._url = url
+        self._where = where
         self._money_one_in = money_one_in
+        self._payments_every = money_one_in * of_a_payment
         self._number = 0
         self._outstanding = 0
         self._finishing = False
@@ -73,7 +85,7 @@ class Provider:
 
     async def _insist(self, session: aiohttp.ClientSession, number: int) -> None:
         amount = number if number % self._money_one_in == 0 else None
-        body = event(number, amount)
+        body = event(number, amount, number // self._payments_every)
         self._history.note("hook", number, hashlib.sha256(body).digest(), amount)
         for _ in range(1 + (self._dice.random() < AGAIN)):
             wait_s = WAIT_S_MIN
@@ -87,7 +99,8 @@ class Provider:
         status, word, key, salt = 0, "", None, None
         sent = self._history.now()
         try:
-            async with session.post(self._url, data=body, headers={"Stripe-Signature": signature}) as response:
+            url = self._where(self._dice)
+            async with session.post(url, data=body, headers={"Stripe-Signature": signature}) as response:
                 answer = await response.read()
             status = response.status
             if status == 200:
@@ -105,10 +118,10 @@ class Provider:
         return status == 200
 
 
-def event(number: int, amount: int | None) -> bytes:
+def event(number: int, amount: int | None, payment: int) -> bytes:
     """A hook of about 600 bytes; one with an amount speaks of a payment."""
     about = {
-        "id": f"pi_{number}" if amount is not None else f"cus_{number}",
+        "id": f"pi_{payment}" if amount is not None else f"cus_{number}",
         "object": "payment_intent" if amount is not None else "customer",
         "metadata": {"order_id": str(number), "note": f"{CARD_NUMBER} {'x' * 300}"},
     }

@@ -24,7 +24,7 @@ CREATE INDEX IF NOT EXISTS request_body ON request (sha256, merchant, status);
 CREATE INDEX IF NOT EXISTS request_key ON request (key, merchant, arrived);
 -- What one merchant got of one event, in order, each with what came before it.
 CREATE TEMP TABLE pair AS
-  SELECT merchant, key, number, arrived, done, status, retry_after_s, life,
+  SELECT merchant, key, number, signed_at, arrived, done, status, retry_after_s, life,
          lead(number) OVER its AS next_number, lead(arrived) OVER its AS next_arrived, lead(life) OVER its AS next_life
   FROM request WINDOW its AS (PARTITION BY key, merchant ORDER BY arrived);
 -- Requests that began (1) or ended (-1), in order.
@@ -167,9 +167,13 @@ RULES = (
         "I9",
         "sooner than its schedule, or than it was asked to",
         # Who had gone may have known it before his merchant did. What the clock jumped ahead is not waited for.
+        # What follows waits for the attempt that is on record, and for no other of its number.
         """SELECT merchant, key, pair.number, round(next_arrived - done, 3), 's' FROM pair JOIN wait USING (number)
+           JOIN log.endpoint ON endpoint.name = merchant
+           JOIN log.attempt ON attempt.event = key AND attempt.endpoint = endpoint.number
+             AND attempt.number = pair.number AND attempt.started_at / 1000 = signed_at
            WHERE next_number = pair.number + 1
-             AND next_arrived - iif(status = 0, arrived, done) + 0.005 + coalesce(
+             AND next_arrived - iif(pair.status = 0, arrived, done) + 0.005 + coalesce(
                (SELECT sum(by_s) FROM clock WHERE by_s > 0 AND at BETWEEN arrived - 0.1 AND next_arrived + 0.1), 0)
                < max(least_s, coalesce(retry_after_s, 0))""",
     ),

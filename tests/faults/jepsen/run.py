@@ -3,17 +3,20 @@
 import asyncio
 import math
 from collections import Counter
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import NamedTuple
 
+from tests.faults.jepsen.alone import alone, left_out
 from tests.faults.jepsen.counters import disagreements
-from tests.faults.jepsen.invariants import Broken, audit
-from tests.faults.jepsen.nemesis import Plan, Planned, Tempo, plan
+from tests.faults.jepsen.invariants import Broken
+from tests.faults.jepsen.nemesis import OF_ONE, Kinds, Plan, Planned, Tempo, plan
+from tests.faults.jepsen.node import comes_true
 from tests.faults.jepsen.sampling import sample
 from tests.faults.jepsen.settings import NAMES
-from tests.faults.jepsen.strikes import strike
-from tests.faults.jepsen.world import Load, World, comes_true, left_out, world
+from tests.faults.jepsen.strikes import DEEDS, Deed, strike
+from tests.faults.jepsen.world import Load, World
 
 LIVENESS_S = 60.0
 """After the last fault, all that was sent is acknowledged and delivered within this and the longest jump of the clock:
@@ -30,6 +33,21 @@ Told = Callable[[float, str], None]
 """How many seconds of the run are over, and what is done just now."""
 
 
+class Scene(NamedTuple):
+    """A world, and what may befall it."""
+
+    kinds: Kinds
+    deeds: Mapping[str, Deed]
+    left_out: Callable[[], Sequence[str]]
+    """Kinds of faults that cannot be done here."""
+    world: Callable[[Path, int, Load, Collection[str], str | None], AbstractAsyncContextManager[World]]
+    """Made in a directory, of a seed, for `kinds` of faults, and with a mistake put in if one is named."""
+
+
+ALONE = Scene(OF_ONE, DEEDS, left_out, alone)
+"""One daemon, on SQLite."""
+
+
 class Report(NamedTuple):
     seed: int
     seconds: float
@@ -37,7 +55,7 @@ class Report(NamedTuple):
     not_tried: Sequence[str]
     """Kinds of faults for which something is missing here."""
     lives: int
-    """Of the daemon."""
+    """Of the daemon, or of all of them."""
     sent: int
     acked: int
     duplicate_acks: int
@@ -55,6 +73,8 @@ class Report(NamedTuple):
     broken: Sequence[Broken]
     wanted: float
     """How many hooks were to be acknowledged."""
+    takeovers: int = 0
+    """Of endpoints, where there are several nodes."""
 
     @property
     def kills(self) -> int:
@@ -83,19 +103,20 @@ async def run(
     sabotage: str | None = None,
     beside: Sequence[Beside] = (sample,),
     told: Told = lambda _seconds, _what: None,
+    scene: Scene = ALONE,
 ) -> Report:
     """At least one fault of each kind (or `only` of these) is done, however short the run is to be.
 
     The history stays in `directory`.
     """
-    not_tried = left_out()
-    planned = plan(seed, seconds, tempo, left_out=not_tried, only=only)
-    async with world(directory, seed, load, {each.kind for each in planned.in_process}, sabotage) as here:
+    not_tried = scene.left_out()
+    planned = plan(seed, seconds, tempo, kinds=scene.kinds, left_out=not_tried, only=only)
+    async with scene.world(directory, seed, load, {each.kind for each in planned.in_process}, sabotage) as here:
         await here.begin()
         sending = asyncio.create_task(here.provider.run())
         others = [asyncio.create_task(each(here)) for each in beside]
         try:
-            await _trouble(here, planned, seconds, told)
+            await _trouble(here, planned, seconds, told, scene.deeds)
             stormy_s = here.history.now()
             await _calm(here, sending, LIVENESS_S + tempo.clock_s_max)
             for task in (sending, *others):
@@ -106,10 +127,10 @@ async def run(
                 task.cancel()
             await asyncio.gather(sending, *others, return_exceptions=True)
         await here.end()
-        return _report(here, seed, stormy_s, planned, not_tried, load)
+        return await _report(here, seed, stormy_s, planned, not_tried)
 
 
-async def _trouble(here: World, planned: Plan, seconds: float, told: Told) -> None:
+async def _trouble(here: World, planned: Plan, seconds: float, told: Told, deeds: Mapping[str, Deed]) -> None:
     """Each kind once, and then the rest of the plan while there is time: to start a process again takes some, too."""
 
     async def lane(faults: Sequence[Planned], *, on_process: bool) -> None:
@@ -121,7 +142,7 @@ async def _trouble(here: World, planned: Plan, seconds: float, told: Told) -> No
             if on_process:
                 await here.goes_on()
             told(here.history.now(), fault.kind)
-            await strike(here, fault)
+            await strike(here, fault, deeds)
 
     async with asyncio.TaskGroup() as lanes:
         lanes.create_task(lane(planned.in_process, on_process=True))
@@ -131,7 +152,8 @@ async def _trouble(here: World, planned: Plan, seconds: float, told: Told) -> No
 async def _calm(here: World, sending: "asyncio.Task[None]", patience_s: float) -> None:
     """A last life without faults: what was sent is acknowledged, what is owed arrives, and its counters are right."""
     await here.goes_on()
-    await here.end(begin_again=True)
+    await here.end()
+    await here.begin()
     await asyncio.sleep(CALM_S)
     here.provider.finish()
     if not await comes_true(sending.done, patience_s):
@@ -142,9 +164,8 @@ async def _calm(here: World, sending: "asyncio.Task[None]", patience_s: float) -
         here.found("I15", line)
 
 
-def _report(here: World, seed: int, stormy_s: float, planned: Plan, not_tried: Sequence[str], load: Load) -> Report:
-    history = here.history
-    broken = audit(history, here.database, here.settings.ever, forgets=load.retention != "")
+async def _report(here: World, seed: int, stormy_s: float, planned: Plan, not_tried: Sequence[str]) -> Report:
+    history, broken = here.history, await here.audit()
     struck = dict.fromkeys((each.kind for each in (*planned.in_process, *planned.on_lines)), 0)
     struck |= dict(history.rows("SELECT kind, count(*) FROM fault GROUP BY kind"))
     said = here.provider.said
@@ -156,7 +177,7 @@ def _report(here: World, seed: int, stormy_s: float, planned: Plan, not_tried: S
         seconds=round(stormy_s, 1),
         faults=Counter(struck),
         not_tried=not_tried,
-        lives=here.life,
+        lives=here.lives,
         sent=here.provider.sent,
         acked=here.provider.acked,
         duplicate_acks=said["duplicate"],
@@ -167,5 +188,6 @@ def _report(here: World, seed: int, stormy_s: float, planned: Plan, not_tried: S
         lost=len({each.subject for each in broken if each.rule == "lost"}),
         doubled=len({each.subject for each in broken if each.rule == "doubled"}),
         broken=broken,
-        wanted=math.floor(load.rate * stormy_s),
+        wanted=math.floor(here.load.rate * stormy_s),
+        takeovers=here.takeovers,
     )

@@ -3,6 +3,7 @@
 import base64
 import random
 from collections.abc import Mapping
+from types import MappingProxyType
 
 from tests.faults.proxy import Proxy
 from tests.running import ENDPOINT_SECRET, configuration, endpoint
@@ -19,7 +20,16 @@ JITTER = 0.2
 
 
 class Settings:
-    def __init__(self, dice: random.Random, lines: Mapping[str, Proxy], retention: str) -> None:
+    """`more` is what stands in the table of each endpoint beside; `host` is where the lines to them begin."""
+
+    def __init__(
+        self,
+        dice: random.Random,
+        lines: Mapping[str, Proxy],
+        retention: str,
+        more: Mapping[str, Mapping[str, object]] = MappingProxyType({}),
+        host: str = "127.0.0.1",
+    ) -> None:
         self.names = [*NAMES]
         self.of_provider = [_text(dice), _text(dice)]
         """The first is what the provider signs with."""
@@ -30,6 +40,7 @@ class Settings:
         self._dice = dice
         self._lines = lines
         self._retention = retention
+        self._more, self._host = more, host
 
     def change(self) -> None:
         """Rotate all secrets, let endpoints take more or less at once, and have the latecomer come."""
@@ -40,10 +51,18 @@ class Settings:
         if LATECOMER not in self.names:
             self.names.append(LATECOMER)
 
-    def text(self) -> str:
+    def text(self, **where: str) -> str:
+        """`where` it listens, and may deliver to, if that is not loopback."""
         secrets = ", ".join(f'"{each}"' for each in self.of_provider)
         endpoints = "".join(
-            endpoint(name, self._lines[name].port, max_in_flight=self._limit, old_secrets=self.of_endpoints[1:])
+            endpoint(
+                name,
+                self._lines[name].port,
+                self._host,
+                max_in_flight=self._limit,
+                old_secrets=self.of_endpoints[1:],
+                **self._more.get(name, {}),
+            )
             for name in self.names
         )
         schedule = [f"{round(1000 * wait_s)}ms" for wait_s in WAITS_S]
@@ -52,6 +71,7 @@ class Settings:
             endpoints=endpoints.replace(ENDPOINT_SECRET, self.of_endpoints[0]) + f"[retention]\n{self._retention}\n",
             delivery=f'schedule = {schedule}\njitter = {JITTER}\ntimeout = "{TIMEOUT_S}s"\n'
             f"max_in_flight = {IN_FLIGHT_MAX_OF_ALL}",
+            **where,
         )
 
 

@@ -11,9 +11,10 @@ from typing import Any, NamedTuple
 import aiohttp
 
 from bench.rig.picture import Moment, lines
+from tests.faults.jepsen.alone import alone, left_out
 from tests.faults.jepsen.history import History
 from tests.faults.jepsen.nemesis import IN_PROCESS
-from tests.faults.jepsen.world import Load, World, left_out, world
+from tests.faults.jepsen.world import Load, World
 
 MONEY_ONE_IN = 200
 """What was said of money stays for good: about 700 bytes of each."""
@@ -46,7 +47,7 @@ class Figure(NamedTuple):
 async def half_of_capacity(directory: Path, seed: int) -> float:
     """Hooks a second: half of what provider, daemon and merchants get through here when nothing is done to them."""
     kinds = {*IN_PROCESS} - {*left_out()}  # what these need costs something
-    async with world(directory, seed, Load(rate=5_000, money_one_in=MONEY_ONE_IN), kinds) as here:
+    async with alone(directory, seed, Load(rate=5_000, money_one_in=MONEY_ONE_IN), kinds) as here:
         await here.begin()
         sending = asyncio.create_task(here.provider.run())
         try:
@@ -65,10 +66,11 @@ async def sweep(here: World) -> None:
     """An operator who has all that is finished taken out, again and again; until it is cancelled."""
     while True:
         await asyncio.sleep(SWEEP_S)
-        if here.is_up:
+        [node] = here.nodes
+        if node.is_up:
             # Killed or paused meanwhile: it is asked the next time.
             with suppress(aiohttp.ClientError, TimeoutError, OSError):
-                await here.asked("POST", "/api/v1/cleanup", json={"days": 0}, timeout=aiohttp.ClientTimeout(total=10))
+                await node.asked("POST", "/api/v1/cleanup", json={"days": 0}, timeout=aiohttp.ClientTimeout(total=10))
 
 
 def figures(history: History) -> list[Figure]:

@@ -1,0 +1,1 @@
+"""Several daemons on one PostgreSQL, each in a network of its own, under everything at once: `--nodes 3`."""
