@@ -111,6 +111,13 @@ def test_the_protocol_of_a_store_knows_none_and_what_all_engines_share_knows_no_
             assert {each for each in known if each.startswith("store.sqlite")} == set(), name
 
 
+def test_the_engines_know_each_other_only_where_a_log_moves():
+    for name, tree in MODULES.items():
+        known = {each.split(".")[1] for each in ours(tree) if each.startswith(("store.sqlite.", "store.postgres."))}
+        if name.startswith("store.") and len(known | {name.split(".")[1]} & {"sqlite", "postgres"}) > 1:
+            assert name.startswith("store.move."), name
+
+
 def test_no_module_imports_itself_by_a_detour():
     graph = {name.removesuffix(".__init__"): ours(tree) for name, tree in MODULES.items()}
 

@@ -52,7 +52,7 @@ VERBS = [
         "why",
         "reconcile",
     ),
-    *("config check", "config show", "deliveries cancel"),
+    *("config check", "config show", "deliveries cancel", "move"),
 ]
 EVENT_FIELDS = {
     *("id", "source", "provider", "provider_event_id", "type", "state", "received_at", "occurred_at", "size"),

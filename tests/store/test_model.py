@@ -14,6 +14,7 @@ from tests.making import NOW_MS
 from tests.postgres import Server
 from tests.store.machine_people import People
 from tests.store.machine_traffic import Traffic
+from tests.store.moving_site import MovingSite, in_small_stretches
 from tests.store.postgres_site import PostgresSite
 from tests.store.site import Site
 from tests.store.sqlite_site import SqliteSite
@@ -40,6 +41,22 @@ def test_whatever_postgresql_is_asked_it_answers_as_the_model_does(
     counted = tell_stories(lambda: PostgresSite(postgres.url(), NOW_MS), seed, 30 if torture else 8)
     for name, count in counted.items():
         record_property(name, count)
+
+
+@pytest.mark.fault(55)
+def test_a_log_that_moves_from_the_one_to_the_other_goes_on_as_if_it_had_not(
+    torture: bool, seed: int, monkeypatch: pytest.MonkeyPatch, postgres: Server
+):
+    in_small_stretches(monkeypatch)
+    sites: list[MovingSite] = []
+    with tempfile.TemporaryDirectory() as directory:
+
+        def site() -> MovingSite:
+            sites.append(MovingSite(Path(tempfile.mkdtemp(dir=directory)), postgres.url()))
+            return sites[-1]
+
+        tell_stories(site, seed, 60 if torture else 8)
+    assert sum(each.has_moved for each in sites) > len(sites) // 4
 
 
 def tell_stories(site: Callable[[], Site], seed: int, stories: int) -> Counter[str]:

@@ -77,6 +77,11 @@ VERBS = {
         "migrate",
         "Bring the database up to date with this version, which `serve` does too when it starts.",
     ),
+    "move": Verb(
+        "move",
+        "move",
+        "Move the log from SQLite to PostgreSQL: all events, deliveries, attempts, endpoints, tokens, the ledger, the trail.",
+    ),
     "revenue": Verb("revenue", "revenue", "Captured, refunded and disputed for each currency; days are those of UTC."),
     "ledger": Verb("ledger", "app", "What the events say about money: refunds, disputes, invoices, …"),
     "outbox": Verb("outbox", "app", "A table of your application's, whose rows become events."),

@@ -21,6 +21,10 @@ class DataDirError(StoreError):
     """The directory cannot hold a log that must not be lost. The message says what to do."""
 
 
+class DataDirInUseError(DataDirError):
+    """Another webhookd holds it."""
+
+
 class DataDir:
     """Holds the lock from `with` to the end of it; the kernel lets go of it if the process dies."""
 
@@ -51,7 +55,7 @@ class DataDir:
         except OSError:
             os.close(self._lock)
             self._lock = None
-            raise DataDirError(
+            raise DataDirInUseError(
                 f"data_dir {self.path} is in use by another webhookd: stop it, or give this one another --data-dir"
             ) from None
         return self

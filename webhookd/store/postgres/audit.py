@@ -7,7 +7,7 @@ import asyncpg
 
 from webhookd.core.identifier import delivery_id, event_id
 from webhookd.store.postgres.connection import Session, Speaking, in_its_words
-from webhookd.store.postgres.database import SCHEMA_VERSION, UnfitDatabaseError, connect
+from webhookd.store.postgres.database import UnfitDatabaseError, connect, why_unfit
 from webhookd.store.postgres.recount import Recount
 from webhookd.store.protocol.store import Reread
 from webhookd.store.sql.audit import Finding, Progress, among_deliveries, in_the_ledger, in_the_log, unheard
@@ -48,11 +48,8 @@ def _recognise(connection: Speaking) -> None:
         version = None
     if version is None:
         raise UnfitDatabaseError("store.url: there is no store of webhookd's in this schema")
-    if version != (SCHEMA_VERSION,):
-        raise UnfitDatabaseError(
-            f"store.url: the schema has version {version[0]} and this webhookd knows {SCHEMA_VERSION}: use the version "
-            "that wrote it"
-        )
+    if (why := why_unfit(version[0])) is not None:
+        raise UnfitDatabaseError(why)
 
 
 def _integrity(connection: Speaking, progress: Progress) -> Iterator[Finding]:

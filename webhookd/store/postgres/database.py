@@ -18,6 +18,8 @@ from webhookd.store.protocol.errors import StoreError, StoreUnavailableError
 from webhookd.store.protocol.store import WrongStoreError
 
 SCHEMA_VERSION = 1
+UNFINISHED = 0
+"""The version of a schema that a log is being moved into: no daemon opens it before all of the log is there."""
 SERVER_VERSION_MIN = 150_000
 SCHEMA = "webhookd"
 _MAKING = 0x57484B44
@@ -123,8 +125,13 @@ def _notice_silence(connection: asyncpg.Connection) -> None:
             its.setsockopt(socket.IPPROTO_TCP, number, value)
 
 
-async def prepare(make: Connect) -> str:
+See = Callable[[asyncpg.Connection], Awaitable[None]]
+
+
+async def prepare(make: Connect, see: See | None = None) -> str:
     """See that the server is fit, and that the schema is there, or make it. Gives the server's version.
+
+    `see` is what does the latter, in one transaction and while no other node does, if not what a daemon needs.
 
     Raises UnfitDatabaseError, and StoreUnavailableError when the server cannot be reached.
     """
@@ -134,7 +141,7 @@ async def prepare(make: Connect) -> str:
             await _see_that_it_is_fit(connection)
             async with connection.transaction():
                 await connection.execute("SELECT pg_advisory_xact_lock($1)", _MAKING)
-                await _recognise_or_make(connection)
+                await (see or _recognise_or_make)(connection)
         except asyncpg.InsufficientPrivilegeError as error:
             raise UnfitDatabaseError(
                 f"store.url: the role may not do what webhookd needs ({in_its_words(error)}): "
@@ -187,6 +194,32 @@ async def _see_that_it_is_fit(connection: asyncpg.Connection) -> None:
 
 
 async def _recognise_or_make(connection: asyncpg.Connection) -> None:
+    if await make_if_empty(connection):
+        return
+    version = await connection.fetchval("SELECT schema_version FROM webhookd")
+    its = await connection.fetchval("SELECT quote_ident(current_schema())")
+    if (why := why_unfit(version, its)) is not None:
+        raise UnfitDatabaseError(why)
+
+
+def why_unfit(version: int, name: str = "") -> str | None:
+    """What is to be said of a schema of this version; None of one that can be worked with."""
+    its = f"the schema {name}".rstrip()
+    if version == UNFINISHED:
+        return (
+            f"store.url: a log is being moved into {its}, and not all of it is there: have "
+            "`webhookd move` go on, or drop the schema"
+        )
+    if version != SCHEMA_VERSION:
+        return (
+            f"store.url: {its} has version {version} and this webhookd knows {SCHEMA_VERSION}: use the version "
+            "that wrote it"
+        )
+    return None
+
+
+async def make_if_empty(connection: asyncpg.Connection) -> bool:
+    """Make the schema if nothing is there; whether it was made. Raises UnfitDatabaseError for another program's."""
     name = await connection.fetchval("SELECT current_setting('search_path')")
     if "," in name:
         raise UnfitDatabaseError("store.url: search_path must name one schema, which is then webhookd's own")
@@ -200,16 +233,10 @@ async def _recognise_or_make(connection: asyncpg.Connection) -> None:
             its,
         )
     }
-    if not tables:
-        await connection.execute(schema())
-        return
-    if "webhookd" not in tables:
+    if tables and "webhookd" not in tables:
         raise UnfitDatabaseError(
             f"store.url: the schema {its} holds tables that are not webhookd's: name another with ?search_path="
         )
-    version = await connection.fetchval("SELECT schema_version FROM webhookd")
-    if version != SCHEMA_VERSION:
-        raise UnfitDatabaseError(
-            f"store.url: the schema {its} has version {version} and this webhookd knows {SCHEMA_VERSION}: use the "
-            "version that wrote it"
-        )
+    if not tables:
+        await connection.execute(schema())
+    return not tables

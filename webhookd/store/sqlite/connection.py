@@ -24,6 +24,8 @@ T = TypeVar("T")
 C = TypeVar("C", bound="SerialConnection")
 APPLICATION_ID = 0x57484B44
 SCHEMA_VERSION = 5
+MOVED = 1_000_000
+"""Added to the schema of a file whose log has moved elsewhere: no webhookd, not an older one either, opens it."""
 _BUSY_TIMEOUT_MS = 5_000
 _BESIDE_CACHE_KIB = 64 * 2**10
 _WRITER_PRAGMAS = {
@@ -46,6 +48,10 @@ class WrongDatabaseError(StoreError):
 
 class OutdatedDatabaseError(WrongDatabaseError):
     """The file is webhookd's, of an earlier schema."""
+
+
+class MovedDatabaseError(WrongDatabaseError):
+    """The log that was in the file is in PostgreSQL now."""
 
 
 class SerialConnection(aiosqlite.Connection):
@@ -262,6 +268,8 @@ def _recognise(connection: sqlite3.Connection, database: str = "") -> None:
     (version,) = connection.execute(f"PRAGMA {database}user_version").fetchone()
     if application_id != APPLICATION_ID:
         raise WrongDatabaseError("the database file is another program's (its application_id is not webhookd's)")
+    if version > MOVED:
+        raise MovedDatabaseError(_where_it_is(connection, database))
     if version > SCHEMA_VERSION or version < 1:
         raise WrongDatabaseError(
             f"the database has schema {version} and this webhookd knows {SCHEMA_VERSION}: use the version that wrote it"
@@ -272,3 +280,13 @@ def _recognise(connection: sqlite3.Connection, database: str = "") -> None:
             f"the database has schema {version} and this webhookd works with {SCHEMA_VERSION}: `webhookd serve` brings "
             "it up to date when it starts, `webhookd migrate` does so and no more"
         )
+
+
+def _where_it_is(connection: sqlite3.Connection, database: str) -> str:
+    target, at = connection.execute(
+        f"SELECT target, strftime('%Y-%m-%dT%H:%M:%SZ', at / 1000, 'unixepoch') FROM {database}moved"  # noqa: S608
+    ).fetchone()
+    return (
+        f"the log of this file was moved to {target} at {at}: set store.url to that, and store.key to the key that was "
+        "used here; or go back with `webhookd move --undo`, as long as no daemon has been started there"
+    )

@@ -1,0 +1,181 @@
+"""The way of a log from SQLite to PostgreSQL, while a daemon runs, and the moment in which it is there and not here.
+
+Copying goes round and round: what has changed in a stretch since it was copied is copied anew, what has come is copied,
+and a kill at any time leaves what was copied so far. The switch is for who holds the data directory, when no daemon
+writes any more: once round again, then
+
+1. the rest goes over, and the target is whole; but no daemon opens it,
+2. the file is marked as moved: no daemon opens it any more,
+3. the target is let be opened.
+
+Each is one commit, and synced. Killed before 2, the file is the store, as it was; after 3, the target is. In between
+there is none for a moment, rather than two that both take hooks; the same command goes on at 3. The way back is 3 and 2
+in this order, with the same rule.
+"""
+
+import secrets
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import Self
+
+from webhookd import private_file
+from webhookd.store.move.source import FEW, KEY_MAX, Source, Stretch, mark_moved, mark_unmoved, moved
+from webhookd.store.move.target import Target
+from webhookd.store.move.writing import TwiceError
+from webhookd.store.protocol.errors import StoreError
+from webhookd.store.seal import Seal, SealError, secret_of, settings_of
+
+LOG_FILE = "move.id"
+"""Names the log, so that the target of an unfinished move is known again."""
+TRAIL_ROWS, LEDGER_ROWS = 5_000, 20_000
+ROUNDS_MAX = 5
+"""For what was moved about between two stretches while they were copied."""
+REBUILD_MS = 86_400_000
+"""A rebuild that was asked for so long before the move may go on in it."""
+Told = Callable[[str, int, int | None], None]
+"""What is being done, how much of it is done, and of how much, if that is known."""
+
+
+class Move:
+    """Of the log in a file to where `target` is."""
+
+    def __init__(self, path: Path, log: str, target: Target, told: Told) -> None:
+        self._path, self._log, self._target, self._told = path, log, target, told
+
+    @classmethod
+    async def begin(cls, path: Path, url: str, now_ms: int, told: Told) -> Self:
+        """Or go on. Raises WrongDatabaseError, WrongStoreError, StoreError, OSError."""
+        log = moved(path)
+        if log is None:
+            Source(path).close()  # one that cannot be moved leaves nothing there
+            log = private_file.keep(path.with_name(LOG_FILE), lambda: secrets.token_hex(16))
+        return cls(path, log, await Target.open(url, log, now_ms), told)
+
+    async def close(self) -> None:
+        await self._target.close()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether only the target's being let open is left to do, or nothing."""
+        return moved(self._path) is not None
+
+    async def copy(self) -> int:
+        """Once round, beside a running daemon; how many stretches were copied. Raises StoreError."""
+        if self._target.is_whole or self._target.is_open:  # a switch was broken off, or taken back
+            await self._target.reopen_for_copying()
+        with closing(Source(self._path)) as source:
+            return await self._once_round(source, is_last=False)
+
+    async def analyze(self) -> None:
+        await self._target.analyze()
+
+    async def switch(self, shown: str, now_ms: int) -> Mapping[str, int]:
+        """How many rows of each table have moved. For who holds the data directory. Raises StoreError.
+
+        `shown` is what may be said of where it went.
+        """
+        with closing(Source(self._path)) as source:
+            await self._once_round(source, is_last=True)
+            self._told("copying the rest", 0, None)
+            few = {table: source.all_of(table) for table in FEW}
+            await self._target.complete(few, source.columns, source.numbers(), source.first_of_trail())
+            counts = source.counts()
+            await self._see_that_all_is_there(source, counts)
+        mark_moved(self._path, self._log, shown, now_ms)
+        await self._target.let_in()
+        return counts
+
+    async def finish(self) -> None:
+        """What is left to do once the file is marked."""
+        if not self._target.is_open:
+            if not self._target.is_whole:
+                raise StoreError("--to: the log has moved, and not there: name what store.url is to be")
+            await self._target.let_in()
+
+    async def undo(self) -> bool:
+        """Back to the file; whether there was anything to take back. For who holds the data directory.
+
+        Raises StoreError when a daemon has had the target open: what that has received would be lost.
+        """
+        if not await self._target.is_untouched():
+            raise StoreError(
+                "--undo: a daemon has been started on the target, and what it has received and delivered is not in the "
+                "file: there is no way back"
+            )
+        if self._target.is_whole or self._target.is_open:
+            await self._target.reopen_for_copying()
+        was = self.is_over
+        if was:
+            mark_unmoved(self._path)
+        return was
+
+    async def _once_round(self, source: Source, *, is_last: bool) -> int:
+        for left in reversed(range(ROUNDS_MAX)):
+            try:
+                return await self._round(source, is_last=is_last)
+            except TwiceError as error:
+                if not left:
+                    raise StoreError(
+                        f"{error}, which in SQLite are two: ids that differ in nothing but a NUL for a ␀ (U+2400) "
+                        "cannot both be kept in PostgreSQL"
+                    ) from error
+        raise AssertionError
+
+    async def _round(self, source: Source, *, is_last: bool) -> int:
+        await self._target.forget_the_last()
+        copied, total, events, end = 0, source.events(), 0, -1
+        # While a daemon runs that might be at it, what is copied is copied again at the end.
+        is_all_new = is_last and source.rebuilt(self._target.begun_at - REBUILD_MS)
+        for stretch, gist in await self._target.stretches():
+            if is_all_new or source.gist(stretch) != gist:
+                await self._copy(source, stretch)
+                copied += 1
+            end = stretch.last
+            self._told("comparing", copied, None)
+        while (following := source.following(end)) is not None:
+            events += await self._copy(source, following)
+            copied, end = copied + 1, following.last
+            self._told("copying events", events, total)
+        if is_last:
+            await self._copy(source, Stretch(end, KEY_MAX))  # what else may be there of an event that was never kept
+        await self._copy_trail(source)
+        return copied
+
+    async def _copy(self, source: Source, stretch: Stretch) -> int:
+        read = source.read(stretch)
+        await self._target.put(read, source.columns)
+        return len(read.rows["event"]) + len(read.rows["past"])
+
+    async def _copy_trail(self, source: Source) -> None:
+        end = await self._target.end_of_trail()
+        while rows := source.trail(end, TRAIL_ROWS):
+            await self._target.put_trail(rows, source.columns["audit"])
+            end = rows[-1][0]
+
+    async def _see_that_all_is_there(self, source: Source, counts: Mapping[str, int]) -> None:
+        found = await self._target.counts()
+        for table in ("ledger", "reference"):  # a rebuild may have taken rows out
+            if found[table] != counts[table]:
+                self._told(f"copying the {table} again", 0, None)
+                await self._target.put_anew(table, source.columns[table], source.many_of(table, LEDGER_ROWS))
+                found = await self._target.counts()
+        differing = [
+            f"{table}: {rows} here, {found[table]} there" for table, rows in counts.items() if found[table] != rows
+        ]
+        if differing or found["identity"] != counts["event"] + counts["past"]:
+            raise StoreError(f"--to: not all is there, and nothing was switched: {'; '.join(differing) or 'identity'}")
+
+
+def see_that_it_opens(path: Path, seal: Callable[[], Seal]) -> None:
+    """Every secret that is kept, if there is any, with the key of the configuration. Raises SealError, StoreError."""
+    with closing(Source(path)) as source:
+        sealed = [*source.sealed()]
+    if not sealed:
+        return
+    key = seal()
+    for name, content, what, endpoint, created_at in sealed:
+        try:
+            key.open(content, secret_of(endpoint, created_at) if what == "secret" else settings_of(endpoint))
+        except SealError as error:
+            raise SealError(f"endpoint {name}: {error}") from None
