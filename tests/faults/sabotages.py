@@ -376,7 +376,7 @@ ADMIN = (
 NODES = (
     _one(
         "an attempt under an overtaken claim is recorded",
-        *("webhookd/store/postgres/add.sql", "JOIN claim USING (endpoint, fence)", "JOIN claim USING (endpoint)"),
+        *("webhookd/store/postgres/schema.sql", "JOIN claim USING (endpoint, fence)", "JOIN claim USING (endpoint)"),
         "tests/store/test_claims.py::test_an_attempt_under_an_overtaken_claim_changes_nothing",
     ),
     _one(

@@ -15,7 +15,7 @@ from webhookd.store.sqlite.connection import WrongDatabaseError, open_reader, op
 from webhookd.store.sqlite.driver import driver, has_wal_reset_bug, sorted_error
 from webhookd.store.sqlite.store import SqliteStore
 
-SQL = of("log", "ledger")
+SQL = of("log", "due", "ledger")
 
 
 @pytest.fixture

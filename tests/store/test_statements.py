@@ -12,15 +12,15 @@ from webhookd.store.postgres.database import connect, prepare
 from webhookd.store.sql.statements import named
 from webhookd.store.sqlite import statements as of_sqlite
 
-SQLITE_ALONE = {"audit", "recount"}
-POSTGRES_ALONE = {"add", "audit", "claims", "leaving", "recount", "weeks"}
+SQLITE_ALONE = {"audit", "due", "recount"}
+POSTGRES_ALONE = {"add", "audit", "claims", "due", "leaving", "recount", "weeks"}
 """Files of what one engine alone is asked."""
 BESIDE = {"chronicle.put", "chronicle.stood", "chronicle.payment_stood"}
 """What is asked of a database beside the store, which is SQLite's whatever the store is."""
 SMALL = {
     *((f"log.{name}_back_to", "looks") for name in ("events", "odd_events", "deliveries", "deliveries_given_up")),
     *((name, "looks") for name in ("ledger.first_heard_back_to", "lookup.pending_back_to", "log.newer_events_up_to")),
-    *((f"log.{name}", 2) for name in ("due", "next_due_at", "waits_until", "waits_from")),  # a priority
+    *((f"log.{name}", 2) for name in ("waits_until", "waits_from")),  # a priority
     ("log.retime", 3),
     *((f"log.{name}", 2) for name in ("route", "unroute", "set_routes")),  # yes or no
     ("log.route", 6),

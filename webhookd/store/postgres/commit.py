@@ -3,12 +3,11 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from typing import TypeVar
+from typing import TypeGuard, TypeVar
 
 import msgspec
 
-from webhookd.core.delivery import Settlement
-from webhookd.core.event import Event
+from webhookd.store.postgres.at_once import ODD, Row, may_be_new, write_at_once
 from webhookd.store.postgres.connection import LostError, Session, Speaking, sorted_error
 from webhookd.store.protocol.errors import StoreError, StoreUnavailableError
 from webhookd.store.sql.batch import Committed, note_alone, of_what_is_past, write_all
@@ -17,10 +16,13 @@ from webhookd.store.sql.connection import Write
 T = TypeVar("T")
 RETRY_S = (0.05, 0.1, 0.2, 0.4, 0.8)
 """Waits before a lost connection is tried again, to find out what became of a commit; the last goes on."""
-_LOCK = "SELECT pg_advisory_xact_lock{}(hashtextextended(current_schema() || ' log', 0))"
+_LOCK = "SELECT pg_advisory_xact_lock{}(log_lock())"
 TOGETHER, ALONE = _LOCK.format("_shared"), _LOCK.format("")
 _NUMBER = "SELECT pg_current_xact_id_if_assigned()::text"
-_ROWS = (Event, Settlement)
+
+
+def _is_of_rows(batch: Sequence[Write]) -> TypeGuard[Sequence[Row]]:
+    return all(isinstance(each, Row) for each in batch)
 
 
 class Committer:
@@ -40,6 +42,31 @@ class Committer:
         When the connection is lost during COMMIT it is found out what became of it, however long that takes: events and
         attempts are known by their ids, other changes by the number of their transaction.
         """
+        if not (_is_of_rows(batch) and any(map(may_be_new, batch))):
+            return await self._narrowed(batch)
+        try:
+            committed = await self._known(partial(self._session.run, partial(write_at_once, batch=batch)))
+        except StoreError:
+            raise
+        except Exception:  # noqa: BLE001 - it is that of a row
+            return await self._narrowed(batch)
+        if odd := [place for place, result in enumerate(committed.results) if result is ODD]:
+            await self._finish(committed, odd, [batch[place] for place in odd])
+        return committed
+
+    async def _finish(self, committed: Committed, places: Sequence[int], odd: Sequence[Write]) -> None:
+        """The rest of a batch. What can be said of it does not make undone what was committed before."""
+        try:
+            rest = await self._narrowed(odd)
+        except StoreUnavailableError as error:
+            rest = Committed([error] * len(odd), [], owed_complete=True)
+        for place, result in zip(places, rest.results, strict=True):
+            committed.results[place] = result
+        committed.owed += rest.owed
+        committed.owed_complete &= rest.owed_complete
+
+    async def _narrowed(self, batch: Sequence[Write]) -> Committed:
+        """One transaction, or one for each write where one of them cannot be made."""
         try:
             return await self._transaction(batch)
         except StoreError:
@@ -47,7 +74,7 @@ class Committer:
         except Exception as error:  # noqa: BLE001 - it is that of a write
             if len(batch) == 1:
                 return await self._alone(batch[0], error)
-            alone = [await self.apply([write]) for write in batch]
+            alone = [await self._narrowed([write]) for write in batch]
             return Committed(
                 [committed.results[0] for committed in alone],
                 [due for committed in alone for due in committed.owed],
@@ -61,10 +88,10 @@ class Committer:
         if (aftermath := settlement.aftermath) is None:
             return Committed([None], [], owed_complete=True)
         note = partial(note_alone, settlement=settlement, aftermath=aftermath)
-        return msgspec.structs.replace(await self.apply([note]), owed_complete=False)
+        return msgspec.structs.replace(await self._narrowed([note]), owed_complete=False)
 
     async def _transaction(self, batch: Sequence[Write]) -> Committed:
-        is_of_rows = all(isinstance(each, _ROWS) for each in batch)
+        is_of_rows = _is_of_rows(batch)
         asked_to_commit: list[tuple[str | None, Committed]] = []
 
         def run(connection: Speaking) -> Committed:
@@ -87,6 +114,13 @@ class Committer:
         if number is None or await self._again(partial(self._is_committed, number)):
             return committed
         raise StoreUnavailableError("the connection to PostgreSQL was lost, and nothing was changed")
+
+    async def _known(self, write: Callable[[], Awaitable[T]]) -> T:
+        """Of what may be written again. Raises StoreUnavailableError when there is no connection to begin with."""
+        try:
+            return await write()
+        except LostError:
+            return await self._again(write)
 
     async def _is_committed(self, number: str) -> bool:
         """Raises LostError while the server is still at it."""

@@ -14,7 +14,7 @@ from asyncpg.prepared_stmt import PreparedStatement
 from greenlet import getcurrent, greenlet
 
 from webhookd.core.delivery import DeliveryKey, Settlement
-from webhookd.store.postgres.statements import STATEMENTS, add, as_text
+from webhookd.store.postgres.statements import STATEMENTS, as_text, rows
 from webhookd.store.protocol.errors import StoreUnavailableError
 from webhookd.store.sql.connection import Connection, Given, Table
 
@@ -72,7 +72,12 @@ class Speaking:
         return Rows((), f"MANY {sum(done)}")
 
     def add(self, table: Table, nouns: Sequence[Any], /) -> int:
-        return self.execute(*add(table, nouns)).rowcount if nouns else 0
+        if not nouns:
+            return 0
+        asked = f"add.{'event' if table == 'notice' else table}"
+        [(added,)] = self.execute(asked, {"rows": rows(table, nouns)})
+        self.changes += added
+        return int(added)
 
     def fenced(self, settlements: Sequence[Settlement], /) -> Collection[DeliveryKey]:
         claimed = dict(self.execute("claims.fences", ([each.key.endpoint for each in settlements],)).fetchall())

@@ -47,9 +47,9 @@ STANDSTILL_S_MAX = 3
 """A node that is frozen in the middle of a transaction holds others up no longer than this: then that is undone."""
 
 
-def connect(url: str, name: str, *, reads: bool = False) -> Connect:
-    """How to connect to the primary, as `name`. What `reads` cannot write, and no statement of it takes longer than
-    READ_S_MAX. The function raises what the driver raises.
+def connect(url: str, name: str, *, reads: bool = False, **more: str) -> Connect:
+    """How to connect to the primary, as `name`, with `more` settings of the session. What `reads` cannot write, and no
+    statement of it takes longer than READ_S_MAX. The function raises what the driver raises.
     """
     parts = urlsplit(url)
     given = dict(parse_qsl(parts.query))
@@ -62,6 +62,7 @@ def connect(url: str, name: str, *, reads: bool = False) -> Connect:
     }
     if reads:
         settings |= {"default_transaction_read_only": "on", "statement_timeout": f"{READ_S_MAX:.0f}s"}
+    settings |= more
     several = "," in parts.netloc + given.get("host", "")
     asked_for = given.get("target_session_attrs", "primary") if several else None
 

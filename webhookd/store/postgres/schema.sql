@@ -251,6 +251,11 @@ CREATE FUNCTION counting_lock() RETURNS bigint LANGUAGE sql STABLE AS $$
   SELECT hashtextextended(current_schema() || ' counting', 0)
 $$;
 
+-- Who writes rows holds this together with others, who changes anything else alone.
+CREATE FUNCTION log_lock() RETURNS bigint LANGUAGE sql STABLE AS $$
+  SELECT hashtextextended(current_schema() || ' log', 0)
+$$;
+
 -- Who writes of a chain waits for whoever does so already: what one has not committed yet the other would not see.
 CREATE FUNCTION chain_lock(endpoint bigint, chain text) RETURNS bigint LANGUAGE sql STABLE AS $$
   SELECT hashtextextended(current_schema() || ' ' || endpoint || ' ' || chain, 0)
@@ -346,7 +351,9 @@ CREATE TRIGGER chain_goes_on AFTER UPDATE OF state ON delivery FOR EACH ROW
   WHEN (OLD.state = 'pending' AND OLD.held = 0 AND NEW.state <> 'pending' AND NEW.chain IS NOT NULL)
   EXECUTE FUNCTION chain_goes_on();
 
-CREATE FUNCTION attempt_settles() RETURNS trigger LANGUAGE plpgsql AS $$
+-- Deliveries are found by their index, whatever is known of the table's size: a plan is kept, and may be of when it was empty.
+CREATE FUNCTION attempt_settles() RETURNS trigger LANGUAGE plpgsql
+SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 DECLARE
   turn bigint := 1;  -- more than one where a statement holds two attempts of one delivery
 BEGIN
@@ -376,8 +383,10 @@ BEGIN
     turn := turn + 1;
     EXIT WHEN NOT EXISTS (SELECT 1 FROM made GROUP BY event, endpoint HAVING count(*) >= turn);
   END LOOP;
-  UPDATE endpoint SET state = 'paused', why = 'gone'
-    WHERE state = 'active' AND number IN (SELECT endpoint FROM made WHERE status = 410);
+  IF EXISTS (SELECT 1 FROM made WHERE status = 410) THEN
+    UPDATE endpoint SET state = 'paused', why = 'gone'
+      WHERE state = 'active' AND number IN (SELECT endpoint FROM made WHERE status = 410);
+  END IF;
   RETURN NULL;
 END $$;
 CREATE TRIGGER attempt_settles AFTER INSERT ON attempt REFERENCING NEW TABLE AS made
@@ -450,9 +459,11 @@ CREATE TABLE reference (
 -- each has its turn; all that the later turns touch the first has locked, in order.
 CREATE FUNCTION event_moves_ledger() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
-  this bigint := 1;
+  facts   bigint := (SELECT count(kind) + count(*) FILTER (WHERE kind <> 'payment' AND payment_id IS NOT NULL) FROM arrived);
+  entered bigint;
+  this    bigint := 1;
 BEGIN
-  LOOP
+  WHILE facts > 0 LOOP
     INSERT INTO ledger AS l (provider, kind, id, status, detail, major, minor, tie, occurred_at, amount, currency,
                              exponent, payment_id, reference, refunded, refunded_at, counted_at, first_event)
       SELECT provider, kind, id, status, detail, major, minor, tie, occurred_at, amount, currency,
@@ -491,7 +502,8 @@ BEGIN
                          ELSE excluded.refunded_at END,
       counted_at  = least(l.counted_at, excluded.counted_at),
       first_event = least(l.first_event, excluded.first_event);
-    EXIT WHEN NOT FOUND;
+    GET DIAGNOSTICS entered = ROW_COUNT;
+    facts := facts - entered;
     this := this + 1;
   END LOOP;
   INSERT INTO reference (name, provider, payment_id)
@@ -553,6 +565,101 @@ CREATE TABLE minute (
   delivery_p99_ms double precision
 );
 
+-- Rows as they are written, many at a time: what is there is passed over, and whoever adds the same waits for it in the same
+-- order. In PL/pgSQL, which keeps its plans; a function in SQL is planned in each transaction anew.
+CREATE TYPE new_alias AS (source text, name text, event bigint, sha256 bytea);
+CREATE TYPE new_event AS (
+  key bigint, salt bigint, source text, provider text, provider_event_id text, type text, state text, received_at bigint,
+  occurred_at bigint, payment_id text, kind text, object_id text, status text, detail text, major bigint, minor bigint,
+  counts smallint, amount bigint, currency text, exponent bigint, refunded bigint, reference text, names text, headers text,
+  sha256 bytea, size bigint, body bytea, trace text
+);
+CREATE TYPE new_attempt AS (
+  event bigint, endpoint bigint, number bigint, started_at bigint, duration_ms bigint, status bigint, error text,
+  response bytea, replay smallint, state text, due_at bigint, step bigint, fence bigint
+);
+
+-- Those that are not bound; the keys of their events.
+CREATE FUNCTION add_aliases(given new_alias[], OUT keys bigint[]) LANGUAGE plpgsql AS $$
+BEGIN
+  WITH added AS (
+    INSERT INTO alias (source, name, event, sha256)
+      SELECT source, name, event, sha256 FROM unnest(given) ORDER BY source, name, event
+    ON CONFLICT DO NOTHING RETURNING event)
+  SELECT coalesce(array_agg(event), '{}') INTO keys FROM added;
+END $$;
+
+-- Those whose ids are not known; their keys.
+CREATE FUNCTION add_events(given new_event[], OUT keys bigint[]) LANGUAGE plpgsql AS $$
+BEGIN
+  WITH new AS (
+    INSERT INTO identity (source, provider_event_id, key, salt, sha256)
+      SELECT source, provider_event_id, key, salt, sha256 FROM unnest(given) ORDER BY source, provider_event_id, key
+    ON CONFLICT DO NOTHING RETURNING key
+  ), added AS (
+    INSERT INTO event (
+        key, salt, source, provider, provider_event_id, type, state, received_at, occurred_at, payment_id, kind, object_id,
+        status, detail, major, minor, counts, amount, currency, exponent, refunded, reference, names, headers, sha256,
+        size, body, trace)
+      SELECT key, salt, source, provider, provider_event_id, type, state, received_at, occurred_at, payment_id, kind,
+        object_id, status, detail, major, minor, counts, amount, currency, exponent, refunded, reference, names, headers,
+        sha256, size, body, trace
+      FROM unnest(given) JOIN new USING (key)
+    RETURNING key)
+  SELECT coalesce(array_agg(key), '{}') INTO keys FROM added;
+END $$;
+
+-- Those that are not on record, of the claims that hold: nobody overtakes one while this is written. How many.
+CREATE FUNCTION add_attempts(given new_attempt[], OUT count bigint) LANGUAGE plpgsql AS $$
+BEGIN
+  INSERT INTO attempt (
+      event, endpoint, number, started_at, duration_ms, status, error, response, replay, state, due_at, step)
+    SELECT event, endpoint, number, started_at, duration_ms, status, error, response, replay, state, due_at, step
+    FROM unnest(given) JOIN claim USING (endpoint, fence)
+    ORDER BY event, endpoint, number
+  ON CONFLICT DO NOTHING;
+  GET DIAGNOSTICS count = ROW_COUNT;
+END $$;
+
+-- A batch of such rows, as one statement that is a transaction of its own: no client is waited for in the middle of it. What
+-- is odd is left as it was: an event whose id or alias is known, an attempt whose claim was overtaken. Gives the keys of the
+-- events that are new, what is owed of them (as `log.owed` has it) and, unless all attempts were recorded, the fences of
+-- their endpoints. Each statement in here sees all that was committed before the lock was had.
+CREATE FUNCTION write_rows(
+  events new_event[], aliases new_alias[], attempts new_attempt[], owed_max bigint,
+  OUT keys bigint[], OUT owed text, OUT owed_count bigint, OUT fences bigint[]
+) LANGUAGE plpgsql AS $$
+DECLARE
+  bound bigint[] := '{}';
+BEGIN
+  PERFORM pg_advisory_xact_lock_shared(log_lock());
+  IF cardinality(aliases) > 0 THEN
+    bound := add_aliases(aliases);
+    IF cardinality(bound) < cardinality(aliases) THEN
+      events := ARRAY(SELECT e FROM unnest(events) AS e
+                      WHERE e.key = ANY (bound) OR e.key NOT IN (SELECT event FROM unnest(aliases)));
+    END IF;
+  END IF;
+  keys := '{}';
+  IF cardinality(events) > 0 THEN
+    keys := add_events(events);
+    IF cardinality(keys) < cardinality(events) THEN  -- an alias is no event's that is not in the log
+      DELETE FROM alias USING unnest(aliases) AS a
+        WHERE alias.source = a.source AND alias.name = a.name AND a.event = ANY (bound) AND a.event <> ALL (keys);
+    END IF;
+  END IF;
+  SELECT '[' || coalesce(string_agg(its.event || ',' || its.endpoint || ',' || its.due_at || ',' || its.priority || ',' ||
+                                    (its.chain IS NOT NULL)::integer, ','), '') || ']', count(*)
+    INTO owed, owed_count
+    FROM (SELECT d.* FROM unnest(keys) AS new CROSS JOIN LATERAL (
+            SELECT * FROM delivery WHERE event = new AND held = 0 OFFSET 0) AS d  -- by its index, whatever is known of its size
+          ORDER BY d.event, d.endpoint LIMIT owed_max) AS its;
+  IF cardinality(attempts) > 0 AND add_attempts(attempts) < cardinality(attempts) THEN
+    fences := ARRAY(SELECT ARRAY[claim.endpoint, claim.fence] FROM claim
+                    WHERE claim.endpoint IN (SELECT a.endpoint FROM unnest(attempts) AS a));
+  END IF;
+END $$;
+
 -- Weeks: an event and its attempts lie in the partition of the week of the event's key, `event_w2955`: where all of a week
 -- may go, it goes by dropping that. They are made ahead; what falls into none that is there lies in `…_of_no_week`.
 CREATE FUNCTION week_of(key bigint) RETURNS bigint LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
@@ -582,7 +689,9 @@ CREATE TABLE leaving (
 -- What a line was written of is otherwise now, or there is more of its week: its deliveries see to themselves.
 CREATE FUNCTION week_stays() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-  UPDATE leaving SET state = 'stays' WHERE state = 'going' AND week IN (SELECT week_of(key) FROM touched);
+  IF EXISTS (SELECT 1 FROM leaving WHERE state = 'going') THEN
+    UPDATE leaving SET state = 'stays' WHERE state = 'going' AND week IN (SELECT week_of(key) FROM touched);
+  END IF;
   RETURN NULL;
 END $$;
 CREATE TRIGGER week_stays_as_events_come AFTER INSERT ON event REFERENCING NEW TABLE AS touched

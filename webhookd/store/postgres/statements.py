@@ -9,9 +9,10 @@ import msgspec
 
 from webhookd.store.sql.connection import Given, Table
 from webhookd.store.sql.statements import statements
-from webhookd.store.sql.values import COLUMNS, VALUES
+from webhookd.store.sql.values import EVENT_COLUMNS, VALUES
 
 NUL_SIGN = "\u2400"
+_NAMES = EVENT_COLUMNS.index("names")
 _INDEX = re.compile(r" INDEXED BY \w+|(?<=\s)\+(?=[a-z])")
 _ORDER = re.compile(r"\bCROSS (?=JOIN (?:[\w.]+|\([^()]*\))(?: AS \w+)?\s+(?:ON|USING)\b)")
 _TOKEN = re.compile(r"'(?:[^']|'')*'|--[^\n]*|::\w+|:(?P<name>[a-z_][a-z0-9_]*)|\?(?P<place>\d*)")
@@ -52,14 +53,15 @@ def schema() -> str:
 STATEMENTS = {name: spoken(sql) for name, sql in statements(__package__).items()}
 
 
-def add(table: Table, nouns: Sequence[Any]) -> tuple[str, Given]:
-    """The statement that adds rows for these, and what it is given: a list for each column."""
-    columns = dict(zip(COLUMNS[table], map(list, zip(*map(VALUES[table], nouns), strict=True)), strict=True))
+def rows(table: Table, nouns: Sequence[Any]) -> list[tuple[Any, ...]]:
+    """What the type of this table's new rows (`new_event`, …) holds, for each of these."""
+    made = [[*map(as_text, VALUES[table](noun))] for noun in nouns]
     if table == "attempt":
-        columns["fence"] = [each.fence for each in nouns]
-    if "names" in columns:
-        columns["names"] = [without_nul(names) for names in columns["names"]]
-    return f"add.{'event' if table == 'notice' else table}", columns
+        return [(*values, each.fence) for values, each in zip(made, nouns, strict=True)]
+    if table != "alias":
+        for values in made:
+            values[_NAMES] = without_nul(values[_NAMES])
+    return [*map(tuple, made)]
 
 
 def as_text(value: Any) -> Any:

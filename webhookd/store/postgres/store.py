@@ -1,24 +1,26 @@
 """The event log and its outbox in PostgreSQL: one session writes, group-committed; two others only read."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
+from webhookd.core.delivery import Priority
 from webhookd.store.postgres.calls import Calls
 from webhookd.store.postgres.claims import PostgresClaims
 from webhookd.store.postgres.clocks import why_off
 from webhookd.store.postgres.commit import Committer
 from webhookd.store.postgres.connection import Session
 from webhookd.store.postgres.database import UnfitDatabaseError, connect, fit, prepare
+from webhookd.store.postgres.due import read_due
 from webhookd.store.postgres.recount import rebuild_on
 from webhookd.store.postgres.retention import PostgresRetention
 from webhookd.store.postgres.weeks import Weeks
 from webhookd.store.protocol.claims import Listener
 from webhookd.store.protocol.errors import StoreError, StoreUnavailableError
-from webhookd.store.protocol.log import DueBatch
+from webhookd.store.protocol.log import LATEST_MS, DueBatch
 from webhookd.store.protocol.store import Reread
 from webhookd.store.seal import holds_secrets
 from webhookd.store.sql.batch import Committed
-from webhookd.store.sql.connection import Connection, Write
+from webhookd.store.sql.connection import Write
 from webhookd.store.sql.store import SqlStore, Told
 
 CLOSE_S_MAX = 5.0
@@ -37,7 +39,7 @@ class PostgresStore(SqlStore):
         self._now_ms = now_ms
         self._writer = Session(fit(connect(url, "commits")))
         self._committer = Committer(self._writer)
-        self._due_reader = Session(connect(url, "dispatch", reads=True))
+        self._due_reader = Session(connect(url, "dispatch", reads=True, enable_seqscan="off"))
         self._history_reader = Session(connect(url, "admin", reads=True))
         self._upkeep = Session(fit(connect(url, "upkeep")))
         self._sessions = [self._writer, self._due_reader, self._history_reader, self._upkeep]
@@ -124,5 +126,21 @@ class PostgresStore(SqlStore):
     async def _apply(self, batch: Sequence[Write]) -> Committed:
         return await self._committer.apply(batch)
 
-    async def _read_due(self, read: Callable[[Connection], DueBatch]) -> DueBatch:
-        return await self._due_reader.look(read)
+    async def due(
+        self,
+        endpoint: int,
+        now_ms: int,
+        known: Sequence[int],
+        rooms: Mapping[Priority, int],
+        bytes_max: int,
+        wait_ms_max: int = LATEST_MS,
+    ) -> DueBatch:
+        return await read_due(
+            self._due_reader,
+            endpoint=endpoint,
+            now_ms=now_ms,
+            known=known,
+            rooms=rooms,
+            bytes_max=bytes_max,
+            wait_ms_max=wait_ms_max,
+        )

@@ -1,7 +1,7 @@
 """What a commit holds, written in the transaction of whoever runs it: events, then settlements, and changes between."""
 
-from collections.abc import Collection, Sequence
-from typing import Any, Literal, cast
+from collections.abc import Collection, Mapping, Sequence
+from typing import Literal, cast
 
 import msgspec
 
@@ -133,7 +133,7 @@ def _repeat(connection: Connection, event: Event, known: Appended) -> Appended:
     """
     if known.conflict and event.alias == f"sha256:{event.sha256.hex()}":
         _insert(connection, [msgspec.structs.replace(event, provider_event_id=event.alias)])
-        return Appended(event.id, _status(event.state), conflict=True)
+        return of_new(event, conflict=True)
     [key, *_] = connection.execute("log.known_event", (event.source, event.provider_event_id)).fetchone()
     connection.execute("log.rebind_alias", (key, event.source, event.alias))
     return known
@@ -141,7 +141,7 @@ def _repeat(connection: Connection, event: Event, known: Appended) -> Appended:
 
 def _insert(connection: Connection, events: Sequence[Event]) -> dict[int, Appended]:
     if connection.add("event", events) == len(events):
-        return {event.key: Appended(event.id, _status(event.state)) for event in events}
+        return {event.key: of_new(event) for event in events}
     return {event.key: _known(connection, event) for event in events}
 
 
@@ -150,7 +150,7 @@ def _known(connection: Connection, event: Event) -> Appended:
     row = connection.execute("log.known_event", (event.source, event.provider_event_id)).fetchone()
     key, salt, sha256, is_past = row
     if key == event.key:
-        return Appended(event.id, _status(event.state))
+        return of_new(event)
     conflict = sha256 != event.sha256
     if conflict and not is_past and event.source != PUBLISHED:  # whose sender is told; nothing of it is kept
         connection.execute("log.note_conflict", (key, event.sha256, event.received_at, event.received_at))
@@ -160,14 +160,19 @@ def _known(connection: Connection, event: Event) -> Appended:
 def _owed(connection: Connection, events: Sequence[Event]) -> tuple[list[Due], bool]:
     """The deliveries that the batch's events brought with them. Keys ascend in the log, so a range holds them."""
     by_key = {event.key: event for event in events}
-    text, count = connection.execute("log.owed", (min(by_key), max(by_key), ANNOUNCED_MAX)).fetchone()
+    numbers, count = connection.execute("log.owed", (min(by_key), max(by_key), ANNOUNCED_MAX)).fetchone()
+    return owed_of(by_key, numbers), count < ANNOUNCED_MAX
+
+
+def owed_of(events: Mapping[int, Event], listed: str) -> list[Due]:
+    """What `log.owed` lists, of these events by their keys."""
     owed = []
-    numbers = iter(_decode_numbers(text))
+    numbers = iter(_decode_numbers(listed))
     for key, endpoint, due_at, priority, chained in zip(*[numbers] * 5, strict=True):
-        if (event := by_key.get(key)) is not None:
+        if (event := events.get(key)) is not None:
             owed.append(Due(endpoint, event, due_at, priority=cast(Priority, priority), chained=bool(chained)))
-    return owed, count < ANNOUNCED_MAX
+    return owed
 
 
-def _status(state: str) -> Any:
-    return "quarantined" if state == "quarantined" else "accepted"
+def of_new(event: Event, *, conflict: bool = False) -> Appended:
+    return Appended(event.id, "quarantined" if event.state == "quarantined" else "accepted", conflict)

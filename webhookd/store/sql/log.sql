@@ -30,10 +30,6 @@ SELECT state FROM delivery WHERE event = ? AND endpoint = ?;
 UPDATE delivery SET state = ?, due_at = NULL, held = 0, settled_at = ?
 WHERE event = ? AND endpoint = ? AND state = 'pending';
 
--- next_due_at: when the endpoint's next delivery of a priority is due that is not due yet
-SELECT min(due_at) FROM delivery
-WHERE endpoint = ? AND priority = ? AND state = 'pending' AND held = 0 AND due_at BETWEEN ? AND ?;
-
 -- waits_until: the due time of the so-manieth that waits, of those of one priority, the first first
 SELECT due_at FROM delivery
 WHERE endpoint = ? AND priority = ? AND state = 'pending' AND held = 0 AND due_at BETWEEN ? AND ?

@@ -1,12 +1,12 @@
 """Of an endpoint's deliveries: what is due, what waits, and where that goes when the wall clock is set."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from webhookd.core.delivery import PRIORITIES, Due, Priority
-from webhookd.store.protocol.log import LATEST_MS, DueBatch, Stretch
+from webhookd.store.protocol.log import DueBatch, Stretch
 from webhookd.store.sql.connection import Connection
 from webhookd.store.sql.rows import due_row
 
@@ -15,29 +15,20 @@ RETIMED_MAX = 1_000
 _encode = msgspec.json.Encoder().encode
 
 
-def due(
-    connection: Connection,
-    *,
+def batch_of(
     endpoint: int,
-    now_ms: int,
-    known: Sequence[int],
     rooms: Mapping[Priority, int],
     bytes_max: int,
-    wait_ms_max: int,
+    rows: Callable[[Priority], Iterable[Sequence[Any]]],
+    waits_until: Callable[[Priority], int | None],
 ) -> DueBatch:
-    """As `protocol.log.Outbox` has it."""
-    passed_over, farthest_ms = _encode(known).decode(), min(now_ms + wait_ms_max, LATEST_MS)
+    """As much as there is room for. `rows` of a priority may be one more than its room, and tell by that of more."""
     found: list[Due] = []
     behind: set[Priority] = set()
     next_due_at: int | None = None
     bytes_left = bytes_max
-
-    def rows(priority: Priority, room: int) -> Iterator[Sequence[Any]]:
-        for first, last in ((0, now_ms), (farthest_ms + 1, LATEST_MS)):
-            yield from connection.execute("log.due", (endpoint, priority, first, last, passed_over, room + 1))
-
     for priority, room in sorted(rooms.items()):
-        for count, row in enumerate(rows(priority, room)):
+        for count, row in enumerate(rows(priority)):
             each = due_row(endpoint, priority, row)
             if count == room or (found and each.event.size > bytes_left):
                 behind.add(priority)
@@ -45,9 +36,7 @@ def due(
             found.append(each)
             bytes_left -= each.event.size
         else:
-            waiting = (endpoint, priority, now_ms + 1, farthest_ms)
-            (waits_until,) = connection.execute("log.next_due_at", waiting).fetchone()
-            next_due_at = min(filter(None, (next_due_at, waits_until)), default=None)
+            next_due_at = min(filter(None, (next_due_at, waits_until(priority))), default=None)
     return DueBatch(found, frozenset(behind), next_due_at)
 
 

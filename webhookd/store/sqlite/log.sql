@@ -5,15 +5,6 @@ SELECT '[' || coalesce(group_concat(event || ',' || endpoint || ',' || due_at ||
        count(*)
 FROM (SELECT * FROM delivery WHERE event BETWEEN ? AND ? AND held = 0 LIMIT ?);
 
--- due: an endpoint's pending deliveries of one priority whose time has come, with their events
-SELECT d.due_at, d.attempts, d.step, d.replay, d.chain IS NOT NULL,
-       e.key, e.salt, e.source, e.provider, e.provider_event_id, e.type, e.state, e.received_at, e.occurred_at,
-       e.payment_id, NULL, NULL, e.headers, e.sha256, e.size, e.body, e.trace
-FROM delivery AS d JOIN event AS e ON e.key = d.event
-WHERE d.endpoint = ? AND d.priority = ? AND d.state = 'pending' AND d.due_at >= ? AND d.held = 0 AND d.due_at <= ?
-  AND d.event NOT IN (SELECT value FROM json_each(?))
-ORDER BY d.due_at LIMIT ?;
-
 -- endpoints: by number, with what these are owed, counted in the indexes
 WITH page AS MATERIALIZED (
   SELECT * FROM endpoint
