@@ -7,7 +7,7 @@ VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' webhookd/__init__.py)
 ARCHIVE = webhookd-$(VERSION)-linux-$(shell uname -m)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test crash torture sabotage soak compare test-old test-new test-crash check lint types wheel-smoke dist dist-test docs lock bench bench-latency bench-loss bench-recovery bench-isolation bench-drain bench-scale bench-prune bench-dashboard bench-peers bench-overload screenshots clean
+.PHONY: help run test crash torture sabotage soak compare test-old test-new test-crash check lint types wheel-smoke dist dist-test docs lock bench bench-latency bench-loss bench-recovery bench-isolation bench-drain bench-scale bench-prune bench-dashboard bench-peers bench-nodes capacity bench-overload screenshots clean
 
 help: ## say what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -97,6 +97,14 @@ bench-dashboard: .venv/test.done ## how long its pages take beside a million eve
 
 bench-peers: .venv/test.done ## the same work done by BullMQ, Restate, Celery and procrastinate (needs redis-server, npm, postgresql)
 	@$(BIN)/python -m bench.peers
+
+bench-nodes: .venv/test.done ## 1, 2 and 4 nodes on one PostgreSQL, beside procrastinate and BullMQ; kept for docs/scale.md (7 minutes)
+	@$(BIN)/python bench/nodes.py --keep bench/measured.json --picture docs/pictures/nodes.png
+	@$(BIN)/python bench/capacity.py --keep bench/capacity.json --picture docs/pictures/capacity.png
+	@$(BIN)/python docs/render.py
+
+capacity: .venv/test.done ## how many nodes, processors and disks which load takes, by what bench-nodes measured (1 minute)
+	@$(BIN)/python bench/capacity.py
 
 bench-overload: .venv/test.done ## what ten times too much, storms of retries and 5,000 slow connections do to what is taken (8 minutes)
 	@$(BIN)/python bench/overload.py

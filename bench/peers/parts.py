@@ -98,9 +98,9 @@ class Parts:
         """Of all processes, in units of 10**6 bytes. Pages that some share count once."""
         return sum(pss_mb(pid) for pid in self.processes)
 
-    def cpu_s(self) -> float:
-        """What all processes have used so far, and those of their children that have ended."""
-        return sum(cpu_s(pid) for pid in self.processes)
+    def cpu_s(self, *names: str) -> float:
+        """What all processes have used so far, and those of their children that have ended; or these parts' alone."""
+        return sum(cpu_s(pid) for part in self.all if not names or part.name in names for pid in family(part.pid))
 
     async def kill(self) -> None:
         """SIGKILL for every process, at one moment: all stand still before the first one dies.

@@ -35,6 +35,8 @@ class Peer(ABC):
     """What of that is lost when the power fails, in a few words. (A SIGKILL leaves the kernel's page cache alone.)"""
     settles_s: float
     """After it was killed and started again: how long it may be silent, by its own settings, and still have work."""
+    sources: Sequence[str] = ("stripe",)
+    """What it takes hooks of: /webhooks/{source}."""
     debian: Sequence[tuple[str, str]] = ()
     """(command, Debian's package of it): what must be on the machine. The bench installs none of these."""
 

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import shutil
+import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,6 +15,7 @@ _USER = "postgres"
 """Who runs it when the bench is run by root: PostgreSQL refuses to be root. Debian's package makes this user."""
 _SETTINGS = {
     "listen_addresses": "",
+    "track_wal_io_timing": "on",  # how long syncs take is asked by bench/nodes.py
     "synchronous_commit": "on",  # the default, but it is what our 200 stands on
     "shared_buffers": "512MB",  # the manual: more than the default, a quarter of the memory; all of a run is in it
 }
@@ -24,6 +26,15 @@ def programs() -> Path | None:
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"), key=lambda path: float(path.parts[-3]))
     path = shutil.which("postgres") if not found else found[-1]
     return Path(path).resolve().parent if path else None
+
+
+def version() -> str:
+    """Of the server; nothing where there is none."""
+    binaries = programs()
+    if binaries is None:
+        return ""
+    said = subprocess.run([binaries / "postgres", "--version"], capture_output=True, text=True, check=True).stdout
+    return said.split()[2]
 
 
 async def start_postgresql(parts: Parts, directory: Path) -> str:

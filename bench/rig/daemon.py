@@ -26,16 +26,19 @@ def workplace(endpoints: str, *, sources: Sequence[str] = ("stripe",), delivery:
         yield configure(Path(directory), endpoints, sources=sources, delivery=delivery)
 
 
-def configure(directory: Path, endpoints: str, *, sources: Sequence[str] = ("stripe",), delivery: str = "") -> Path:
+def configure(
+    directory: Path, endpoints: str, *, sources: Sequence[str] = ("stripe",), delivery: str = "", store: str = ""
+) -> Path:
     """Write the configuration of a daemon that keeps its data in this directory: the path of the file.
 
-    `sources` are names of Stripe sources; `delivery` is what else stands in that table.
+    `sources` are names of Stripe sources; `delivery` and `store` are what else stands in those tables.
     """
     config = directory / "webhookd.toml"
     lines = [
         *("[server]", 'listen = "127.0.0.1:0"', 'admin_listen = "127.0.0.1:0"'),
         *(f'data_dir = "{directory}/data"', 'min_free = "1MiB"'),
         *("[delivery]", 'allow_networks = ["127.0.0.0/8"]', delivery),
+        *(["[store]", store] if store else []),
         *(f'[sources.{name}]\nprovider = "stripe"\nsecrets = ["{SECRET}"]' for name in sources),
         endpoints,
     ]

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Sequence
+from itertools import cycle
 from typing import cast
 
 CONNECTIONS = 64
@@ -87,11 +88,11 @@ class Load:
         self.refused = 0
         self.latencies_s: list[float] = []
 
-    async def run(self, host: str, port: int) -> float:
-        """Seconds from the first request to the last answer."""
+    async def run(self, host: str, *ports: int) -> float:
+        """Seconds from the first request to the last answer. Each port has as many of the connections."""
         loop = asyncio.get_running_loop()
         began = time.perf_counter()
-        for _ in range(self._connections):
+        for _, port in zip(range(self._connections), cycle(ports), strict=False):
             await loop.create_connection(lambda: Client(self), host, port)
         await self._done.wait()
         return time.perf_counter() - began
@@ -110,10 +111,10 @@ class Load:
             self._done.set()
 
 
-async def answered_per_s(requests: Sequence[bytes], port: int, clients: int = CONNECTIONS) -> float:
+async def answered_per_s(requests: Sequence[bytes], port: int | Sequence[int], clients: int = CONNECTIONS) -> float:
     """How many were answered 200 a second, by so many clients. Raises SystemExit when too few were."""
     load = Load(requests, clients)
-    seconds = await load.run("127.0.0.1", port)
+    seconds = await load.run("127.0.0.1", *([port] if isinstance(port, int) else port))
     total = load.ok + load.refused
     if load.ok < ENOUGH * total or total == 0:
         raise SystemExit(f"refused to report: {load.refused} of {total} hooks were not answered 200")

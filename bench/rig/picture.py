@@ -103,7 +103,30 @@ def bars(
     drawn = axes.barh(range(len(values)), list(values.values()), color=colours, height=0.62)
     said = [f"{form.format(value)} {unit}".rstrip() for value in values.values()]
     axes.bar_label(drawn, said, padding=5, color=theme.ink, fontsize=10)
-    axes.set_yticks(range(len(values)), list(values))
+    _as_names(axes, list(values))
+    return _png(axes, legend=False)
+
+
+def stacked(
+    parts: Mapping[str, Mapping[str, float]], title: str, *, unit: str = "", form: str = "{:,.0f}", theme: Theme = LIGHT
+) -> bytes:
+    """A horizontal bar for each name, first on top, made of parts that all have; the sum of them beside it."""
+    axes = _axes(theme, title, height=1.1 + 0.42 * len(parts))
+    kinds = list(next(iter(parts.values())))
+    begins = [0.0] * len(parts)
+    for kind, colour in zip(kinds, _colours(theme, len(kinds)), strict=True):
+        widths = [each[kind] for each in parts.values()]
+        drawn = axes.barh(range(len(parts)), widths, left=begins, color=colour, height=0.62, label=kind)
+        begins = [begin + width for begin, width in zip(begins, widths, strict=True)]
+    said = [f"{form.format(total)} {unit}".rstrip() for total in begins]
+    axes.bar_label(drawn, said, padding=5, color=theme.ink, fontsize=10)
+    _as_names(axes, list(parts))
+    return _png(axes)
+
+
+def _as_names(axes: "Axes", names: Sequence[str]) -> None:
+    """Of bars, first on top: what they are called, and nothing else around them."""
+    axes.set_yticks(range(len(names)), names)
     axes.invert_yaxis()
     axes.set_xticks([])
     axes.spines["bottom"].set_visible(False)
@@ -111,7 +134,6 @@ def bars(
     axes.grid(visible=False)
     axes.margins(x=0.16)
     axes.set_xlim(left=0)
-    return _png(axes, legend=False)
 
 
 def lines(

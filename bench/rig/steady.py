@@ -6,7 +6,7 @@ import statistics
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from itertools import accumulate
+from itertools import accumulate, cycle
 
 from bench.rig.load import Asker
 
@@ -58,9 +58,10 @@ class SteadyLoad:
         self.ok = 0
         self.refused = 0
 
-    async def run(self, host: str, port: int) -> None:
+    async def run(self, host: str, *ports: int) -> None:
         """Until each is answered, or nothing more comes: what is missing then is in neither count."""
-        lines = [await self._line(host, port) for _ in range(CONNECTIONS)]
+        turns = cycle(ports)
+        lines = [await self._line(host, next(turns)) for _ in range(CONNECTIONS)]
         self._idle.extend(lines)
         began = time.perf_counter()
         for number, (request, due_s) in enumerate(zip(self._requests, self._due_s, strict=True)):
@@ -69,7 +70,7 @@ class SteadyLoad:
             while (left_s := due_at - time.perf_counter()) > 0:
                 await asyncio.sleep(left_s)
             if not self._idle:
-                lines.append(await self._line(host, port))
+                lines.append(await self._line(host, next(turns)))
                 self._idle.append(lines[-1])
             now = time.perf_counter()
             self.due_at.append(due_at)
