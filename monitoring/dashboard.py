@@ -60,6 +60,12 @@ ROWS: dict[str, list[tuple[str, str, str, Sequence[Query]]]] = {
                 (rate("webhookd_conflicts_total", "source"), "conflict, {{source}}"),
             ],
         ),
+        ("timeseries", "Rows that wait in an outbox", "none", of("webhookd_outbox_waiting_rows", "source")),
+        ("timeseries", "The oldest of them", "s", [(f"webhookd_outbox_oldest_seconds{{{HERE}}}", "{{source}}")]),
+        (
+            *("timeseries", "Outboxes that are followed", "none"),
+            [(f'sum by (source) (webhookd_outbox_state{{{HERE}, state="follows"}})', "{{source}}")],
+        ),
         ("timeseries", "Why hooks are refused", "none", [(f"max by (why) (webhookd_unready{{{HERE}}})", "{{why}}")]),
     ],
     "Store": [

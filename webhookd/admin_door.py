@@ -49,7 +49,7 @@ from webhookd.admin.reload import ReloadApi
 from webhookd.admin.reloaded import Reloaded
 from webhookd.admin.replayer import Replayer
 from webhookd.admin.replays import ReplaysApi
-from webhookd.admin.sources import Counts, SourcesApi
+from webhookd.admin.sources import Counts, Outboxes, SourcesApi
 from webhookd.admin.status import Numbers, StatusApi
 from webhookd.admin.stream import StreamApi
 from webhookd.admin.tokens import TokensApi
@@ -100,6 +100,7 @@ class AdminDoor:
         meter: Meter,
         reload: Callable[[], Awaitable[Reloaded]],
         reception: Reception,
+        outboxes: Outboxes,
         counts: Counts,
         secrets_of: Callable[[str], Sequence[str]],
         trial: Trial,
@@ -126,10 +127,10 @@ class AdminDoor:
             DeadApi(store.dead_letters, store, pages),
             NodesApi(nodes),
             CancelApi(store.cancels, store, clock, withdraw),
-            SourcesApi(reception, counts, store.lookup, secrets_of),
+            SourcesApi(reception, outboxes, counts, store.lookup, secrets_of),
             RefusalsApi(reception, trial),
             EndpointsApi(store, registry, dispatcher, clock, ping, pages),
-            ReplaysApi(store.replays, clock, replayer.wake, lambda: reception.sources, pages),
+            ReplaysApi(store.replays, clock, replayer.wake, lambda: {*reception.sources, *outboxes.standings}, pages),
             WhyApi(store.stories, clock, misread, lambda: registry.mistakes),
             publish,
             reconcile,

@@ -65,11 +65,11 @@ class Inbound:
         intake = Intake(log, mint, salt, fetch, metrics.unknown_type, metrics.fact, outbound.tracing)
         routes = Routes(intake, clock, metrics, body_bytes_max=server.max_body, unready=health.unready)
         self._routes = routes
+        self._relays = Relays(joints.relay_of(intake, clock, metrics, config(), health.unready))
         instruments = Instruments(
-            data_dir, engine, outbound.dispatcher, self._keeper, clock, metrics, health, config, failed
+            data_dir, engine, outbound.dispatcher, self._keeper, self._relays, clock, metrics, health, config, failed
         )
         publish = PublishApi(log, mint, salt, clock, metrics, body_bytes_max=server.max_body, unready=health.unready)
-        self._relays = Relays(joints.relay_of(intake, clock, metrics, config(), health.unready))
         exports = joints.Exports(lambda: routes.sources, intake, clock)
         secrets = joints.Secrets(config, routes.refusals, intake)
         self._admin = AdminDoor(
@@ -94,6 +94,7 @@ class Inbound:
             meter=metrics,
             reload=reloader.reload,
             reception=routes,
+            outboxes=self._relays,
             counts=metrics,
             secrets_of=secrets.of,
             trial=secrets,

@@ -15,8 +15,9 @@ from webhookd.observe.certificates import Expiries
 from webhookd.observe.health import Health
 from webhookd.observe.metrics import Metrics
 from webhookd.observe.pulse import LOOK_S, Pulse
-from webhookd.observe.scrape import LaneReading, Reading, Scrape
+from webhookd.observe.scrape import LaneReading, OutboxReading, Reading, Scrape
 from webhookd.observe.survey import STUCK_EVERY_S, Survey
+from webhookd.relay.relays import Relays
 from webhookd.service import Failed, Service
 from webhookd.store.data_dir import DataDir
 from webhookd.store.protocol.errors import StoreError, StoreUnavailableError
@@ -33,6 +34,7 @@ class Instruments:
         engine: Engine,
         dispatcher: Dispatcher,
         keeper: Keeper,
+        relays: Relays,
         clock: Clock,
         metrics: Metrics,
         health: Health,
@@ -40,6 +42,7 @@ class Instruments:
         failed: Failed,
     ) -> None:
         self._data_dir, self._engine, self._dispatcher, self._keeper = data_dir, engine, dispatcher, keeper
+        self._relays = relays
         store = engine.store
         self._health, self._config = health, config
         self._started_at = clock.now_ms()
@@ -83,6 +86,11 @@ class Instruments:
                 for endpoint, view in dispatcher.views()
             ],
             certificates=self._certificates(config),
+            outboxes=[
+                OutboxReading(name, its.state, its.waiting, its.oldest_at)
+                for name, its in self._relays.standings.items()
+                if its is not None
+            ],
         )
 
     def _certificates(self, config: Config) -> list[tuple[str, str, float]]:

@@ -52,6 +52,10 @@ FAULTS = {
         "two nodes, one dead or frozen beyond its lease", "the other takes over; what comes late is not recorded"
     ),
     42: Fault("secrets rotated and the configuration reloaded under load", "no 401 for either, no ack lost"),
+    43: Fault(
+        "an application with an outbox, webhookd or its database killed at any moment",
+        "of what is committed one event, of what is not none",
+    ),
     51: Fault("bad HTTP", "the documented answer, nothing else; bounded lines in the log, no growth"),
     52: Fault("bad bodies, authentic and not", "200 and quarantined, or 401: never 5xx, never lost"),
     53: Fault("secrets and card numbers where they should not be", "in no log, metric, error page or column of text"),

@@ -394,4 +394,24 @@ NODES = (
         "tests/dispatch/test_nodes.py::test_what_a_node_that_only_receives_has_taken_another_delivers",
     ),
 )
-SABOTAGES = (*STORE, *DISPATCH, *DELIVER, *RECEIVE, *ADMIN, *NODES)
+_RELAY = "webhookd/relay/relay.py"
+RELAY = (
+    _one(
+        "a row leaves its outbox before its event is durable",
+        _RELAY,
+        "        offered = await asyncio.gather(",
+        "        self._in_log.update(row.key for row in rows)\n        await self._take_out()\n        offered = await asyncio.gather(",
+        "tests/relay/test_relay.py::test_a_row_is_taken_out_of_the_table_only_once_it_is_durably_in_the_log",
+    ),
+    _one(
+        "a row whose id is that of another event leaves its outbox",
+        *(_RELAY, "if appended.conflict:", "if False:"),
+        "tests/relay/test_relay.py::test_rows_that_can_never_be_taken_say_why_and_hold_up_none",
+    ),
+    _one(
+        "rows that an outbox has marked are taken anew when it is to delete them",
+        *("webhookd/relay/shape.py", "if MARK in self.columns else", "if self.is_marked else"),
+        "tests/relay/test_relay.py::test_rows_that_were_marked_once_are_not_taken_again_when_rows_are_to_be_deleted",
+    ),
+)
+SABOTAGES = (*STORE, *DISPATCH, *DELIVER, *RECEIVE, *ADMIN, *NODES, *RELAY)

@@ -14,7 +14,7 @@ from webhookd.core.breaker import Health
 from webhookd.instruments import LAG_EVERY_S, LoopLag
 from webhookd.observe.certificates import Expiries
 from webhookd.observe.metrics import Metrics
-from webhookd.observe.scrape import LaneReading, Reading, Scrape
+from webhookd.observe.scrape import LaneReading, OutboxReading, Reading, Scrape
 from webhookd.observe.survey import Survey
 from webhookd.store.protocol.endpoints import EndpointRow
 
@@ -42,7 +42,9 @@ class World:
     def read(self) -> Reading:
         lanes = [LaneReading(row.name, "half_open", 1, 4, 9, 2) for row in self.rows]
         certificates = [("client", "shop", 1234.0)]
-        return Reading("1.2", "3.53", 5_000, self.unready, (1, 2), (3, 4), 5, 6, 7, 8, 9, 10, lanes, certificates)
+        counts = ((1, 2), (3, 4), 5, 6, 7, 8, 9, 10)
+        outboxes = [OutboxReading("orders", "waits", 11, 988_000), OutboxReading("quiet", "starting", None, None)]
+        return Reading("1.2", "3.53", 5_000, self.unready, *counts, lanes, certificates, outboxes)
 
     async def lines(self) -> Lines:
         text, _ = await self.scrape.text("")
@@ -89,6 +91,11 @@ async def test_everything_that_is_read_is_said_under_its_name(world: World):
         line("endpoint_state", endpoint="shop", state="active"): 1,
         line("odd_events", state="unrouted"): 7,
         line("certificate_expiry_seconds", kind="client", name="shop"): 1234,
+        line("outbox_waiting_rows", source="orders"): 11,
+        line("outbox_oldest_seconds", source="orders"): 12,
+        line("outbox_oldest_seconds", source="quiet"): 0,
+        line("outbox_state", source="orders", state="waits"): 1,
+        line("outbox_state", source="orders", state="follows"): 0,
     }
     assert {each: said.get(each) for each in wanted} == wanted
 

@@ -48,6 +48,31 @@ class SqliteShop:
                 )
             connection.execute("COMMIT")
 
+    async def hold(self) -> "SqliteHolder":
+        return SqliteHolder(self.connect())
+
+
+class SqliteHolder:
+    """A transaction of the application's that writes, and takes its time."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        connection.execute("BEGIN IMMEDIATE")
+
+    async def release(self) -> None:
+        self._connection.execute("ROLLBACK")
+        self._connection.close()
+
+
+class PostgresHolder:
+    """A transaction that has locked all the rows there are."""
+
+    def __init__(self, connection: asyncpg.Connection) -> None:
+        self._connection = connection
+
+    async def release(self) -> None:
+        await self._connection.close()
+
 
 class PostgresShop:
     """In a database of its own on the server."""
@@ -93,6 +118,12 @@ class PostgresShop:
                     )
         finally:
             await connection.close()
+
+    async def hold(self) -> PostgresHolder:
+        connection = await self.connect()
+        await connection.execute("BEGIN")
+        await connection.execute("SELECT FROM webhookd_outbox FOR UPDATE")
+        return PostgresHolder(connection)
 
 
 Shop = SqliteShop | PostgresShop

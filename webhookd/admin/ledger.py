@@ -9,7 +9,7 @@ import msgspec
 from webhookd.admin.door.operation import Asked, Nothing, Operation
 from webhookd.admin.door.pages import Page, Paged, Pages
 from webhookd.admin.door.reasons import Mistake, MistakesError, NotFoundError
-from webhookd.admin.door.texts import Currency, Instant, ProviderName, Text, Wait
+from webhookd.admin.door.texts import Currency, Instant, PayerName, Text, Wait
 from webhookd.admin.ledger_views import By, LedgerObject, Payment, Revenue, object_view, payment_view, revenue_view
 from webhookd.admin.takings import Takings
 from webhookd.admin.waiting import WAITING_MAX, Lookout
@@ -26,7 +26,7 @@ Handler = Callable[[Asked[Any, Nothing]], Awaitable[Page[LedgerObject]]]
 class LedgerQuery(Paged, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Those first heard of last come first."""
 
-    provider: ProviderName | None = None
+    provider: PayerName | None = None
     reference: Text | None = None
     """The merchant's own, or the id."""
     since: Instant | None = None
@@ -52,7 +52,7 @@ class RevenueQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     by: By | None = None
     """A row for each; days and months are those of UTC."""
     currency: Currency | None = None
-    provider: ProviderName | None = None
+    provider: PayerName | None = None
     max_age: Wait | None = None
     """What was counted so long ago will do, where there is much to count; without it, it is counted now."""
 

@@ -1,22 +1,38 @@
-"""`/api/v1/sources`: where hooks come in, when each source was last heard of, and what became of its hooks."""
+"""`/api/v1/sources`: where events come from, when each source was last heard of, and what became of its hooks.
+
+Of an outbox a row is what a hook is of a provider.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
+from typing import Literal, Protocol
 
 import msgspec
 
 from webhookd.admin.door.operation import Asked, Nothing, Operation
+from webhookd.core.event import OUTBOX
 from webhookd.core.units import time_text
 from webhookd.store.protocol.lookup import Lookup
 
 TAKEN = ("accepted", "duplicate", "quarantined")
 
 
+class OutboxView(msgspec.Struct):
+    state: Literal["starting", "follows", "waits", "stands_by", "elsewhere"]
+    """It has not been reached yet; rows are taken as they come; they cannot be taken now; another node takes them; this
+    node takes none."""
+    why: str | None
+    """It waits, or stands by, and what to do about it."""
+    waiting: int | None
+    """Rows, counted to 10,000; null: not known."""
+    oldest_at: str | None
+    """When the oldest of these was written, as it says itself."""
+
+
 class SourceView(msgspec.Struct):
     name: str
     provider: str
-    path: str
-    """On the public listener."""
+    path: str | None
+    """On the public listener; null of an outbox."""
     last_event_at: str | None
     """When it last brought an event that was new. Null: not since the start, and not among the last 2,000 events of the
     log."""
@@ -33,7 +49,8 @@ class SourceView(msgspec.Struct):
     """Duplicates whose body was another than the first; the first stays."""
     secrets: Sequence[str]
     """Where each of its secrets is: "env:NAME", "file:PATH", "credential:NAME", or stars for one in the configuration
-    itself. Of PayPal, the webhook's id."""
+    itself. Of PayPal, the webhook's id; of an outbox there are none."""
+    outbox: OutboxView | None = None
 
 
 class SourceList(msgspec.Struct):
@@ -69,13 +86,45 @@ class Counts(Protocol):
     def conflicts_of(self, source: str) -> int: ...
 
 
+class Standing(Protocol):
+    """How it stands with an outbox."""
+
+    @property
+    def state(self) -> Literal["starting", "follows", "waits", "stands_by"]: ...
+
+    @property
+    def why(self) -> str | None: ...
+
+    @property
+    def waiting(self) -> int | None: ...
+
+    @property
+    def oldest_at(self) -> int | None: ...
+
+    @property
+    def last_at(self) -> int | None: ...
+
+
+class Outboxes(Protocol):
+    @property
+    def standings(self) -> Mapping[str, Standing | None]:
+        """Of each that is configured; None where this process takes from none."""
+        ...
+
+
 class SourcesApi:
     """`secrets_of` says where those of a configured source are."""
 
     def __init__(
-        self, reception: Reception, counts: Counts, lookup: Lookup, secrets_of: Callable[[str], Sequence[str]]
+        self,
+        reception: Reception,
+        outboxes: Outboxes,
+        counts: Counts,
+        lookup: Lookup,
+        secrets_of: Callable[[str], Sequence[str]],
     ) -> None:
         self._reception = reception
+        self._outboxes = outboxes
         self._counts = counts
         self._lookup = lookup
         self._secrets_of = secrets_of
@@ -85,9 +134,18 @@ class SourcesApi:
 
     async def list(self, _asked: Asked[Nothing, Nothing]) -> SourceList:
         last = {**await self._lookup.last_events(), **self._reception.heard}
-        return SourceList(
-            [self._view(name, each.provider.name, last.get(name)) for name, each in self._reception.sources.items()]
-        )
+        hooks = [self._view(name, each.provider.name, last.get(name)) for name, each in self._reception.sources.items()]
+        outboxes = [self._outbox(name, each, last.get(name)) for name, each in self._outboxes.standings.items()]
+        return SourceList([*hooks, *outboxes])
+
+    def _outbox(self, name: str, standing: Standing | None, last_event_at: int | None) -> SourceView:
+        if standing is None:
+            view, last_at = OutboxView("elsewhere", None, None, None), None
+        else:
+            oldest_at, last_at = time_text(standing.oldest_at), standing.last_at
+            view = OutboxView(standing.state, standing.why, standing.waiting, oldest_at)
+        found = self._view(name, OUTBOX, last_event_at if last_at is None else last_at)
+        return msgspec.structs.replace(found, path=None, outbox=view)
 
     def _view(self, name: str, provider: str, last_event_at: int | None) -> SourceView:
         counts = dict(self._counts.hooks_of(name))

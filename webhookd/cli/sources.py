@@ -1,4 +1,4 @@
-"""`webhookd sources`: where hooks come in, and what became of them."""
+"""`webhookd sources`: where events come from, and what became of them."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ def sources(
     client: Client,
     as_json: Json = False,
 ) -> None:
-    """The configured sources: where each takes hooks, its last new event, and counts since the daemon started.
+    """The configured sources: where each takes hooks, its last new event, and counts since the daemon started. Of an outbox, how it stands with it.
 
     webhookd sources --json
     """
@@ -24,9 +24,17 @@ def sources(
         return
     table = listing("source", "provider", "path", "last event", "accepted", "duplicates", "quarantined", "refused")
     for each in msgspec.json.decode(raw)["data"]:
+        where = each["path"] or _outbox(each["outbox"])
         counts = (each["accepted"], each["duplicates"], each["quarantined"], _refused(each))
-        table.add_row(*map(marked, (each["name"], each["provider"], each["path"], each["last_event_at"], *counts)))
+        table.add_row(*map(marked, (each["name"], each["provider"], where, each["last_event_at"], *counts)))
     show(table, "no sources: configure one as [sources.NAME], or try `webhookd serve --dev`")
+
+
+def _outbox(outbox: dict[str, Any]) -> str:
+    """Its state, what it waits for, and how much waits."""
+    why = f": {outbox['why']}" if outbox["why"] else ""
+    waiting = f" ({outbox['waiting']} rows wait)" if outbox["waiting"] else ""
+    return f"{outbox['state'].replace('_', ' ')}{why}{waiting}"
 
 
 def _refused(source: dict[str, Any]) -> str:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
 from ipaddress import ip_network
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -42,7 +43,10 @@ class Checks:
 
     def __call__(self, kind: type, given: dict[str, Any], key: str, refused: frozenset[str]) -> Iterator[Mistake]:
         if kind is Config and self._is_whole and not refused & {"server", "store"}:
-            yield from _together(given.get("server", Server()), given.get("store", Store()))
+            server, store = given.get("server", Server()), given.get("store", Store())
+            yield from _together(server, store)
+            for name, source in given.get("sources", {}).items():
+                yield from _own(name, source, server, store)
         elif kind is Store:
             yield from _store(given, refused)
         elif kind is Server:
@@ -116,13 +120,24 @@ def _outbox(given: Mapping[str, Any], refused: frozenset[str]) -> Iterator[Mista
             yield "url", "is missing: the application's database, where its outbox is"
     elif url.file is None and not find_spec("asyncpg"):
         yield "url", "needs what is not installed: pip install 'webhookd[postgres]'"
-    if not _TABLE.fullmatch(given.get("table", OUTBOX_TABLE)):
-        yield "table", f'must be the name of a table, as it is written without quotes: "{OUTBOX_TABLE}", "shop.outbox"'
+    name = given.get("table", OUTBOX_TABLE)
+    if not _TABLE.fullmatch(name) or ("." in name and url is not None and url.file is not None):
+        yield (
+            "table",
+            f'must be the name of a table, without quotes: "{OUTBOX_TABLE}"; of PostgreSQL also "shop.{OUTBOX_TABLE}"',
+        )
 
 
 def _together(server: Server, store: Store) -> Iterator[Mistake]:
     if server.role != "all" and store.url.file is not None:
         yield "server.role", 'must be "all" with SQLite: only nodes that share a PostgreSQL can divide the work'
+
+
+def _own(name: str, source: SourceSettings, server: Server, store: Store) -> Iterator[Mistake]:
+    if source.url is None or source.url.file is None or store.url.file is None:
+        return
+    if Path(source.url.file).resolve() == (Path(server.data_dir) / store.url.file).resolve():
+        yield f"sources.{name}.url", "is webhookd's own store: name the application's file"
 
 
 def _listeners(server: Server) -> Iterator[Mistake]:

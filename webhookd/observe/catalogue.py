@@ -51,7 +51,7 @@ LOOP_LAG = _add("process", "histogram", "loop_lag_seconds", "How late the event 
 HOOKS = _add(
     "receive",
     *("counter", "hooks_total"),
-    "Hooks by what became of them: accepted, duplicate, quarantined, or the word for why one was refused.",
+    "Hooks, and rows of an outbox, by what became of them: accepted, duplicate, quarantined, or why one was refused.",
     *("source", "result"),
 )
 BAD_SIGNATURES = _add(
@@ -62,6 +62,17 @@ UNKNOWN_TYPES = _add(
     "receive", "counter", "unknown_types_total", "Events of a type the provider has no name for.", "source"
 )
 ACK = _add("receive", "histogram", "ack_seconds", "From a hook's head to its 200.")
+OUTBOX_WAITING = _add(
+    "receive", "gauge", "outbox_waiting_rows", "Rows of an outbox that are not taken yet; 10000: or more.", "source"
+)
+OUTBOX_OLDEST = _add(
+    "receive", "gauge", "outbox_oldest_seconds", "How long the oldest of these has waited; 0 where none does.", "source"
+)
+OUTBOX_STATE = _add(
+    "receive",
+    *("gauge", "outbox_state", "1 for the state: starting, follows, waits (it cannot be taken from), stands_by."),
+    *("source", "state"),
+)
 
 # --- Storing
 

@@ -22,6 +22,7 @@ from webhookd.observe.survey import Survey
 from webhookd.store.protocol.endpoints import EndpointRow
 
 STUCK_STATES = ("pending", "dead")
+OUTBOX_STATES = ("starting", "follows", "waits", "stands_by")
 
 
 class LaneReading(NamedTuple):
@@ -33,6 +34,16 @@ class LaneReading(NamedTuple):
     limit: int
     window: int
     paced: int
+
+
+class OutboxReading(NamedTuple):
+    """How it stands with one outbox."""
+
+    source: str
+    state: str
+    waiting: int | None
+    oldest_at: int | None
+    """Unix milliseconds."""
 
 
 class Reading(NamedTuple):
@@ -56,6 +67,7 @@ class Reading(NamedTuple):
     lanes: Sequence[LaneReading]
     certificates: Sequence[tuple[str, str, float]]
     """Kind, whose, and when it ends (Unix seconds)."""
+    outboxes: Sequence[OutboxReading]
 
 
 class Scrape(Collector):
@@ -110,6 +122,7 @@ class Scrape(Collector):
         yield gauge(catalogue.SURVEY_AGE, (((of,), age) for of, age in ages))
         yield from _of_rows(rows, now_ms, self._survey.stuck)
         yield from _of_lanes(reading.lanes)
+        yield from _of_outboxes(reading.outboxes, now_ms)
         certificates = (((kind, name), at) for kind, name, at in reading.certificates)
         yield gauge(catalogue.CERTIFICATE, certificates)
 
@@ -144,6 +157,14 @@ def _of_rows(rows: Sequence[EndpointRow], now_ms: int, stuck: Mapping[tuple[int,
     yield gauge(catalogue.STUCK, found)
     states: tuple[EndpointState, ...] = ENDPOINT_STATES
     yield gauge(catalogue.STATE, (((row.name, state), row.state == state) for row in rows for state in states))
+
+
+def _of_outboxes(outboxes: Sequence[OutboxReading], now_ms: int) -> Iterator[Family]:
+    yield gauge(catalogue.OUTBOX_WAITING, (((each.source,), each.waiting or 0) for each in outboxes))
+    ages = (((each.source,), max(0, now_ms - (each.oldest_at or now_ms)) / 1_000) for each in outboxes)
+    yield gauge(catalogue.OUTBOX_OLDEST, ages)
+    states = (((each.source, state), each.state == state) for each in outboxes for state in OUTBOX_STATES)
+    yield gauge(catalogue.OUTBOX_STATE, states)
 
 
 def _of_lanes(lanes: Sequence[LaneReading]) -> Iterator[Family]:

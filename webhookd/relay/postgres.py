@@ -48,6 +48,9 @@ class PostgresTable:
     async def waiting(self, known: Collection[Any], body_bytes_max: int) -> Sequence[Row]:
         return await self._sorted(self._read(list(known), body_bytes_max))
 
+    async def backlog(self) -> tuple[int, int | None]:
+        return await self._sorted(self._backlog())
+
     async def take(self, keys: Collection[Any], refused: Mapping[Any, str]) -> Collection[Any]:
         return await self._sorted(self._take(list(keys), dict(refused)))
 
@@ -93,6 +96,11 @@ class PostgresTable:
         self._news.clear()  # what is told from here on is looked for again
         rows = await self._connection.fetch(self._statements.waiting, known, body_bytes_max)
         return [self._row(*row) for row in rows]
+
+    async def _backlog(self) -> tuple[int, int | None]:
+        assert self._connection is not None
+        count, oldest = await self._connection.fetchrow(self._statements.backlog)
+        return count, None if oldest is None else int(oldest)
 
     def _row(self, key: str, size: int, body: bytes | None, *values: str | None) -> Row:
         columns = {name: value for name, value in zip(self._shape.read, values, strict=True) if value is not None}

@@ -1,6 +1,6 @@
 """What an outbox in a database of PostgreSQL's is like, and whether this role may use it."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Any
 
 import asyncpg
@@ -9,12 +9,23 @@ from webhookd.relay.shape import MARK, Shape
 from webhookd.relay.table import UnfitError
 
 _TABLE = """
-    SELECT c.oid::int8, format('%I.%I', n.nspname, c.relname), quote_ident(n.nspname), c.relkind IN ('r', 'p'),
-           has_schema_privilege(n.oid, 'USAGE')
+    SELECT c.oid::int8, format('%I.%I', n.nspname, c.relname), c.relkind IN ('r', 'p')
     FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace WHERE c.oid = to_regclass($1)"""
 _COLUMNS = """
-    SELECT attname::text, format_type(atttypid, atttypmod), attnotnull FROM pg_attribute
-    WHERE attrelid = $1::int8::oid AND attnum > 0 AND NOT attisdropped"""
+    SELECT a.attname::text, format_type(a.atttypid, a.atttypmod), a.attnotnull, b.typname::text, b.typcategory::text
+    FROM pg_attribute AS a JOIN pg_type AS t ON t.oid = a.atttypid
+    JOIN pg_type AS b ON b.oid = CASE t.typtype WHEN 'd' THEN t.typbasetype ELSE t.oid END
+    WHERE a.attrelid = $1::int8::oid AND a.attnum > 0 AND NOT a.attisdropped"""
+_TEXT, _ENUM = "S", "E"
+_KINDS = {
+    "id": ((_TEXT,), ("uuid", "int8", "int4", "int2"), "text, uuid or bigint"),
+    "type": ((_TEXT, _ENUM), (), "text"),
+    "body": ((_TEXT,), ("json", "jsonb", "bytea"), "json, jsonb, text or bytea"),
+    "refused": ((_TEXT,), (), "text"),
+    "created_at": ((), ("timestamptz", "timestamp"), "timestamptz"),
+    MARK: ((), ("timestamptz", "timestamp"), "timestamptz"),
+}
+"""Of each column the categories and the names of types that it may have, and what is said of them."""
 _IS_UNIQUE = """
     SELECT EXISTS (SELECT FROM pg_index AS i JOIN pg_attribute AS a ON a.attrelid = i.indrelid AND a.attname = 'id'
                    WHERE i.indrelid = $1::int8::oid AND i.indisunique AND i.indpred IS NULL AND i.indisvalid
@@ -25,23 +36,36 @@ async def shape_of(connection: asyncpg.Connection, name: str, *, is_marked: bool
     """The table's number, and what it is like. Raises UnfitError with all that it lacks."""
     if await connection.fetchval("SELECT pg_is_in_recovery()"):
         raise UnfitError("the server is a replica, which takes no writes: name the primary")
-    found = await connection.fetchrow(_TABLE, name)
-    if found is None or not found[3]:
+    try:
+        found = await connection.fetchrow(_TABLE, name)
+    except asyncpg.InsufficientPrivilegeError:
+        schema = name.rpartition(".")[0]
+        raise UnfitError(
+            f"table {name}: a right is missing: GRANT USAGE ON SCHEMA {schema} TO {await _role(connection)}"
+        ) from None
+    if found is None or not found[2]:
         raise UnfitError(
             f"there is no table {name}: `webhookd outbox sql --engine postgres` prints what makes it. Where it is in "
             'another schema than the first of search_path, name that too: table = "shop.webhookd_outbox"'
         )
-    number, table, schema, _, may_use = found
+    number, table, _ = found
     columns = {row[0]: row for row in await connection.fetch(_COLUMNS, number)}
     shape = Shape(table, {name: row[1] for name, row in columns.items()}, is_marked)
-    mistakes = [*shape.missing("timestamptz")]
-    if not may_use:
-        mistakes.append(f"a right is missing: GRANT USAGE ON SCHEMA {schema} TO {await _role(connection)}")
+    mistakes = [*shape.missing("timestamptz"), *_wrong_types(columns, is_marked=is_marked)]
     if not mistakes:
         mistakes = [mistake async for mistake in _mistakes(connection, number, shape, columns)]
     if mistakes:
         raise UnfitError(f"table {table}: {'; '.join(mistakes)}")
     return number, shape
+
+
+def _wrong_types(columns: Mapping[str, Any], *, is_marked: bool) -> Iterator[str]:
+    for name, (categories, types, wanted) in _KINDS.items():
+        if name not in columns or (name == MARK and not is_marked):
+            continue
+        _, written, _, base, category = columns[name]
+        if category not in categories and base not in types:
+            yield f"column {name} is {written}, and must be {wanted}"
 
 
 async def _mistakes(

@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from webhookd.relay.relay import Relay, Standing
+from webhookd.relay.relay import Relay
+from webhookd.relay.standing import Standing
 
 Make = Callable[[str, Any], Relay]
 
@@ -19,8 +20,9 @@ class Relays:
         self._is_open = False
 
     @property
-    def standings(self) -> Mapping[str, Standing]:
-        return {name: relay.standing for name, (_, relay, _) in self._running.items()}
+    def standings(self) -> Mapping[str, Standing | None]:
+        """Of each outbox that is configured; None where this process takes from none."""
+        return {name: self._running[name][1].standing if name in self._running else None for name in self._settings}
 
     async def adopt(self, settings: Mapping[str, Any]) -> None:
         """These are the outboxes from now on, each by its source's name."""

@@ -29,8 +29,8 @@ class Shape(msgspec.Struct, frozen=True):
 
     @property
     def waits(self) -> str:
-        """The condition on a row that waits."""
-        return f"{MARK} IS NULL AND refused IS NULL" if self.is_marked else "refused IS NULL"
+        """The condition on a row that waits. One that was marked once is never taken again, whatever is set now."""
+        return f"{MARK} IS NULL AND refused IS NULL" if MARK in self.columns else "refused IS NULL"
 
     @property
     def order(self) -> str:

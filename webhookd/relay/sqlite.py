@@ -45,6 +45,9 @@ class SqliteTable:
     async def waiting(self, known: Collection[Any], body_bytes_max: int) -> Sequence[Row]:
         return await self._run(lambda: self._read(known, body_bytes_max))
 
+    async def backlog(self) -> tuple[int, int | None]:
+        return await self._run(self._backlog)
+
     async def take(self, keys: Collection[Any], refused: Mapping[Any, str]) -> Collection[Any]:
         keys, refused = list(keys), dict(refused)
         return await self._run(lambda: self._take(keys, refused))
@@ -100,6 +103,11 @@ class SqliteTable:
         passed_over = json.dumps([key for key in known if isinstance(key, str | int)])
         rows = self._connection.execute(self._statements.waiting, (passed_over, body_bytes_max))
         return [self._row(*row) for row in rows]
+
+    def _backlog(self) -> tuple[int, int | None]:
+        assert self._connection is not None
+        count, oldest = self._connection.execute(self._statements.backlog).fetchone()
+        return count, oldest if isinstance(oldest, int) else None
 
     def _row(self, key: Any, size: int, body: Any, *values: Any) -> Row:
         said = zip(self._shape.read, values, strict=True)

@@ -4,15 +4,17 @@
 from typing import NamedTuple
 
 from webhookd.relay.shape import MARK, Shape
-from webhookd.relay.table import BYTES_MAX, ROWS_MAX
+from webhookd.relay.table import BYTES_MAX, COUNTED_MAX, ROWS_MAX
 
 
 class Statements(NamedTuple):
-    """The rows that wait are read without those that are known, and no body that is larger than the second argument."""
-
     waiting: str
+    """Without those whose keys are the first argument, and without a body that is larger than the second."""
+    backlog: str
     take: str
     refuse: str
+    held: str = ""
+    """Those of the keys given whose rows wait still."""
 
 
 def for_sqlite(shape: Shape) -> Statements:
@@ -32,6 +34,7 @@ def for_sqlite(shape: Shape) -> Statements:
             )
             SELECT id, coalesce(size, 0), iif(size > ?2, NULL, body), {columns}
             FROM fitting JOIN {table} ON id = key WHERE coalesce(ahead, 0) < {BYTES_MAX} ORDER BY number""",
+        backlog=_backlog(shape, _SQLITE_TIME),
         take=f"UPDATE {table} SET {MARK} = {now} WHERE {this}"
         if shape.is_marked
         else f"DELETE FROM {table} WHERE {this}",
@@ -44,22 +47,14 @@ _SQLITE_TIME = """CAST(round(iif(typeof(created_at) = 'integer', created_at * 10
 """Unix milliseconds, of what SQLite takes for a time, and of whole Unix seconds."""
 
 
-class PostgresStatements(NamedTuple):
-    waiting: str
-    take: str
-    refuse: str
-    held: str
-    """Those of the keys given whose rows wait still."""
-
-
-def for_postgres(shape: Shape) -> PostgresStatements:
+def for_postgres(shape: Shape) -> Statements:
     """Keys are given as texts, many at a time. A row that somebody else holds is passed over: the others go."""
     table, order, key = shape.table, shape.order, shape.columns["id"]
     body = "body" if shape.columns["body"] == "bytea" else "convert_to(body::text, 'UTF8')"
     columns = ", ".join(_POSTGRES_TIME if name == "created_at" else f"{name}::text" for name in shape.read)
     these = f"id = ANY ($1::text[]::{key}[])"
     free = f"id IN (SELECT id FROM {table} WHERE {these} FOR UPDATE SKIP LOCKED)"
-    return PostgresStatements(
+    return Statements(
         waiting=f"""
             WITH first AS (
                 SELECT id AS key, octet_length({body}) AS size, row_number() OVER (ORDER BY {order}) AS number
@@ -71,6 +66,7 @@ def for_postgres(shape: Shape) -> PostgresStatements:
             )
             SELECT id::text, coalesce(size, 0), CASE WHEN size > $2 THEN NULL ELSE {body} END, {columns}
             FROM fitting JOIN {table} ON id = key WHERE coalesce(ahead, 0) < {BYTES_MAX} ORDER BY number""",
+        backlog=_backlog(shape, _POSTGRES_TIME),
         take=f"UPDATE {table} SET {MARK} = now() WHERE {free}"
         if shape.is_marked
         else f"DELETE FROM {table} WHERE {free}",
@@ -82,3 +78,9 @@ def for_postgres(shape: Shape) -> PostgresStatements:
 
 
 _POSTGRES_TIME = "(extract(epoch FROM created_at) * 1000)::int8::text"
+
+
+def _backlog(shape: Shape, time: str) -> str:
+    at = time if "created_at" in shape.columns else "NULL"
+    first = f"SELECT {at} AS at FROM {shape.table} WHERE {shape.waits} ORDER BY {shape.order} LIMIT {COUNTED_MAX}"
+    return f"SELECT count(*), min(at) FROM ({first}) AS waiting"

@@ -8,6 +8,8 @@ import msgspec
 ROWS_MAX = 100
 BYTES_MAX = 4 * 2**20
 """Of bodies read at once: the row that crosses it is the last one."""
+COUNTED_MAX = 10_000
+"""Rows that wait are counted so far: where it is so many, there may be more."""
 LOOK_S = 1.0
 """So often a table is looked at unasked."""
 
@@ -55,6 +57,13 @@ class Table(Protocol):
     async def waiting(self, known: Collection[Any], body_bytes_max: int) -> Sequence[Row]:
         """The first rows that are neither taken nor refused, in the order they are to be taken in, but for those whose
         keys are `known`. At most ROWS_MAX, and about BYTES_MAX of bodies. Changes nothing. Raises OutboxError.
+        """
+        ...
+
+    async def backlog(self) -> tuple[int, int | None]:
+        """How many rows wait, counted to COUNTED_MAX, and when the oldest of these was written, Unix milliseconds.
+
+        None where they do not say. Raises OutboxError.
         """
         ...
 

@@ -135,6 +135,6 @@ def _on_wrong_address(
     if sender == source.provider:
         return [Step(text) for text in PROVIDER_SECRETS[sender].trips]
     title = PROVIDER_SECRETS[sender].title
-    theirs = [each.path for each in sources if each.provider == sender]
+    theirs = [each.path for each in sources if each.path is not None and each.provider == sender]
     there = f"its source here, {' or '.join(theirs)}" if theirs else "a source of its own, once you have configured one"
     return [Step(f"It has the headers of {title}: give {title} the URL of {there}.")]

@@ -14,7 +14,7 @@ from webhookd.admin.dashboard.listing import FRESH_S_MIN, clean, fresh_s, listed
 from webhookd.admin.dashboard.masking import by_check_digits
 from webhookd.admin.dashboard.payload import shown, visible
 from webhookd.admin.door.reasons import NotFoundError
-from webhookd.admin.door.texts import PROVIDER_NAMES
+from webhookd.admin.door.texts import PAYER_NAMES
 from webhookd.admin.views import Delivery, Event
 from webhookd.clock import Clock
 from webhookd.core.event import EVENT_STATES, IMPORTED, OPERATIONAL, PUBLISHED
@@ -58,7 +58,7 @@ class Events:
             status=found.status,
             found=found,
             sources=[each.name for each in (await visit.ask("GET /api/v1/sources")).data] + [PUBLISHED, OPERATIONAL],
-            providers=[*PROVIDER_NAMES, OPERATIONAL],
+            providers=[*PAYER_NAMES, OPERATIONAL],
             states=EVENT_STATES,
             ranges=ranges(visit, time_text(self._clock.now_ms())),
             may_be_live=may_be_live,

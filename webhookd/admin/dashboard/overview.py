@@ -38,7 +38,8 @@ class Overview:
         over = {"over": visit.query["over"]} if visit.query.get("over") else {}
         sources = await visit.ask("GET /api/v1/sources")  # first: the other may have much to count behind it
         refusals = await visit.ask("GET /api/v1/refusals")
-        diagnoses = [diagnosed(each, sources.data, refusals.data) for each in sources.data]
+        hooks = [each for each in sources.data if each.outbox is None]
+        diagnoses = [diagnosed(each, hooks, refusals.data) for each in hooks]
         nodes = await visit.ask("GET /api/v1/nodes")
         pulse = await visit.ask("GET /api/v1/pulse", query=over)
         shown = over.get("over", "hour")
@@ -54,6 +55,7 @@ class Overview:
             failure=failure,
             refusing=[each for each in diagnoses if each.is_urgent],
             sources=sources.data,
+            first=hooks[0] if hooks else None,
             nodes=nodes.data,
             example_of=EXAMPLE_OF,
             is_new=not any(each.last_event_at or each.accepted for each in sources.data),

@@ -10,7 +10,7 @@ from webhookd.admin.dashboard.frame.visit import Page, Visit
 from webhookd.admin.dashboard.listing import clean, fresh_s, listed
 from webhookd.admin.dashboard.payment_words import why, words
 from webhookd.admin.door.reasons import MistakesError, NotFoundError
-from webhookd.admin.door.texts import PROVIDER_NAMES
+from webhookd.admin.door.texts import PAYER_NAMES
 from webhookd.admin.ledger_views import Payment
 from webhookd.clock import Clock
 from webhookd.core.ledger import LISTS, RANKS
@@ -59,7 +59,7 @@ class Payments:
             kind=kind,
             tabs=TABS,
             statuses=list(RANKS[kind]),
-            providers=PROVIDER_NAMES,
+            providers=PAYER_NAMES,
             words=words,
         )
 
@@ -76,7 +76,7 @@ class Payments:
                 status=404,
                 provider=provider,
                 id=payment_id,
-                is_provider=provider in PROVIDER_NAMES,
+                is_provider=provider in PAYER_NAMES,
                 others=others,
             )
         belongings = {}

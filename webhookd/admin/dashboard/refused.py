@@ -10,6 +10,7 @@ from webhookd.admin.dashboard.frame.visit import Page, Visit
 from webhookd.admin.door.reasons import BusyError, ConflictError, MistakesError, NotFoundError
 from webhookd.admin.refusals import RefusalList, RefusalView
 from webhookd.admin.reloaded import Reloaded
+from webhookd.admin.sources import SourceView
 from webhookd.core.story import Quarantined, Story
 from webhookd.core.story_words import words
 
@@ -32,7 +33,7 @@ class Refusals:
 
     async def show(self, visit: Visit) -> web.StreamResponse:
         found: RefusalList = await visit.ask("GET /api/v1/refusals")
-        sources = (await visit.ask("GET /api/v1/sources")).data
+        sources = await _hooked(visit)
         every = [diagnosed(each, sources, found.data) for each in sources]
         return visit.show(
             "refused.html",
@@ -71,7 +72,7 @@ class Refusals:
 
     async def _show_source(self, visit: Visit, status: int = 200, **values: Any) -> web.StreamResponse:
         name = visit.path["name"]
-        sources = (await visit.ask("GET /api/v1/sources")).data
+        sources = await _hooked(visit)
         source = next((each for each in sources if each.name == name), None)
         if source is None:
             raise NotFoundError
@@ -106,6 +107,11 @@ class Refusals:
         event, endpoint = visit.form.get("event", ""), visit.form.get("endpoint", "")
         replay = await visit.ask("POST /api/v1/replays", body={"ids": [event], "endpoint": endpoint})
         return visit.see_other(visit.request.path_qs, f"{replay.total} delivery of {event} to {endpoint} is due now.")
+
+
+async def _hooked(visit: Visit) -> Sequence[SourceView]:
+    """The sources that hooks come to."""
+    return [each for each in (await visit.ask("GET /api/v1/sources")).data if each.outbox is None]
 
 
 def _urgency(found: Diagnosis) -> tuple[int, int, str]:

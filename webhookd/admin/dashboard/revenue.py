@@ -17,7 +17,7 @@ from webhookd.admin.dashboard.frame.visit import Page, Visit
 from webhookd.admin.dashboard.payment_words import words
 from webhookd.admin.dashboard.payments import TABS
 from webhookd.admin.door.reasons import Mistake, MistakesError
-from webhookd.admin.door.texts import PROVIDER_NAMES
+from webhookd.admin.door.texts import PAYER_NAMES
 from webhookd.admin.ledger import RevenueRows
 from webhookd.admin.ledger_views import BY, Revenue
 from webhookd.clock import Clock
@@ -208,7 +208,7 @@ def _page(
         left_out=max(0, len(rows) - ROWS_MAX),
         ranges=RANGES,
         groups=BY,
-        providers=PROVIDER_NAMES,
+        providers=PAYER_NAMES,
         tabs=TABS,
         words=words,
     )

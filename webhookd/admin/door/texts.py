@@ -21,9 +21,12 @@ Limit = Annotated[int, Meta(ge=1, le=LIMIT_MAX)]
 Text = Annotated[str, Meta(min_length=1, max_length=TEXT_CHARS_MAX)]
 Status = Annotated[int, Meta(ge=STATUS_MIN, le=STATUS_MAX)]
 ProviderName = Literal["stripe", "paypal", "flutterwave", "paystack", "razorpay", "standard"]
-SignerName = Literal[ProviderName, "webhookd"]
-"""Who signs events: webhookd itself its own, and those that are published."""
-PROVIDER_NAMES: tuple[ProviderName, ...] = get_args(ProviderName)
+"""Who sends hooks."""
+PayerName = Literal[ProviderName, "outbox"]
+"""Who says something of money: an application's own outbox, too."""
+SignerName = Literal[PayerName, "webhookd"]
+"""Whose events there are: webhookd's are its own, and those that are published."""
+PAYER_NAMES: tuple[PayerName, ...] = get_args(PayerName)
 
 
 @runtime_checkable
