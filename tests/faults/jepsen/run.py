@@ -159,7 +159,7 @@ async def _calm(here: World, sending: "asyncio.Task[None]", patience_s: float) -
     if not await comes_true(sending.done, patience_s):
         here.found("I12", f"not all that was sent was acknowledged in {patience_s:g} s after the last fault")
     if not await here.nothing_pending(patience_s):
-        here.found("I12", f"deliveries were due {patience_s:g} s after the last fault")
+        here.found("I12", f"deliveries were due {patience_s:g} s after the last fault: {await here.owed()}")
     for line in await disagreements(here):
         here.found("I15", line)
 

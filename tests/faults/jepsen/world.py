@@ -15,6 +15,8 @@ from tests.faults.jepsen.provider import CARD_NUMBER, Provider
 from tests.faults.jepsen.settings import LATECOMER, NAMES, Settings
 from tests.faults.proxy import Proxy
 
+STANDING = ("name", "state", "breaker", "retry_at", "failing_since", "in_flight", "backlog", "last_failure")
+"""What tells why an endpoint gets nothing."""
 ALL_NAMES: Sequence[str] = (*NAMES, LATECOMER)
 
 
@@ -139,3 +141,15 @@ class World:
         except TimeoutError:
             return False
         return True
+
+    async def owed(self) -> str:
+        """To whom, and what is said of them: by the daemons, by their lines, and by what they did last."""
+        said = []
+        for node in self.nodes:
+            views = (await node.asked("GET", "/api/v1/endpoints"))["data"]
+            said += [f"{node.name} {[view[field] for field in STANDING]}" for view in views if view["backlog"]]
+        for name, line in self.lines.items():
+            asked = "SELECT count(*), max(arrived) FROM request WHERE merchant = ?"
+            [(requests, last)] = self.history.rows(asked, name)
+            said.append(f"{name}: {line.weather}, {requests} requests, the last at {last}")
+        return f"at {self.history.now():.1f}: {'; '.join(said)}"
