@@ -503,6 +503,7 @@ BEGIN
       counted_at  = least(l.counted_at, excluded.counted_at),
       first_event = least(l.first_event, excluded.first_event);
     GET DIAGNOSTICS entered = ROW_COUNT;
+    EXIT WHEN entered = 0;  -- each turn has one: it must not go on for ever whatever was counted
     facts := facts - entered;
     this := this + 1;
   END LOOP;
