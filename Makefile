@@ -30,7 +30,7 @@ sabotage: .venv/test.done ## put deliberate mistakes in, and see that each turns
 soak: .venv/test.done ## an hour at half of what it can take, with faults of all kinds: nothing lost, nothing grows
 	@$(BIN)/python -m tests.faults.jepsen --soak
 
-compare: .venv/test.done ## the old way (a queue in memory) and webhookd under the same payments, deploys and crashes: a report (3 minutes)
+compare: .venv/test.done ## the old way (a queue in memory), webhookd, and an application with an outbox under the same deploys and crashes: a report (5 minutes)
 	@$(BIN)/python bench/compare.py
 
 test-old: .venv/test.done ## of that, the old way alone

@@ -7,13 +7,13 @@ from typing import Any, NamedTuple
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from bench.comparison.sides import OldWay, Webhookd
+from bench.comparison.sides import OldWay, Outbox, Webhookd
 from bench.comparison.tally import Run, Tally
 from bench.comparison.trouble import SIGNALS, Trouble
 from bench.rig.picture import DARK, LIGHT, Moment, Theme, inline, lines, percentiles
 
 _TEMPLATES = Path(__file__).parent
-_ACCENT_FIRST = (Webhookd.name, OldWay.name)
+_ACCENT_FIRST = (Webhookd.name, OldWay.name, Outbox.name)
 """So that each has one colour in all pictures."""
 
 
@@ -99,6 +99,7 @@ def write(comparison: Comparison, directory: Path) -> Path:
         rows=rows(comparison.runs),
         old=comparison.runs[OldWay.name].tally,
         new=comparison.runs[Webhookd.name].tally,
+        outbox=comparison.runs[Outbox.name].tally if Outbox.name in comparison.runs else None,
         light={name: inline(png) for name, png in drawn[LIGHT].items()},
         dark={name: inline(png) for name, png in drawn[DARK].items()},
         made_at=datetime.now(tz=UTC),
@@ -110,7 +111,7 @@ def write(comparison: Comparison, directory: Path) -> Path:
 
 def pictures(comparison: Comparison, theme: Theme) -> dict[str, bytes]:
     """PNGs by name."""
-    runs = {name: comparison.runs[name] for name in _ACCENT_FIRST}
+    runs = {name: comparison.runs[name] for name in _ACCENT_FIRST if name in comparison.runs}
     last_s = max(run.missing[-1][0] for run in runs.values())
     trouble = comparison.trouble
     moments = [

@@ -6,7 +6,7 @@ import socket
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
 
 from bench.comparison.merchants import Merchants
@@ -36,28 +36,34 @@ async def run(make: MakeSide, trouble: Trouble, seed: int, seconds: float, per_s
             port, admin_port = (_kept_port(stack) for _ in range(2))
             side = make(directory, port, admin_port, merchants.urls)
             hooks = payments(random.Random(seed), seconds, per_s)
-            provider = Provider(hooks, f"http://127.0.0.1:{port}/webhooks/stripe")
-            async with Supervised(side.command, port, directory / "log") as process:
+            provider = Provider(hooks, side.url)
+            async with AsyncExitStack() as running:
+                processes = [
+                    await running.enter_async_context(Supervised(*program, directory / f"log-{number}"))
+                    for number, program in enumerate(side.programs)
+                ]
                 merchants.began = began = time.perf_counter()
                 async with asyncio.TaskGroup() as together:
                     together.create_task(provider.run(began))
-                    together.create_task(_strike(process, trouble.faults, began, told))
+                    together.create_task(_strike(processes, trouble.faults, began, told))
                 told(seconds, "waiting for the rest")
                 await _end(side, merchants)
-                await process.stop()
+                for process in processes:
+                    await process.stop()
             findings = await side.findings()
     finally:
         await merchants.stop()
     if findings:
-        raise SystemExit(f"webhookd verify found: {'; '.join(findings)}")
+        raise SystemExit(f"what was kept is wrong: {'; '.join(findings)}")
     found = count(hooks, merchants.receipts, provider.lags_s)
     judge(found.tally, merchants.forged)
     return found
 
 
-async def _strike(process: Supervised, faults: Sequence[Fault], began: float, told: Told) -> None:
-    """Each fault at its time, or when the one before is over."""
+async def _strike(processes: Sequence[Supervised], faults: Sequence[Fault], began: float, told: Told) -> None:
+    """Each fault at its time, or when the one before is over, at one process after the other."""
     for number, fault in enumerate(faults, 1):
+        process = processes[(number - 1) % len(processes)]
         while (left_s := began + fault.at_s - time.perf_counter()) > 0:
             told(fault.at_s - left_s, f"{SIGNALS[fault.kind]} {number} of {len(faults)} to come")
             await asyncio.sleep(min(left_s, _LOOK_EVERY_S))

@@ -17,7 +17,7 @@ from bench.compare import compare, faults
 from bench.comparison.merchants import NAMES, SECRET, Merchants, Receipt
 from bench.comparison.provider import PAID, Hook, payments
 from bench.comparison.report import rows, write
-from bench.comparison.sides import OldWay, Webhookd
+from bench.comparison.sides import OldWay, Outbox, Webhookd
 from bench.comparison.tally import Run, Tally, count, judge
 from bench.comparison.trouble import Stretch, Trouble, draw
 from bench.rig.merchant import reserve_port
@@ -115,6 +115,7 @@ def test_it_is_a_success_when_the_old_way_loses_and_webhookd_does_not():
 def test_it_is_none_when_webhookd_loses_or_the_old_way_does_not():
     assert len(faults({OldWay.name: run_with(0), Webhookd.name: run_with(1)})) == 2
     assert len(faults({Webhookd.name: run_with(1)})) == 1
+    assert len(faults({Outbox.name: run_with(1)})) == 1
 
 
 def test_a_seed_decides_the_load_and_the_trouble():
@@ -191,15 +192,19 @@ async def test_a_supervised_program_is_started_again_after_each_signal_and_its_o
                 await supervised.crash()
 
 
-def test_on_a_small_run_the_old_way_loses_and_webhookd_does_not_and_a_page_says_so(tmp_path: Path, monkeypatch):
+def test_on_a_small_run_the_old_way_loses_and_webhookd_does_not_with_an_outbox_either_and_a_page_says_so(
+    tmp_path: Path, monkeypatch
+):
     # On a busy machine the load is late; whether anything is lost does not depend on it.
     monkeypatch.setattr("bench.comparison.tally.LAG_P99_MS_MAX", math.inf)
-    comparison = compare([OldWay.name, Webhookd.name], seed=5, seconds=3, per_s=18, deploys=0, crashes=1)
-    old, new = (comparison.runs[name].tally for name in (OldWay.name, Webhookd.name))
+    names = [OldWay.name, Webhookd.name, Outbox.name]
+    comparison = compare(names, seed=5, seconds=4, per_s=18, deploys=0, crashes=2)
+    old, new, outbox = (comparison.runs[name].tally for name in names)
     assert old.acked == new.acked == old.hooks == new.hooks
     assert old.lost > 0
     assert new.lost == 0
     assert new.received == dict.fromkeys(NAMES, new.acked)
+    assert (outbox.acked, outbox.lost, outbox.received) == (new.acked, 0, new.received)
     assert json.loads(msgspec.json.encode(comparison.as_json()))["sides"][OldWay.name]["lost"] == old.lost
     page = write(comparison, tmp_path).read_text()
     assert f"The old way lost {old.lost} of" in page

@@ -94,6 +94,9 @@ class SqliteTable:
         connection.text_factory = lambda raw: raw.decode("utf-8", "surrogateescape")
         for pragma in ("wal_autocheckpoint = 0", "trusted_schema = 0", "cell_size_check = 1", "mmap_size = 0"):
             connection.execute(f"PRAGMA {pragma}")
+        if connection.execute("PRAGMA journal_mode").fetchone() == ("wal",):
+            # What is taken and not kept so is taken again; the application's own next commit syncs it, too.
+            connection.execute("PRAGMA synchronous = NORMAL")
         self._shape = shape_of(connection, str(self._file), self._name, is_marked=self._is_marked)
         self._statements = for_sqlite(self._shape)
 
