@@ -2,6 +2,8 @@
 
 import asyncio
 import gzip
+import time
+from typing import Any
 
 import pytest
 
@@ -17,8 +19,17 @@ from tests.deliver.raw import (
     word,
 )
 from webhookd.core.delivery import RESPONSE_BYTES_MAX
+from webhookd.deliver.dial import Dialler
 from webhookd.deliver.guard import Guard
 from webhookd.deliver.transport import Target
+
+
+def stand_still(seconds: float) -> None:
+    """The whole process, as when it is stopped."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        pass
+
 
 LARGE = bytes(range(256)) * 32_768
 """8 MiB: more than the sockets between two processes hold."""
@@ -230,6 +241,36 @@ async def test_a_trickle_does_not_buy_time():
     async with merchant(trickle) as there, transport() as ours:
         assert await word(ours, there, timeout_s=0.2) == "timeout"
         await there.left_alone()
+
+
+@pytest.mark.fault(23)
+async def test_time_for_which_the_process_stood_still_is_not_the_merchants():
+    async def late(peer: Peer) -> None:
+        await peer.request()
+        stand_still(0.4)
+        await asyncio.sleep(0.05)
+        await peer.say(NOTHING)
+
+    async with merchant(late) as there, transport() as ours:
+        assert (await post(ours, there, timeout_s=0.2)).status == 200
+
+
+@pytest.mark.fault(23)
+async def test_a_dial_during_which_the_process_stood_still_is_made_again(monkeypatch: pytest.MonkeyPatch):
+    dial, dials = Dialler.dial, 0
+
+    async def slow(dialler: Dialler, *given: Any) -> Any:
+        nonlocal dials
+        dials += 1
+        if dials == 1:
+            stand_still(0.4)
+            await asyncio.sleep(0.05)
+        return await dial(dialler, *given)
+
+    monkeypatch.setattr(Dialler, "dial", slow)
+    async with merchant(polite) as there, transport() as ours:
+        assert (await post(ours, there, timeout_s=0.2)).status == 200
+    assert dials == 2
 
 
 async def test_a_large_body_goes_to_a_slow_reader_whole():

@@ -18,8 +18,17 @@ from webhookd.deliver.wire import is_empty, wire
 KEPT_S = 4.0
 """How long an idle connection is trusted when the peer does not say: many servers close after 5 s."""
 KEPT_S_MAX = 30.0
+STOOD_STILL_S, STOOD_STILL_S_MAX = 0.05, 5.0
+"""A timer that rings so much too late does so in a process that stood still: stopped, moved, or without a processor. And so
+much longer is waited then, at most."""
 TRUSTED = 0.8
 """Of the time that the peer says it keeps one: what we write then should still find it open."""
+
+
+def time_lost(now: float, deadline: float) -> float | None:
+    """How much longer to wait for a peer whose time was over then, as it was ours that stood still; None: no longer."""
+    lost_s = now - deadline
+    return min(lost_s, STOOD_STILL_S_MAX) if lost_s > STOOD_STILL_S else None
 
 
 class NeverTakenError(TransportError):
@@ -147,7 +156,11 @@ class Connection(asyncio.Protocol):
         self._timer = None
         if self._answer.done():
             return  # it is idle: the next exchange sets the timer anew
+        now = self._loop.time()
         if self._deadline > self._rings_at:
+            self._set_timer()
+        elif (more_s := time_lost(now, self._rings_at)) is not None:  # what has come meanwhile has not been read
+            self._deadline = now + more_s
             self._set_timer()
         else:
             self.abort("timeout")

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from functools import lru_cache, partial
 
 from webhookd.core.proxy import Proxy
-from webhookd.deliver.connection import Connection, NeverTakenError
+from webhookd.deliver.connection import Connection, NeverTakenError, time_lost
 from webhookd.deliver.dial import Dialler
 from webhookd.deliver.guard import Guard
 from webhookd.deliver.pool import Pool
@@ -50,7 +50,7 @@ class HttpTransport:
             except NeverTakenError:
                 connection = None
         if connection is None:
-            connection = await self._dial(origin, deadline)
+            connection, deadline = await self._dialled(origin, deadline)
             response = await connection.exchange(request, deadline)
         self._pool.give(connection)
         return response
@@ -62,6 +62,17 @@ class HttpTransport:
             limit.reschedule(now)
         self._resolver.close()
         await self._pool.close()
+
+    async def _dialled(self, origin: Origin, deadline: float) -> tuple[Connection, float]:
+        """And the deadline, which is a later one when this process stood still."""
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                return await self._dial(origin, deadline), deadline
+            except TransportError as error:
+                if error.word != "timeout" or (more_s := time_lost(loop.time(), deadline)) is None:
+                    raise
+                deadline = loop.time() + more_s
 
     async def _dial(self, origin: Origin, deadline: float) -> Connection:
         if self._closed:

@@ -47,7 +47,8 @@ class Transport(Protocol):
     async def post(self, target: Target, headers: Mapping[str, str], body: bytes, *, timeout_s: float) -> Response:
         """Raises TransportError; ValueError for a header that would break the line. Redirects are answers like others.
 
-        `timeout_s` is for everything from the name's resolution to the answer's last byte.
+        `timeout_s` is for everything from the name's resolution to the answer's last byte. Time for which this process
+        stood still is not the peer's: he is given as much again, up to STOOD_STILL_S_MAX.
         """
         ...
 
