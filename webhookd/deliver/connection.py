@@ -19,8 +19,8 @@ KEPT_S = 4.0
 """How long an idle connection is trusted when the peer does not say: many servers close after 5 s."""
 KEPT_S_MAX = 30.0
 STOOD_STILL_S, STOOD_STILL_S_MAX = 0.05, 5.0
-"""A timer that rings so much too late does so in a process that stood still: stopped, moved, or without a processor. And so
-much longer is waited then, at most."""
+"""A timer that rings so much too late does so in a process that stood still: stopped, moved, or without a processor.
+Then so much longer is waited, at most."""
 TRUSTED = 0.8
 """Of the time that the peer says it keeps one: what we write then should still find it open."""
 
