@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
+from pathlib import Path
 
 import structlog
 
@@ -14,6 +15,7 @@ from webhookd.observe.sd_notify import notify
 from webhookd.service import Failed, Service
 from webhookd.sharing import Shared
 from webhookd.store.data_dir import DataDir
+from webhookd.store.move import LOG_FILE
 from webhookd.store.postgres.store import PostgresStore
 from webhookd.store.protocol.backups import BackupMade, Backups, Told
 from webhookd.store.protocol.errors import StoreError, StoreUnavailableError
@@ -55,7 +57,7 @@ class PostgresEngine:
     def min_free(self, _configured: int) -> int:
         return 0  # what is stored is on the server's disk
 
-    async def open(self, _data_dir: DataDir, stop: asyncio.Event) -> bool:
+    async def open(self, data_dir: DataDir, stop: asyncio.Event) -> bool:
         """Wait for a server that cannot be reached: after a power cut it may be up later than this process.
 
         To exit would have the supervisor start another one that finds the same. What waiting cannot mend, like a wrong
@@ -64,6 +66,8 @@ class PostgresEngine:
         wait_s, said_at, said = WAIT_S_MIN, 0.0, ""
         while not stop.is_set():
             try:
+                if (data_dir.path / LOG_FILE).exists():
+                    await self._finish_move(data_dir.path)
                 await self.store.open()
             except StoreUnavailableError as error:
                 now, why = self._clock.monotonic(), str(error)
@@ -77,6 +81,11 @@ class PostgresEngine:
             else:
                 return True
         return False
+
+    async def _finish_move(self, data_dir: Path) -> None:
+        from webhookd.store.move.move import finish  # noqa: PLC0415 - it needs the other engine, too
+
+        await finish(data_dir, self._config.store.url.url.reveal(), self._clock.now_ms())
 
     def duties(self, failed: Failed) -> Sequence[Service]:
         return [

@@ -8,8 +8,8 @@ from tests.making import NOW_MS
 from tests.store.postgres_site import PostgresSite
 from tests.store.site import Store
 from tests.store.sqlite_site import SqliteSite
-from webhookd.store.move import source
-from webhookd.store.move.move import LOG_FILE, Move
+from webhookd.store.move import LOG_FILE, source
+from webhookd.store.move.move import Move
 
 LOG = "the log of a model"
 

@@ -46,7 +46,9 @@ if TYPE_CHECKING:
     from webhookd.store.move.move import Move
 
 INTERRUPTED = 130
-POLL_S = 0.5
+POLL_S = 0.1
+RESTS = 9
+"""While it waits, it rests so many times as long as it was busy: the daemon has work to do."""
 Told = Callable[[str, int, int | None], None]
 
 
@@ -99,7 +101,9 @@ def move(
         with asyncio.Runner() as runner, _watched() as told:
             from webhookd.store.move.move import Move  # noqa: PLC0415 - asyncpg may not be installed
 
-            moving = runner.run(Move.begin(path, url.url.reveal(), SystemClock().now_ms(), told))
+            if not undo:
+                _see_that_the_key_is_right(config)
+            moving = runner.run(Move.begin(path, url.url.reveal(), SystemClock().now_ms(), told, may_make=not undo))
             try:
                 work = _undo if undo else _move
                 moved = work(runner, moving, config, url, told, stop=stop)
@@ -109,10 +113,15 @@ def move(
         complain("interrupted: what was copied so far is kept, and the same command goes on with it")
         raise typer.Exit(INTERRUPTED) from None
     except (DataDirError, WrongDatabaseError, WrongStoreError, SealError) as error:
-        fail(Exit.CONFIG, str(error))
+        fail(Exit.CONFIG, _said(error))
     except (StoreError, OSError) as error:
-        fail(Exit.FOUND_WRONG, str(error))
+        fail(Exit.FOUND_WRONG, _said(error))
     _say(moved, config, as_json=as_json)
+
+
+def _said(error: Exception) -> str:
+    """What of the store is said of a setting is said here of the option."""
+    return str(error).replace("store.url:", "--to:", 1)
 
 
 def _target(to: str) -> StoreUrl:
@@ -132,7 +141,6 @@ def _move(runner: asyncio.Runner, moving: "Move", config: Config, url: StoreUrl,
         with DataDir(config.data_dir):
             runner.run(moving.finish())
         return Moved(url.shown, {}, 0.0, _verified(runner, url, told))
-    _see_that_the_key_is_right(config)
     runner.run(moving.copy())
     if wrong := [each for each in audit(config.database, reread, told) if each.check != "payments"]:
         fail(
@@ -154,8 +162,8 @@ def _undo(runner: asyncio.Runner, moving: "Move", config: Config, url: StoreUrl,
     del stop
     with DataDir(config.data_dir):
         was = runner.run(moving.undo())
-    said = "is the store again" if was else "was never left"
-    output.print(f"{config.database} {said}; nothing opens {url.shown}", highlight=False, soft_wrap=True)
+    said = "is the store again" if was else "is the store, and always was"
+    messages.print(f"{config.database} {said}; no daemon opens {url.shown}", highlight=False, soft_wrap=True)
 
 
 def _see_that_the_key_is_right(config: Config) -> None:
@@ -170,7 +178,7 @@ def _wait_for_the_directory(
 ) -> None:
     """Until the daemon has stopped; meanwhile what it still takes in is copied, so that little is left."""
     asked: set[int] = set()
-    is_said = False
+    is_said, rests_until = False, 0.0
     while True:
         try:
             held.enter_context(DataDir(config.data_dir))
@@ -181,11 +189,13 @@ def _wait_for_the_directory(
                 messages.print(f"all but the last is copied: {what}; waiting for it", highlight=False, soft_wrap=True)
         else:
             return
-        runner.run(moving.copy())
         if stop and (running := running_at(config.data_dir)) is not None and running.pid not in asked:
             asked.add(running.pid)
             with suppress(ProcessLookupError):
                 os.kill(running.pid, signal.SIGTERM)
+        if (began := time.monotonic()) >= rests_until:
+            runner.run(moving.copy())
+            rests_until = time.monotonic() + RESTS * (time.monotonic() - began)
         told("waiting for the daemon to stop", 0, None)
         time.sleep(POLL_S)
 

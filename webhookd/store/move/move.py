@@ -8,9 +8,10 @@ writes any more: once round again, then
 2. the file is marked as moved: no daemon opens it any more,
 3. the target is let be opened.
 
-Each is one commit, and synced. Killed before 2, the file is the store, as it was; after 3, the target is. In between
-there is none for a moment, rather than two that both take hooks; the same command goes on at 3. The way back is 3 and 2
-in this order, with the same rule.
+Each is one commit, and synced, and the second is the switch: killed before it, the file is the store, as it was; after
+it the target is, for the daemon that has the same data directory: that sees the mark, and does what is left of 3
+(`finish`). Other nodes wait for one of the two. At no time would a daemon open both. The way back is 3 and 2 undone, in
+this order: killed in between neither is opened, until the same command has been given again.
 """
 
 import secrets
@@ -20,14 +21,16 @@ from pathlib import Path
 from typing import Self
 
 from webhookd import private_file
+from webhookd.store.move import LOG_FILE
 from webhookd.store.move.source import FEW, KEY_MAX, Source, Stretch, mark_moved, mark_unmoved, moved
 from webhookd.store.move.target import Target
 from webhookd.store.move.writing import TwiceError
 from webhookd.store.protocol.errors import StoreError
+from webhookd.store.protocol.store import WrongStoreError
 from webhookd.store.seal import Seal, SealError, secret_of, settings_of
 
-LOG_FILE = "move.id"
-"""Names the log, so that the target of an unfinished move is known again."""
+SMALL = 500
+"""Events of the last stretch that make it one to be written again together with what has come since."""
 TRAIL_ROWS, LEDGER_ROWS = 5_000, 20_000
 ROUNDS_MAX = 5
 """For what was moved about between two stretches while they were copied."""
@@ -44,13 +47,14 @@ class Move:
         self._path, self._log, self._target, self._told = path, log, target, told
 
     @classmethod
-    async def begin(cls, path: Path, url: str, now_ms: int, told: Told) -> Self:
-        """Or go on. Raises WrongDatabaseError, WrongStoreError, StoreError, OSError."""
+    async def begin(cls, path: Path, url: str, now_ms: int, told: Told, *, may_make: bool = True) -> Self:
+        """Or go on, if nothing `may` be made there. Raises WrongDatabaseError, WrongStoreError, StoreError, OSError."""
         log = moved(path)
+        may_make = may_make and log is None
         if log is None:
             Source(path).close()  # one that cannot be moved leaves nothing there
-            log = private_file.keep(path.with_name(LOG_FILE), lambda: secrets.token_hex(16))
-        return cls(path, log, await Target.open(url, log, now_ms), told)
+            log = private_file.keep(path.with_name(LOG_FILE), lambda: f"{secrets.token_hex(16)} {path.name}")
+        return cls(path, log, await Target.open(url, log, now_ms, may_make=may_make), told)
 
     async def close(self) -> None:
         await self._target.close()
@@ -89,8 +93,6 @@ class Move:
     async def finish(self) -> None:
         """What is left to do once the file is marked."""
         if not self._target.is_open:
-            if not self._target.is_whole:
-                raise StoreError("--to: the log has moved, and not there: name what store.url is to be")
             await self._target.let_in()
 
     async def undo(self) -> bool:
@@ -107,6 +109,7 @@ class Move:
             await self._target.reopen_for_copying()
         was = self.is_over
         if was:
+            private_file.write(self._path.with_name(LOG_FILE), f"{self._log}\n".encode())
             mark_unmoved(self._path)
         return was
 
@@ -123,8 +126,9 @@ class Move:
         raise AssertionError
 
     async def _round(self, source: Source, *, is_last: bool) -> int:
-        await self._target.forget_the_last()
+        await self._target.forget_the_last(SMALL)
         copied, total, events, end = 0, source.events(), 0, -1
+        up_to = KEY_MAX if is_last else source.end()
         # While a daemon runs that might be at it, what is copied is copied again at the end.
         is_all_new = is_last and source.rebuilt(self._target.begun_at - REBUILD_MS)
         for stretch, gist in await self._target.stretches():
@@ -133,7 +137,7 @@ class Move:
                 copied += 1
             end = stretch.last
             self._told("comparing", copied, None)
-        while (following := source.following(end)) is not None:
+        while end < up_to and (following := source.following(end)) is not None:
             events += await self._copy(source, following)
             copied, end = copied + 1, following.last
             self._told("copying events", events, total)
@@ -164,11 +168,40 @@ class Move:
             f"{table}: {rows} here, {found[table]} there" for table, rows in counts.items() if found[table] != rows
         ]
         if differing or found["identity"] != counts["event"] + counts["past"]:
-            raise StoreError(f"--to: not all is there, and nothing was switched: {'; '.join(differing) or 'identity'}")
+            raise StoreError(
+                f"store.url: not all is there, and nothing was switched: {'; '.join(differing) or 'identity'}"
+            )
+
+
+async def finish(data_dir: Path, url: str, now_ms: int) -> None:
+    """What a move to there was killed before: when the file is marked, and all is there, let it be opened.
+
+    For who holds the data directory and is about to open the target. Raises StoreError, OSError.
+    """
+    noted = data_dir / LOG_FILE
+    if not noted.exists():
+        return
+    log = noted.read_text(encoding="ascii").strip()
+    path = data_dir / log.rpartition(" ")[2]
+    if not path.is_file() or moved(path) != log:
+        return
+    try:
+        target = await Target.open(url, log, now_ms, may_make=False)
+    except WrongStoreError:  # it went elsewhere, or the store itself will say what is wrong
+        return
+    try:
+        if not target.is_open:
+            await target.let_in()
+    finally:
+        await target.close()
+    noted.unlink()
+    private_file.sync_names(data_dir)
 
 
 def see_that_it_opens(path: Path, seal: Callable[[], Seal]) -> None:
     """Every secret that is kept, if there is any, with the key of the configuration. Raises SealError, StoreError."""
+    if moved(path) is not None:
+        return
     with closing(Source(path)) as source:
         sealed = [*source.sealed()]
     if not sealed:

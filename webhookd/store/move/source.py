@@ -98,6 +98,12 @@ class Source:
     def close(self) -> None:
         self._connection.close()
 
+    def end(self) -> int:
+        """The greatest key that is there by now; -1 where there is none."""
+        with self._sorted():
+            query = "SELECT max((SELECT coalesce(max(key), -1) FROM event), (SELECT coalesce(max(key), -1) FROM past))"
+            return int(self._ask(query)[0][0])
+
     def following(self, after: int) -> Stretch | None:
         """The next stretch of what is there by now; None where there is nothing more."""
         with self._snapshot():

@@ -44,6 +44,7 @@ _BESIDE = """
 """
 _OF_LEDGER = ("provider", "kind", "id")
 _OF_REFERENCE = ("name", "provider", "payment_id")
+_FORGET = "DELETE FROM stretch WHERE last = (SELECT max(last) FROM stretch) AND (events < $1 OR last = $2)"
 _WEEKS = """
     SELECT split_part(c.relname, '_w', 2)::bigint FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid
     WHERE i.inhparent = 'event'::regclass AND c.relname ~ '_w\\d+$'
@@ -72,15 +73,18 @@ class Target(Writing):
         """Whether a daemon may open it."""
 
     @classmethod
-    async def open(cls, url: str, log: str, now_ms: int) -> Self:
-        """Make the schema, or go on with what an unfinished move of this log has left in it.
+    async def open(cls, url: str, log: str, now_ms: int, *, may_make: bool = True) -> Self:
+        """Go on with what a move of this log has left there; or make the schema, if that `may` be.
 
         Raises UnfitDatabaseError, TargetTakenError, StoreUnavailableError.
         """
         make = connect(url, "move")
 
         async def see(connection: asyncpg.Connection) -> None:
-            if await make_if_empty(connection):
+            is_made = await make_if_empty(connection)
+            if is_made and not may_make:  # what was made is undone by this
+                raise TargetTakenError("store.url: the log was moved, and not there: give the URL that it was moved to")
+            if is_made:
                 await connection.execute(_MAKE.format(unfinished=UNFINISHED))
                 await connection.execute("INSERT INTO origin (log, begun_at) VALUES ($1, $2)", log, now_ms)
             else:
@@ -90,7 +94,7 @@ class Target(Writing):
         try:
             connection = await make()
         except (TimeoutError, asyncpg.PostgresError, *LOST) as error:
-            raise StoreUnavailableError(f"--to: PostgreSQL cannot be reached: {in_its_words(error)}") from error
+            raise StoreUnavailableError(f"store.url: PostgreSQL cannot be reached: {in_its_words(error)}") from error
         self = cls(connection)
         try:
             await self._begin()
@@ -111,10 +115,10 @@ class Target(Writing):
             rows = await self.connection.fetch("SELECT after, last, gist FROM stretch ORDER BY last")
             return [(Stretch(row[0], row[1]), row[2]) for row in rows]
 
-    async def forget_the_last(self) -> None:
-        """That it goes up to the end of all keys: the log has gone on since."""
+    async def forget_the_last(self, events: int) -> None:
+        """If it has fewer events than that, or is open at its end: it is written again, with what has come."""
         async with self.sorted():
-            await self.connection.execute("DELETE FROM stretch WHERE last = $1", KEY_MAX)
+            await self.connection.execute(_FORGET, events, KEY_MAX)
 
     async def put(self, read: Read, columns: Mapping[str, Sequence[str]]) -> None:
         """In the place of what was there of the stretch. Raises TwiceError, NotTakenError, StoreUnavailableError."""
@@ -210,7 +214,7 @@ class Target(Writing):
             for table in ("event", "attempt"):
                 await self.execute(f"ALTER TABLE {table} ENABLE TRIGGER USER")
             if await self.connection.fetchval(_STILL_OFF):
-                raise NotTakenError("--to: triggers that were off cannot be switched on again")
+                raise NotTakenError("store.url: triggers that were off cannot be switched on again")
             await self.execute("UPDATE origin SET is_whole = true")
         self.is_whole = True
 
@@ -242,7 +246,7 @@ class Target(Writing):
             if not await self.connection.fetchval(
                 "SELECT pg_try_advisory_lock(hashtextextended(current_schema() || ' move', 0))"
             ):
-                raise TargetTakenError("--to: another `webhookd move` is at work there: wait until it has ended")
+                raise TargetTakenError("store.url: another `webhookd move` is at work there: wait until it has ended")
             await self.connection.execute(_BESIDE)
             version = await self.connection.fetchval("SELECT schema_version FROM webhookd")
             row = await self.connection.fetchrow("SELECT begun_at, is_whole FROM origin")
@@ -263,12 +267,12 @@ async def _see_that_it_is_ours(connection: asyncpg.Connection, log: str) -> None
     its = await connection.fetchval("SELECT quote_ident(current_schema())")
     if await connection.fetchval("SELECT to_regclass('origin') IS NULL"):
         raise TargetTakenError(
-            f"--to: the schema {its} is a store already, and not empty for a log to move in: name another one with "
+            f"store.url: the schema {its} is a store already, and a log moves where nothing is: name another one with "
             f"?search_path=, or, if nothing in it is worth keeping, DROP SCHEMA {its} CASCADE"
         )
     if await connection.fetchval("SELECT log FROM origin") != log:
         raise TargetTakenError(
-            f"--to: the schema {its} holds what was moved there of another log: name another one with ?search_path="
+            f"store.url: the schema {its} holds what was moved there of another log: name another with ?search_path="
         )
     if await connection.fetchval("SELECT schema_version FROM webhookd") not in (SCHEMA_VERSION, UNFINISHED):
-        raise UnfitDatabaseError(f"--to: the schema {its} is of another version of webhookd: use that one")
+        raise UnfitDatabaseError(f"store.url: the schema {its} is of another version of webhookd: use that one")

@@ -12,7 +12,7 @@ from typing import Any
 import asyncpg
 
 from webhookd.store.postgres.connection import LOST, in_its_words, sorted_error
-from webhookd.store.postgres.statements import as_text, without_nul
+from webhookd.store.postgres.statements import NUL_SIGN, without_nul
 from webhookd.store.protocol.errors import StoreError, StoreUnavailableError
 
 Rows = Sequence[tuple[Any, ...]]
@@ -44,7 +44,9 @@ class Writing:
         found = await self.connection.fetch(f"SELECT {listed} FROM {table} {where}", *given)  # noqa: S608
         body = columns.index("body") if "body" in columns else None
         if len(found) != len(rows) or {tuple(row) for row in found} != {_hashed(row, body) for row in rows}:
-            raise NotTakenError(f"--to: what was written to {table} is not what is there now: nothing of it was kept")
+            raise NotTakenError(
+                f"store.url: what was written to {table} is not what is there now: nothing of it was kept"
+            )
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[None]:
@@ -66,21 +68,24 @@ class Writing:
         try:
             yield
         except asyncpg.UniqueViolationError as error:
-            raise TwiceError(f"--to: two rows of {error.table_name} would be one") from error
+            raise TwiceError(f"store.url: two rows of {error.table_name} would be one") from error
         except LOST as error:
             raise StoreUnavailableError(
-                f"--to: the connection to PostgreSQL was lost: {in_its_words(error)}"
+                f"store.url: the connection to PostgreSQL was lost: {in_its_words(error)}"
             ) from error
         except asyncpg.PostgresError as error:
             found = sorted_error(error)
             if found is error:
-                raise NotTakenError(f"--to: PostgreSQL says {in_its_words(error)}") from error
+                raise NotTakenError(f"store.url: PostgreSQL says {in_its_words(error)}") from error
             raise found from error
 
 
 def as_kept(columns: Sequence[str], rows: Rows) -> Rows:
     """As PostgreSQL keeps them."""
-    kept = [tuple([as_text(value) for value in row]) for row in rows]
+    kept = [  # not by `as_text`: there are a hundred million values
+        tuple([each.replace("\0", NUL_SIGN) if each.__class__ is str and "\0" in each else each for each in row])
+        for row in rows
+    ]
     if "names" in columns:
         place = columns.index("names")
         kept = [(*row[:place], without_nul(row[place]), *row[place + 1 :]) for row in kept]
