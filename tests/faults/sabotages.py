@@ -414,4 +414,32 @@ RELAY = (
         "tests/relay/test_relay.py::test_rows_that_were_marked_once_are_not_taken_again_when_rows_are_to_be_deleted",
     ),
 )
-SABOTAGES = (*STORE, *DISPATCH, *DELIVER, *RECEIVE, *ADMIN, *NODES, *RELAY)
+_MOVED, _TARGET = "webhookd/store/move/move.py", "webhookd/store/move/target.py"
+_KILLED_MOVE = "tests/store/test_move.py::test_killed_at_any_point_it_leaves_one_store_that_opens_and_goes_on"
+MOVE = (
+    _one(
+        "what changes while a log is moved is left behind",
+        *(_MOVED, "if is_all_new or source.gist(stretch) != gist:", "if is_all_new:"),
+        "tests/store/test_move.py::test_what_changes_after_it_was_copied_is_copied_again",
+    ),
+    _one(
+        "for a moment the log is in two stores that open",
+        *(
+            _MOVED,
+            "        mark_moved(self._path, self._log, shown, now_ms)\n        await self._target.let_in()",
+            "        await self._target.let_in()\n        mark_moved(self._path, self._log, shown, now_ms)",
+        ),
+        _KILLED_MOVE,
+    ),
+    _one(
+        "half of a log opens",
+        *(_TARGET, "    UPDATE webhookd SET schema_version = {unfinished};\n", ""),
+        _KILLED_MOVE,
+    ),
+    _one(
+        "what a move has written is not read back",
+        *("webhookd/store/move/writing.py", "if len(found) != len(rows) or", "if False and"),
+        "tests/store/test_move.py::test_what_does_not_arrive_is_noticed_and_not_kept",
+    ),
+)
+SABOTAGES = (*STORE, *DISPATCH, *DELIVER, *RECEIVE, *ADMIN, *NODES, *RELAY, *MOVE)
