@@ -11,6 +11,7 @@ import pytest
 from tests.making import NOW_MS
 from tests.postgres import Server
 from tests.store.both_sides import find_differing, tables
+from tests.store.killed_move import file_opens, target_opens
 from tests.store.old_files import SEAL_OF_3, old_file
 from webhookd.providers import reread
 from webhookd.store.move import move, source
@@ -18,6 +19,8 @@ from webhookd.store.move.move import Move
 from webhookd.store.move.writing import NotTakenError, Rows, Writing
 from webhookd.store.postgres.audit import audit
 from webhookd.store.postgres.database import connect
+from webhookd.store.postgres.store import PostgresStore
+from webhookd.store.protocol.errors import StoreError
 from webhookd.store.sqlite.driver import driver
 from webhookd.store.sqlite.migrate import migrate
 from webhookd.upgrade import nobody
@@ -167,3 +170,38 @@ async def test_events_of_old_weeks_lie_in_the_partitions_of_their_weeks(log: Pat
     for table in ("event", "attempt"):
         assert await connection.fetchval(f"SELECT count(*) FROM {table}_of_no_week") == 0
     await connection.close()
+
+
+async def test_a_way_back_that_was_cut_off_leaves_the_target_and_can_be_gone_again(log: Path, postgres: Server):
+    url = postgres.url()
+    async with moving(log, url) as one:
+        await one.copy()
+        await one.switch("there", NOW_MS)
+        await one._target.let_nobody_in()
+    assert not file_opens(log)
+    assert await target_opens(log, url)
+    async with moving(log, url) as again:
+        assert await again.undo()
+    assert file_opens(log)
+    assert not await target_opens(log, url)
+    async with moving(log, url) as forth:
+        assert await forth.copy() > 0
+        await forth.switch("there", NOW_MS)
+    assert await find_differing(log, url) == []
+
+
+async def test_what_a_daemon_was_started_on_is_never_written_over(log: Path, postgres: Server):
+    url = postgres.url()
+    async with moving(log, url) as one:
+        await one.copy()
+        await one.switch("there", NOW_MS)
+    store = PostgresStore(url)
+    await store.open()
+    await store.claims(name="a", version="1", role="all").renew((), ())
+    await store.close()
+    source.mark_unmoved(log)  # as an older copy of the file is
+    async with moving(log, url) as one:
+        with pytest.raises(StoreError, match="no way back"):
+            await one.copy()
+        with pytest.raises(StoreError, match="no way back"):
+            await one.undo()

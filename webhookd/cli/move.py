@@ -138,8 +138,9 @@ def _target(to: str) -> StoreUrl:
 
 def _move(runner: asyncio.Runner, moving: "Move", config: Config, url: StoreUrl, told: Told, *, stop: bool) -> Moved:
     if moving.is_over:
-        with DataDir(config.data_dir):
-            runner.run(moving.finish())
+        if not moving.is_finished:
+            with DataDir(config.data_dir):
+                runner.run(moving.finish())
         return Moved(url.shown, {}, 0.0, _verified(runner, url, told))
     runner.run(moving.copy())
     if wrong := [each for each in audit(config.database, reread, told) if each.check != "payments"]:
@@ -213,10 +214,10 @@ def _say(moved: Moved | None, config: Config, *, as_json: bool) -> None:
     if as_json:
         write_json(msgspec.json.encode(moved))
     else:
-        events = moved.rows.get("event", 0) + moved.rows.get("past", 0)
+        events = f"{moved.rows['event'] + moved.rows['past']} events are" if moved.rows else "the log is"
         key = "" if config.store.key is not None else f', key = "file:{config.data_dir.resolve() / KEY_FILE}"'
         output.print(
-            f'{events} events are in {moved.to} now. Next: [store] url = "{moved.to}"{key}; then start the daemon',
+            f'{events} in {moved.to} now. Next: [store] url = "{moved.to}"{key}; then start the daemon',
             highlight=False,
             soft_wrap=True,
             markup=False,

@@ -10,8 +10,7 @@ writes any more: once round again, then
 
 Each is one commit, and synced, and the second is the switch: killed before it, the file is the store, as it was; after
 it the target is, for the daemon that has the same data directory: that sees the mark, and does what is left of 3
-(`finish`). Other nodes wait for one of the two. At no time would a daemon open both. The way back is 3 and 2 undone, in
-this order: killed in between neither is opened, until the same command has been given again.
+(`finish`). The way back undoes 3 and then 2; so at no time would daemons open both, or none.
 """
 
 import secrets
@@ -67,7 +66,8 @@ class Move:
     async def copy(self) -> int:
         """Once round, beside a running daemon; how many stretches were copied. Raises StoreError."""
         if self._target.is_whole or self._target.is_open:  # a switch was broken off, or taken back
-            await self._target.reopen_for_copying()
+            await self._see_that_nobody_was_there()
+            await self._target.take_more()
         with closing(Source(self._path)) as source:
             return await self._once_round(source, is_last=False)
 
@@ -95,23 +95,29 @@ class Move:
         if not self._target.is_open:
             await self._target.let_in()
 
+    @property
+    def is_finished(self) -> bool:
+        return self.is_over and self._target.is_open
+
     async def undo(self) -> bool:
         """Back to the file; whether there was anything to take back. For who holds the data directory.
 
         Raises StoreError when a daemon has had the target open: what that has received would be lost.
         """
-        if not await self._target.is_untouched():
-            raise StoreError(
-                "--undo: a daemon has been started on the target, and what it has received and delivered is not in the "
-                "file: there is no way back"
-            )
-        if self._target.is_whole or self._target.is_open:
-            await self._target.reopen_for_copying()
+        await self._see_that_nobody_was_there()
+        await self._target.let_nobody_in()
         was = self.is_over
         if was:
             private_file.write(self._path.with_name(LOG_FILE), f"{self._log}\n".encode())
             mark_unmoved(self._path)
         return was
+
+    async def _see_that_nobody_was_there(self) -> None:
+        if not await self._target.is_untouched():
+            raise StoreError(
+                "store.url: a daemon has been started on what was moved there, and what it has received and delivered "
+                "is nowhere else: there is no way back"
+            )
 
     async def _once_round(self, source: Source, *, is_last: bool) -> int:
         for left in reversed(range(ROUNDS_MAX)):
@@ -159,7 +165,7 @@ class Move:
 
     async def _see_that_all_is_there(self, source: Source, counts: Mapping[str, int]) -> None:
         found = await self._target.counts()
-        for table in ("ledger", "reference"):  # a rebuild may have taken rows out
+        for table in ("ledger", "reference", "audit"):  # rows may have been taken out in the middle
             if found[table] != counts[table]:
                 self._told(f"copying the {table} again", 0, None)
                 await self._target.put_anew(table, source.columns[table], source.many_of(table, LEDGER_ROWS))
@@ -179,9 +185,10 @@ async def finish(data_dir: Path, url: str, now_ms: int) -> None:
     For who holds the data directory and is about to open the target. Raises StoreError, OSError.
     """
     noted = data_dir / LOG_FILE
-    if not noted.exists():
+    try:
+        log = noted.read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError):  # it is another user's, who can finish it himself
         return
-    log = noted.read_text(encoding="ascii").strip()
     path = data_dir / log.rpartition(" ")[2]
     if not path.is_file() or moved(path) != log:
         return
@@ -192,6 +199,7 @@ async def finish(data_dir: Path, url: str, now_ms: int) -> None:
     try:
         if not target.is_open:
             await target.let_in()
+        await target.tidy_up()
     finally:
         await target.close()
     noted.unlink()

@@ -32,8 +32,11 @@ ALL = ("event", "line", "identity", "alias", "conflict", "delivery", "attempt", 
 _IDENTITY = ("source", "provider_event_id", "key", "salt", "sha256")
 _MAKE = """
     CREATE TABLE origin (log text NOT NULL, begun_at bigint NOT NULL, is_whole boolean NOT NULL DEFAULT false);
-    CREATE TABLE stretch (after bigint NOT NULL, last bigint PRIMARY KEY, gist text NOT NULL, events bigint NOT NULL);
     UPDATE webhookd SET schema_version = {unfinished};
+"""
+_MAKE_READY = """
+    CREATE TABLE IF NOT EXISTS stretch (
+      after bigint NOT NULL, last bigint PRIMARY KEY, gist text NOT NULL, events bigint NOT NULL);
     ALTER TABLE event DISABLE TRIGGER USER;
     ALTER TABLE attempt DISABLE TRIGGER USER;
 """
@@ -85,7 +88,7 @@ class Target(Writing):
             if is_made and not may_make:  # what was made is undone by this
                 raise TargetTakenError("store.url: the log was moved, and not there: give the URL that it was moved to")
             if is_made:
-                await connection.execute(_MAKE.format(unfinished=UNFINISHED))
+                await connection.execute(_MAKE.format(unfinished=UNFINISHED) + _MAKE_READY)
                 await connection.execute("INSERT INTO origin (log, begun_at) VALUES ($1, $2)", log, now_ms)
             else:
                 await _see_that_it_is_ours(connection, log)
@@ -218,20 +221,32 @@ class Target(Writing):
             await self.execute("UPDATE origin SET is_whole = true")
         self.is_whole = True
 
-    async def reopen_for_copying(self) -> None:
-        """The contrary of `complete` and `let_in`: no daemon opens it, and stretches may be written again."""
+    async def take_more(self) -> None:
+        """The contrary of `complete`: stretches may be written again. And no daemon opens it."""
         async with self.transaction():
             await self.execute("UPDATE webhookd SET schema_version = $1", UNFINISHED)
             await self.execute("UPDATE origin SET is_whole = false")
-            for table in ("event", "attempt"):
-                await self.execute(f"ALTER TABLE {table} DISABLE TRIGGER USER")
+            await self.connection.execute(_MAKE_READY)
         self.is_whole = self.is_open = False
 
     async def let_in(self) -> None:
-        """From the end of this on a daemon may open it."""
+        """From the end of this on a daemon may open it. Raises NotTakenError when not all is there."""
+        if not self.is_whole:
+            raise NotTakenError("store.url: not all of the log is there")
         async with self.transaction():
             await self.execute("UPDATE webhookd SET schema_version = $1", SCHEMA_VERSION)
         self.is_open = True
+
+    async def let_nobody_in(self) -> None:
+        """The contrary."""
+        async with self.transaction():
+            await self.execute("UPDATE webhookd SET schema_version = $1", UNFINISHED)
+        self.is_open = False
+
+    async def tidy_up(self) -> None:
+        """What nobody needs once a daemon has come."""
+        async with self.transaction():
+            await self.execute("DROP TABLE IF EXISTS stretch")
 
     async def is_untouched(self) -> bool:
         """Whether no daemon has ever had it open."""
