@@ -27,6 +27,7 @@ from webhookd.observe.health import Health
 from webhookd.observe.metrics import Metrics
 from webhookd.observe.sd_notify import listen_sockets
 from webhookd.outbound import Outbound, Providers
+from webhookd.outboxes import relay_of
 from webhookd.receive.intake import Intake, Source
 from webhookd.receive.refusals import FORGET_S
 from webhookd.receive.routes import Routes
@@ -65,7 +66,7 @@ class Inbound:
         intake = Intake(log, mint, salt, fetch, metrics.unknown_type, metrics.fact, outbound.tracing)
         routes = Routes(intake, clock, metrics, body_bytes_max=server.max_body, unready=health.unready)
         self._routes = routes
-        self._relays = Relays(joints.relay_of(intake, clock, metrics, config(), health.unready))
+        self._relays = Relays(relay_of(intake, clock, metrics, config(), health.unready))
         instruments = Instruments(
             data_dir, engine, outbound.dispatcher, self._keeper, self._relays, clock, metrics, health, config, failed
         )

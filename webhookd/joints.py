@@ -12,7 +12,7 @@ from webhookd.admin.reconcile import Exported
 from webhookd.admin.refusals import Tried
 from webhookd.aside import aside
 from webhookd.clock import Clock
-from webhookd.config.model import Config, OutboxSettings, SourceSettings
+from webhookd.config.model import Config, SourceSettings
 from webhookd.config.secret_text import ClientsTexts
 from webhookd.core.delivery import Due, Outcome
 from webhookd.core.endpoint import Endpoint
@@ -22,11 +22,9 @@ from webhookd.deliver.courier import Courier, Meter
 from webhookd.evidence.keeper import Keeper, UnavailableError
 from webhookd.providers import PROVIDERS
 from webhookd.providers.export import exported
-from webhookd.providers.outbox import Outbox
 from webhookd.providers.provider import (
     STALE,
     VERIFIED,
-    Credentials,
     CredentialsError,
     NotUnderstoodError,
     Provider,
@@ -34,10 +32,6 @@ from webhookd.providers.provider import (
 )
 from webhookd.receive.intake import EvidenceUnavailableError, Intake, Source
 from webhookd.receive.refusals import Refusals
-from webhookd.relay.relay import Meter as Counting
-from webhookd.relay.relay import Relay
-from webhookd.relay.sqlite import SqliteTable
-from webhookd.relay.table import Table
 from webhookd.store.protocol.retention import Limits
 
 
@@ -120,28 +114,6 @@ def _provider_with(settings: SourceSettings, secret: Secret) -> Provider:
     field = "secrets" if "secrets" in provider.takes else "webhook_id"
     other: Any = {"secrets": [secret], "webhook_id": secret}
     return provider(msgspec.structs.replace(settings.credentials, **{field: other[field]}))
-
-
-def relay_of(
-    intake: Intake, clock: Clock, meter: Counting, config: Config, unready: Callable[[], str | None]
-) -> Callable[[str, OutboxSettings], Relay]:
-    """What makes a source's relay. `config` is that of the start: it says where the store is."""
-
-    def make(name: str, settings: OutboxSettings) -> Relay:
-        table = table_of(settings, config)
-        append = partial(intake.take_in_row, Source(name, Outbox(Credentials())))
-        return Relay(name, table, append, clock, meter, body_bytes_max=config.server.max_body, unready=unready)
-
-    return make
-
-
-def table_of(settings: OutboxSettings, config: Config) -> Table:
-    if settings.url.file is not None:
-        own = config.database if config.store.url.file is not None else None
-        return SqliteTable(settings.url.file, settings.table, is_marked=settings.is_marked, own=own)
-    from webhookd.relay.postgres import PostgresTable  # noqa: PLC0415 - its driver may not be installed
-
-    return PostgresTable(settings.url.url.reveal(), settings.table, is_marked=settings.is_marked)
 
 
 class _Uncounted:

@@ -10,6 +10,7 @@ import pytest
 
 from tests.admin.desk import desk
 from tests.daemon.merchant import merchant
+from tests.dashboard.plain import plain
 from tests.relay.relaying import until
 from tests.relay.shop import SQL, PostgresShop, Shop, SqliteShop, source
 from tests.running import STANDARD_SECRET, configuration, daemon, endpoint
@@ -76,6 +77,13 @@ def test_webhookds_own_store_is_no_outbox():
             "",
             {},
         )
+
+
+def test_a_table_is_that_of_one_source():
+    two = {name: {"provider": "outbox", "url": URL} for name in ("a", "b")}
+    with pytest.raises(ConfigError, match=r"sources.b.table: is that of source a"):
+        from_table({"sources": two}, "", {})
+    from_table({"sources": two | {"b": {"provider": "outbox", "url": URL, "table": "another"}}}, "", {})
 
 
 def test_no_provider_signs_for_an_outbox():
@@ -164,6 +172,18 @@ async def test_an_outbox_is_listed_counted_and_shown(tmp_path: Path, shop: Shop)
         assert (await run("ledger", "rebuild", cwd=tmp_path)).code == 0
         refused = await run("reconcile", "shop", "--from", "/dev/null", cwd=tmp_path)
         assert refused.code != 0
+
+
+async def test_the_pages_show_an_outbox_and_nothing_of_secrets_for_it(tmp_path: Path):
+    nowhere = '[sources.shop]\nprovider = "outbox"\nurl = "sqlite:///nowhere/shop.db"\n'
+    async with daemon(tmp_path, configuration(sources=nowhere)) as running, plain(running) as visitor:
+        await running.logged("outbox_waits")
+        overview = await visitor.get("/")
+        assert "outbox waits: /nowhere/shop.db: No such file or directory" in overview.words
+        assert "The first row that your application commits" in overview.words
+        assert (await visitor.get("/refused")).status == 200
+        assert (await visitor.get("/refused/sources/shop")).status == 404
+        assert "outbox" in (await visitor.get("/payments")).text
 
 
 async def test_a_password_is_in_no_line_of_the_log(tmp_path: Path):

@@ -250,6 +250,29 @@ async def test_rows_that_were_marked_once_are_not_taken_again_when_rows_are_to_b
     assert log.offered == [*log.kept]
 
 
+async def test_odd_columns_beside_the_body_hold_up_nothing_and_are_read_as_far_as_they_can_mean_something(shop: Shop):
+    odd = "'infinity'" if isinstance(shop, PostgresShop) else "'some day'"
+    columns = "(type, body, created_at, payment_id, status, amount, currency, reference)"
+    long = "x" * 100_000
+    for created, kind in ((odd, "odd.time"), ("'2026-01-31T12:00:00Z'", long)):
+        await shop.ask(
+            f"INSERT INTO webhookd_outbox {columns}"
+            f" VALUES ('{kind}', '{{}}', {created}, '{long}', 'unheard of', 1, 'x', '{long}')"
+        )
+    table = table_of(shop)
+    await table.open()
+    try:
+        rows = await table.waiting((), BODY_BYTES_MAX)
+        assert max(len(value) for row in rows for value in row.columns.values()) == 256
+        assert await table.backlog() == (2, 1769860800000)
+    finally:
+        await table.close()
+    log = Log()
+    async with relaying(shop, log):
+        await until(shop, 1, "refused LIKE 'type must have%'")
+        await until(shop, 1)
+
+
 async def test_how_many_wait_and_since_when_is_known(shop: Shop):
     log = Log()
     await shop.pay(*(f"pay_{number}" for number in range(3 * ROWS_MAX)))

@@ -112,11 +112,13 @@ async def test_rights_that_are_missing_are_each_named_with_the_grant(postgres: S
     assert "GRANT UPDATE (taken_at) ON own.webhookd_outbox TO reader" in await why(marking)
     await shop.ask("GRANT SELECT, DELETE, UPDATE (refused) ON own.webhookd_outbox TO reader")
     await table.open()
+    assert await table.take(["6f1c6f5e-0000-4000-8000-000000000001"], {}) == set(), "it has all that it takes"
     await table.close()
     await shop.ask(
         "GRANT UPDATE (taken_at) ON own.webhookd_outbox TO reader; REVOKE DELETE ON own.webhookd_outbox FROM reader"
     )
     await marking.open()
+    assert await marking.take(["6f1c6f5e-0000-4000-8000-000000000001"], {}) == set()
     await marking.close()
 
 

@@ -20,7 +20,7 @@ from webhookd.cli.options import (
     read_config,
     write_json,
 )
-from webhookd.joints import table_of
+from webhookd.outboxes import table_of
 from webhookd.relay.shipped import sql
 from webhookd.relay.table import OutboxError, TakenElsewhereError
 

@@ -45,8 +45,7 @@ class Checks:
         if kind is Config and self._is_whole and not refused & {"server", "store"}:
             server, store = given.get("server", Server()), given.get("store", Store())
             yield from _together(server, store)
-            for name, source in given.get("sources", {}).items():
-                yield from _own(name, source, server, store)
+            yield from _outboxes(given.get("sources", {}), server, store)
         elif kind is Store:
             yield from _store(given, refused)
         elif kind is Server:
@@ -133,11 +132,17 @@ def _together(server: Server, store: Store) -> Iterator[Mistake]:
         yield "server.role", 'must be "all" with SQLite: only nodes that share a PostgreSQL can divide the work'
 
 
-def _own(name: str, source: SourceSettings, server: Server, store: Store) -> Iterator[Mistake]:
-    if source.url is None or source.url.file is None or store.url.file is None:
-        return
-    if Path(source.url.file).resolve() == (Path(server.data_dir) / store.url.file).resolve():
-        yield f"sources.{name}.url", "is webhookd's own store: name the application's file"
+def _outboxes(sources: Mapping[str, SourceSettings], server: Server, store: Store) -> Iterator[Mistake]:
+    own = None if store.url.file is None else (Path(server.data_dir) / store.url.file).resolve()
+    known: dict[tuple[str, str], str] = {}
+    for name, source in sources.items():
+        if (outbox := source.outbox) is None:
+            continue
+        if own is not None and outbox.url.file is not None and Path(outbox.url.file).resolve() == own:
+            yield f"sources.{name}.url", "is webhookd's own store: name the application's file"
+        first = known.setdefault((outbox.url.file or outbox.url.url.reveal(), outbox.table), name)
+        if first != name:
+            yield f"sources.{name}.table", f"is that of source {first}, which takes its rows"
 
 
 def _listeners(server: Server) -> Iterator[Mistake]:

@@ -43,7 +43,10 @@ class PostgresTable:
         self._news = asyncio.Event()
 
     async def open(self) -> None:
-        await self._sorted(self._open())
+        try:
+            await self._sorted(self._open())
+        except ValueError as error:  # the driver may quote a password
+            raise UnfitError("the url cannot be understood") from error
 
     async def waiting(self, known: Collection[Any], body_bytes_max: int) -> Sequence[Row]:
         return await self._sorted(self._read(list(known), body_bytes_max))
@@ -64,8 +67,10 @@ class PostgresTable:
     async def close(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
-            with suppress(*_LOST):
+            try:
                 await connection.close(timeout=CONNECT_S_MAX)
+            except Exception:  # noqa: BLE001 - it is of no more use, however it ends
+                connection.terminate()
 
     async def _open(self) -> None:
         self._connection = connection = await asyncpg.connect(
@@ -100,10 +105,10 @@ class PostgresTable:
     async def _backlog(self) -> tuple[int, int | None]:
         assert self._connection is not None
         count, oldest = await self._connection.fetchrow(self._statements.backlog)
-        return count, None if oldest is None else int(oldest)
+        return count, oldest
 
-    def _row(self, key: str, size: int, body: bytes | None, *values: str | None) -> Row:
-        columns = {name: value for name, value in zip(self._shape.read, values, strict=True) if value is not None}
+    def _row(self, key: str, size: int, body: bytes | None, *values: str | int | None) -> Row:
+        columns = {name: str(value) for name, value in zip(self._shape.read, values, strict=True) if value is not None}
         return Row(key, columns, body, size)
 
     async def _take(self, keys: Sequence[str], refused: Mapping[str, str]) -> Collection[str]:
@@ -122,16 +127,14 @@ class PostgresTable:
             return await awaitable
         except OutboxError:
             raise
-        except (asyncpg.PostgresError, ValueError, *_LOST) as error:
+        except (asyncpg.PostgresError, *_LOST) as error:
+            if isinstance(error, ValueError):
+                raise
             raise _of(error) from error
 
 
 def _of(error: Exception) -> OutboxError:
     """What it means for who reads the log; no row and no password is in it."""
-    if isinstance(error, asyncpg.ClientConfigurationError) or (
-        isinstance(error, ValueError) and not isinstance(error, (*_LOST, asyncpg.PostgresError))
-    ):
-        return UnfitError("the url cannot be understood")  # the driver may quote a password
     words = str(error).partition("\n")[0][:WORDS_CHARS_MAX] or type(error).__name__
     if isinstance(error, asyncpg.QueryCanceledError):
         return AwayError(f"it took too long: {words}")

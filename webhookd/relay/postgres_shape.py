@@ -36,6 +36,8 @@ async def shape_of(connection: asyncpg.Connection, name: str, *, is_marked: bool
     """The table's number, and what it is like. Raises UnfitError with all that it lacks."""
     if await connection.fetchval("SELECT pg_is_in_recovery()"):
         raise UnfitError("the server is a replica, which takes no writes: name the primary")
+    if await connection.fetchval("SHOW server_encoding") == "SQL_ASCII":
+        raise UnfitError("the database is encoded in SQL_ASCII, which says of no text what it is: make one in UTF8")
     try:
         found = await connection.fetchrow(_TABLE, name)
     except asyncpg.InsufficientPrivilegeError:

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import structlog
 
 from webhookd.clock import Clock
-from webhookd.core.event import Appended, Hook
+from webhookd.core.event import Appended, Hook, occurred_ms
 from webhookd.core.fault import place
 from webhookd.providers.outbox import hook_of
 from webhookd.providers.provider import NotUnderstoodError
@@ -86,7 +86,6 @@ class Relay:
             try:
                 self._see_that_the_log_is_ready()
                 await self._table.open()
-                self._stands("follows")
                 while True:
                     await self.turn()
                     self._wait_s = WAIT_S_MIN
@@ -120,13 +119,18 @@ class Relay:
             if isinstance(found, Appended):
                 self._note(row, found, self._clock.monotonic() - began)
             elif isinstance(found, _RefusedError):
-                self._refuse(row, found.word, str(found))
-        await self._take_out()
+                self._refuse(row, found)
+        self._tell_of(offered)
+        held = await self._take_out()
         for found in offered:
             if isinstance(found, StoreUnavailableError | StoreBrokenError):
                 raise LogUnavailableError(str(found)) from found
             if isinstance(found, BaseException) and not isinstance(found, _RefusedError):
                 raise found
+        if held:
+            self._stands("waits", f"{held} rows are locked by others, and cannot be taken out of the table yet")
+        else:
+            self._stands("follows")
         if not rows:
             await self._table.changed()
 
@@ -141,45 +145,48 @@ class Relay:
             raise _RefusedError("too_large", f"body has {row.size} bytes, and server.max_body is {most}")
         hook = hook_of(row.columns, row.body or b"", self._clock.now_ms())
         try:
-            return await self._append(hook)
+            appended = await self._append(hook)
         except NotUnderstoodError as error:
             raise _RefusedError("not_understood", str(error)) from None
+        if appended.conflict:
+            raise _RefusedError("conflict", f"id is that of {appended.event_id}, which has another body and stands")
+        return appended
 
     def _note(self, row: Row, appended: Appended, seconds: float) -> None:
         """Of what the log has durably, now or already."""
-        if appended.conflict:
-            self._refuse(row, "conflict", f"id is that of {appended.event_id}, which has another body and stands")
-            return
         self._in_log.add(row.key)
         if appended.status == "accepted":
             self.standing.last_at = self._clock.now_ms()
         self._meter.hook(self._source, appended.status, seconds)
 
-    def _refuse(self, row: Row, word: str, why: str) -> None:
-        self._refused[row.key] = why
-        self._meter.hook(self._source, word, 0)
-        _log.warning("row_refused", source=self._source, why=why, what="it stays, with this in its column `refused`")
+    def _refuse(self, row: Row, error: _RefusedError) -> None:
+        self._refused[row.key] = str(error)
+        self._meter.hook(self._source, error.word, 0)
 
-    async def _take_out(self) -> None:
+    def _tell_of(self, offered: Sequence[object]) -> None:
+        """A line for all of a turn: there may be many."""
+        if refused := [each for each in offered if isinstance(each, _RefusedError)]:
+            what = "they stay, each with the reason in its column `refused`"
+            _log.warning("rows_refused", source=self._source, rows=len(refused), first=str(refused[0]), what=what)
+
+    async def _take_out(self) -> int:
+        """How many rows of those that have come so far are still there, for somebody else holds them."""
         if self._in_log or self._refused:
             held = await self._table.take(self._in_log, self._refused)
             self._in_log.intersection_update(held)
             self._refused = {key: why for key, why in self._refused.items() if key in held}
-        if held_count := len(self._in_log) + len(self._refused):
-            self._stands("waits", f"{held_count} rows are locked by others, and cannot be taken out of the table yet")
-        else:
-            self._stands("follows")
+        return len(self._in_log) + len(self._refused)
 
     async def _see(self, rows: Sequence[Row]) -> None:
         """How many wait, and for how long: counted now and then, where there are more than these."""
         standing, now = self.standing, self._clock.monotonic()
         if len(rows) < ROWS_MAX:
             standing.waiting = len(rows)
-            created = rows[0].columns.get("created_at") if rows else None
-            standing.oldest_at = int(created) if created is not None else None
+            standing.oldest_at = _moment(rows[0].columns.get("created_at")) if rows else None
         elif self._counted_at is None or now - self._counted_at > COUNT_EVERY_S:
             self._counted_at = now
-            standing.waiting, standing.oldest_at = await self._table.backlog()
+            standing.waiting, oldest_at = await self._table.backlog()
+            standing.oldest_at = _moment(oldest_at)
 
     def _stands(self, state: State, why: str | None = None) -> None:
         standing = self.standing
@@ -187,3 +194,8 @@ class Relay:
             standing.state, standing.why = state, why
             say = _log.warning if state == "waits" else _log.info
             say(f"outbox_{state}", source=self._source, **({} if why is None else {"why": why}))
+
+
+def _moment(at_ms: str | int | None) -> int | None:
+    """A time of the application's, if anybody can have meant it."""
+    return None if at_ms is None else occurred_ms(int(at_ms) / 1_000)

@@ -43,7 +43,7 @@ class Relays:
         wanted = self._settings
         await self._end([name for name, (had, _, _) in self._running.items() if wanted.get(name) != had])
         for name, its in wanted.items():
-            if name not in self._running:
+            if self._is_open and name not in self._running:
                 relay = self._make(name, its)
                 self._running[name] = its, relay, asyncio.create_task(relay.run(), name=f"relay {name}")
 

@@ -19,6 +19,7 @@ from webhookd.relay.table import LOOK_S, AwayError, OutboxError, Row, UnfitError
 T = TypeVar("T")
 BUSY_TIMEOUT_S = 2.0
 """So long a transaction of the application's is waited for."""
+WORDS_CHARS_MAX = 200
 GLANCE_S = 0.1
 """Between two looks at whether another connection has committed anything: a word of shared memory, or of the header."""
 _AWAY = ("SQLITE_IOERR", "SQLITE_FULL", "SQLITE_NOMEM", "SQLITE_PROTOCOL")
@@ -164,7 +165,7 @@ class SqliteTable:
             )
         if name == "SQLITE_NOTADB":
             return UnfitError(f"{self._file} is no database of SQLite's")
-        return UnfitError(f"{self._file}: {name}")
+        return UnfitError(f"{self._file}: {str(error)[:WORDS_CHARS_MAX]}")
 
 
 def _is_busy(error: sqlite3.Error) -> bool:

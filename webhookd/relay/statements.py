@@ -3,8 +3,12 @@
 
 from typing import NamedTuple
 
+from webhookd.core.event import NAME_CHARS_MAX
 from webhookd.relay.shape import MARK, Shape
 from webhookd.relay.table import BYTES_MAX, COUNTED_MAX, ROWS_MAX
+
+CHARS_MAX = NAME_CHARS_MAX + 1
+"""Of each column but the body: one that is longer is seen to be too long."""
 
 
 class Statements(NamedTuple):
@@ -20,7 +24,9 @@ class Statements(NamedTuple):
 def for_sqlite(shape: Shape) -> Statements:
     """Rows are taken and refused one by one. A text that is none in UTF-8 is bound as its bytes."""
     table, order = shape.table, shape.order
-    columns = ", ".join(_SQLITE_TIME if name == "created_at" else name for name in shape.read)
+    columns = ", ".join(
+        _SQLITE_TIME if name == "created_at" else f"substr({name}, 1, {CHARS_MAX})" for name in shape.read
+    )
     now = "strftime('%Y-%m-%dT%H:%M:%fZ')"
     this = "id = iif(?1 IS NULL, CAST(?2 AS TEXT), ?1)"
     return Statements(
@@ -51,7 +57,9 @@ def for_postgres(shape: Shape) -> Statements:
     """Keys are given as texts, many at a time. A row that somebody else holds is passed over: the others go."""
     table, order, key = shape.table, shape.order, shape.columns["id"]
     body = "body" if shape.columns["body"] == "bytea" else "convert_to(body::text, 'UTF8')"
-    columns = ", ".join(_POSTGRES_TIME if name == "created_at" else f"{name}::text" for name in shape.read)
+    columns = ", ".join(
+        _POSTGRES_TIME if name == "created_at" else f"left({name}::text, {CHARS_MAX})" for name in shape.read
+    )
     these = f"id = ANY ($1::text[]::{key}[])"
     free = f"id IN (SELECT id FROM {table} WHERE {these} FOR UPDATE SKIP LOCKED)"
     return Statements(
@@ -77,7 +85,7 @@ def for_postgres(shape: Shape) -> Statements:
     )
 
 
-_POSTGRES_TIME = "(extract(epoch FROM created_at) * 1000)::int8::text"
+_POSTGRES_TIME = "CASE WHEN isfinite(created_at) THEN (extract(epoch FROM created_at) * 1000)::int8 END"
 
 
 def _backlog(shape: Shape, time: str) -> str:
