@@ -5,7 +5,8 @@ import statistics
 import pytest
 
 from bench.capacity import capacity, drawn, fitted, in_bursts, need, poisson
-from bench.nodes import Cost, Figure, Kept, Late
+from bench.nodes import Figure, Kept
+from bench.rig.side import Cost, Late
 from bench.rig.simulation import COMMIT_WRITES_MAX, Costs, Plan, World
 
 COSTS = Costs(100e-6, 300e-6, 50e-6, 120e-6, 400e-6, 80e-6, 60e-6, 1.5e-3)

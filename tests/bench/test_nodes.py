@@ -5,8 +5,10 @@ import argparse
 import pytest
 
 from bench import nodes
-from bench.nodes import ONE, SIDES, Cost, Turn, drawn, figure_of, named, turn
+from bench.nodes import ONE, SIDES, drawn, figure_of, named
 from bench.peers.nodes import Alone, Nodes
+from bench.rig import side
+from bench.rig.side import Cost, Turn, turn
 from bench.rig.volume import Volume
 
 
@@ -16,8 +18,8 @@ def turn_of(rate: float, database_us: float = 100.0) -> Turn:
 
 
 async def test_two_nodes_take_and_deliver_all_of_it_and_it_is_known_what_that_cost_whom(monkeypatch):
-    monkeypatch.setattr(nodes, "WARM_UP", 40)
-    monkeypatch.setattr(nodes, "COUNTED_MIN", 200)
+    monkeypatch.setattr(side, "WARM_UP", 40)
+    monkeypatch.setattr(side, "COUNTED_MIN", 200)
     found = await turn(Nodes(2), 0.1, "t")
     assert found.events >= 200
     assert found.volume is not None
@@ -27,7 +29,7 @@ async def test_two_nodes_take_and_deliver_all_of_it_and_it_is_known_what_that_co
 
 
 async def test_a_node_on_its_own_has_the_same_work_and_no_database_beside_it(monkeypatch):
-    monkeypatch.setattr(nodes, "WARM_UP", 40)
+    monkeypatch.setattr(side, "WARM_UP", 40)
     found = await turn(Alone(), 0.1, "t")
     assert (found.cost.database_us, found.cost.commits) == (0, 0)
 

@@ -380,6 +380,18 @@ NODES = (
         "tests/store/test_claims.py::test_an_attempt_under_an_overtaken_claim_changes_nothing",
     ),
     _one(
+        "an alias stays bound to an event that is not in the log",
+        *("webhookd/store/postgres/schema.sql", "a.event = ANY (bound) AND a.event <> ALL (keys);", "false;"),
+        "tests/store/test_at_once.py::"
+        "test_an_alias_that_came_with_a_known_id_is_bound_to_nothing_that_is_not_in_the_log",
+    ),
+    _one(
+        "a batch whose answer was lost is given up",
+        *("webhookd/store/postgres/commit.py", "            return await self._again(write)", "            raise"),
+        "tests/store/test_at_once.py::"
+        "test_a_batch_whose_answer_was_lost_is_in_the_log_once_and_is_taken_for_what_it_was",
+    ),
+    _one(
         "a node goes on though its lease has run out",
         *(
             "webhookd/dispatch/tenure.py",

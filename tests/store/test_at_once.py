@@ -12,7 +12,8 @@ from tests.store.raw import together
 from webhookd.core.breaker import Health
 from webhookd.core.delivery import Aftermath, DeliveryKey, Due, Outcome, Settlement
 from webhookd.core.event import Event
-from webhookd.store.postgres.connection import Speaking
+from webhookd.store.postgres.connection import LostError, Speaking
+from webhookd.store.postgres.due import TOGETHER_MAX
 from webhookd.store.postgres.store import PostgresStore
 from webhookd.store.protocol.errors import StoreUnavailableError
 
@@ -146,3 +147,33 @@ async def test_rows_that_cannot_be_written_fail_alone(store: PostgresStore):
     )
     assert isinstance(ill, Exception)
     assert [good.status, fine.status] == ["accepted", "accepted"]  # type: ignore[union-attr]
+
+
+async def test_all_who_want_to_know_what_is_due_ask_together_and_each_is_told_its_own(postgres: Server, monkeypatch):
+    store = PostgresStore(postgres.url())
+    await store.open()
+    await store.unlock(SEAL)
+    shops = await store.adopt([spec(f"shop{n}", sources=(f"source{n}",)) for n in range(TOGETHER_MAX)], NOW_MS)
+    owed = {shop.number: [event(source=f"source{n}") for _ in range(n)] for n, shop in enumerate(shops)}
+    await together(store, *(each for events in owed.values() for each in events))
+    line = Line(monkeypatch)
+    looks = [store.due(shop, NOW_MS + 1, [], TEN_OF_EACH, 2**20) for shop in owed]
+    found = dict(zip(owed, await asyncio.gather(*looks), strict=True))
+    assert {shop: [each.event.key for each in batch.due] for shop, batch in found.items()} == {
+        shop: [each.key for each in events] for shop, events in owed.items()
+    }
+    assert {each.endpoint for batch in found.values() for each in batch.due} == {n for n, its in owed.items() if its}
+    assert len(line.sent) == 1
+    last, its = [*owed.items()][-1]
+    rest = await store.due(last, NOW_MS + 1, [each.key for each in its[:4]], {2: 2}, 2**20)
+    assert ([each.event.key for each in rest.due], rest.behind) == ([its[4].key, its[5].key], {2})
+    await store.close()
+
+
+async def test_a_look_that_fails_fails_for_all_who_asked_together_and_for_nobody_after_them(
+    store: PostgresStore, line: Line
+):
+    line.is_cut_after("FROM unnest")
+    asked = [store.due(1, NOW_MS, [], TEN_OF_EACH, 2**20) for _ in range(2)]
+    assert [type(each) for each in await asyncio.gather(*asked, return_exceptions=True)] == [LostError, LostError]
+    assert (await store.due(1, NOW_MS, [], TEN_OF_EACH, 2**20)).due == []

@@ -1,7 +1,8 @@
 """What nodes tell each other, by NOTIFY: what is due, was cancelled or changed. A call may be missed.
 
 It is sent after the commit and beside it: a NOTIFY within it would let only one transaction at a time commit
-(PreCommit_Notify in PostgreSQL's async.c), and what it says is in the database in any case.
+(PreCommit_Notify in PostgreSQL's async.c), and what it says is in the database in any case. So its own transaction,
+which would cost a sync, is not waited for.
 """
 
 import asyncio

@@ -7,6 +7,7 @@ function runs on the event loop's thread, and whenever it asks something the loo
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from contextlib import suppress
+from itertools import count
 from typing import Any, TypeVar
 
 import asyncpg
@@ -23,6 +24,7 @@ CONNECT_S_MAX = 5.0
 READ_S_MAX = 2.0
 WAIT_S_MAX = 10.0
 """So long a read waits for its turn."""
+_numbers = count()
 LOST = (
     *(asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.OperatorInterventionError, OSError),
     asyncpg.InternalClientError,  # so asyncpg finds that the server has said goodbye between two statements
@@ -94,7 +96,9 @@ class Speaking:
     async def _fetch(self, sql: str, given: Sequence[Any]) -> tuple[list[tuple[Any, ...]], str]:
         statement = self._prepared.get(sql)
         if statement is None:
-            statement = self._prepared[sql] = await self._connection.prepare(sql)
+            # With a name: without one, and without a cache of its own, asyncpg has it parsed anew for each question.
+            statement = await self._connection.prepare(sql, name=f"webhookd_{next(_numbers)}")
+            self._prepared[sql] = statement
         rows = await statement.fetch(*map(as_text, given))
         return [tuple(row) for row in rows], statement.get_statusmsg()
 

@@ -261,19 +261,6 @@ CREATE FUNCTION chain_lock(endpoint bigint, chain text) RETURNS bigint LANGUAGE 
   SELECT hashtextextended(current_schema() || ' ' || endpoint || ' ' || chain, 0)
 $$;
 
-CREATE FUNCTION event_is_routed() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-  IF NOT EXISTS (
-    SELECT 1 FROM route AS r WHERE (r.source = NEW.source OR (r.source = '*' AND NEW.source <> 'webhookd'))
-      AND CASE r.is_glob WHEN 1 THEN glob(r.pattern, NEW.type) ELSE NEW.type = r.pattern END)
-  THEN
-    NEW.state := 'unrouted';
-  END IF;
-  RETURN NEW;
-END $$;
-CREATE TRIGGER event_is_routed BEFORE INSERT ON event
-  FOR EACH ROW WHEN (NEW.state = 'accepted') EXECUTE FUNCTION event_is_routed();
-
 CREATE FUNCTION event_is_owed() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
   PERFORM pg_advisory_xact_lock(lock) FROM (
@@ -590,7 +577,7 @@ BEGIN
   SELECT coalesce(array_agg(event), '{}') INTO keys FROM added;
 END $$;
 
--- Those whose ids are not known; their keys.
+-- Those whose ids are not known; their keys. An event that nobody wants is unrouted.
 CREATE FUNCTION add_events(given new_event[], OUT keys bigint[]) LANGUAGE plpgsql AS $$
 BEGIN
   WITH new AS (
@@ -602,10 +589,13 @@ BEGIN
         key, salt, source, provider, provider_event_id, type, state, received_at, occurred_at, payment_id, kind, object_id,
         status, detail, major, minor, counts, amount, currency, exponent, refunded, reference, names, headers, sha256,
         size, body, trace)
-      SELECT key, salt, source, provider, provider_event_id, type, state, received_at, occurred_at, payment_id, kind,
-        object_id, status, detail, major, minor, counts, amount, currency, exponent, refunded, reference, names, headers,
-        sha256, size, body, trace
-      FROM unnest(given) JOIN new USING (key)
+      SELECT key, salt, source, provider, provider_event_id, type,
+        CASE WHEN state = 'accepted' AND NOT EXISTS (
+          SELECT 1 FROM route AS r WHERE (r.source = e.source OR (r.source = '*' AND e.source <> 'webhookd'))
+            AND CASE r.is_glob WHEN 1 THEN glob(r.pattern, e.type) ELSE e.type = r.pattern END) THEN 'unrouted' ELSE state END,
+        received_at, occurred_at, payment_id, kind, object_id, status, detail, major, minor, counts, amount, currency,
+        exponent, refunded, reference, names, headers, sha256, size, body, trace
+      FROM unnest(given) AS e JOIN new USING (key)
     RETURNING key)
   SELECT coalesce(array_agg(key), '{}') INTO keys FROM added;
 END $$;
@@ -625,11 +615,12 @@ END $$;
 -- A batch of such rows, as one statement that is a transaction of its own: no client is waited for in the middle of it. What
 -- is odd is left as it was: an event whose id or alias is known, an attempt whose claim was overtaken. Gives the keys of the
 -- events that are new, what is owed of them (as `log.owed` has it) and, unless all attempts were recorded, the fences of
--- their endpoints. Each statement in here sees all that was committed before the lock was had.
+-- their endpoints. Each statement in here sees all that was committed before the lock was had. All of them, and those of the
+-- triggers, are planned once: to plan them for each batch, by how many rows it has, takes longer than a small one itself.
 CREATE FUNCTION write_rows(
   events new_event[], aliases new_alias[], attempts new_attempt[], owed_max bigint,
   OUT keys bigint[], OUT owed text, OUT owed_count bigint, OUT fences bigint[]
-) LANGUAGE plpgsql AS $$
+) LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$
 DECLARE
   bound bigint[] := '{}';
 BEGIN

@@ -55,7 +55,7 @@ STATEMENTS = {name: spoken(sql) for name, sql in statements(__package__).items()
 
 def rows(table: Table, nouns: Sequence[Any]) -> list[tuple[Any, ...]]:
     """What the type of this table's new rows (`new_event`, …) holds, for each of these."""
-    made = [[*map(as_text, VALUES[table](noun))] for noun in nouns]
+    made = [[as_text(value) if isinstance(value, str) else value for value in VALUES[table](noun)] for noun in nouns]
     if table == "attempt":
         return [(*values, each.fence) for values, each in zip(made, nouns, strict=True)]
     if table != "alias":

@@ -10,7 +10,7 @@ from webhookd.store.postgres.clocks import why_off
 from webhookd.store.postgres.commit import Committer
 from webhookd.store.postgres.connection import Session
 from webhookd.store.postgres.database import UnfitDatabaseError, connect, fit, prepare
-from webhookd.store.postgres.due import read_due
+from webhookd.store.postgres.due import DueReader, Look
 from webhookd.store.postgres.recount import rebuild_on
 from webhookd.store.postgres.retention import PostgresRetention
 from webhookd.store.postgres.weeks import Weeks
@@ -24,6 +24,8 @@ from webhookd.store.sql.connection import Write
 from webhookd.store.sql.store import SqlStore, Told
 
 CLOSE_S_MAX = 5.0
+ALWAYS_THE_SAME_PLAN = {"plan_cache_mode": "force_generic_plan", "enable_seqscan": "off"}
+"""Made once, and of indexes: what the planner knows of a table may be of when it was empty."""
 
 
 class PostgresStore(SqlStore):
@@ -39,10 +41,11 @@ class PostgresStore(SqlStore):
         self._now_ms = now_ms
         self._writer = Session(fit(connect(url, "commits")))
         self._committer = Committer(self._writer)
-        self._due_reader = Session(connect(url, "dispatch", reads=True, enable_seqscan="off"))
+        due_reader = Session(connect(url, "dispatch", reads=True, **ALWAYS_THE_SAME_PLAN))
+        self._due = DueReader(due_reader)
         self._history_reader = Session(connect(url, "admin", reads=True))
         self._upkeep = Session(fit(connect(url, "upkeep")))
-        self._sessions = [self._writer, self._due_reader, self._history_reader, self._upkeep]
+        self._sessions = [self._writer, due_reader, self._history_reader, self._upkeep]
         self.server_version = ""
         self.away: str | None = None
         """Why there is no connection to write with, as of the last `look`; None: there is one."""
@@ -121,7 +124,7 @@ class PostgresStore(SqlStore):
 
     def calls(self, listener: Listener) -> Calls:
         """To and from other nodes, once it is started."""
-        return Calls(connect(self._url, "calls"), listener)
+        return Calls(connect(self._url, "calls", synchronous_commit="off"), listener)
 
     async def _apply(self, batch: Sequence[Write]) -> Committed:
         return await self._committer.apply(batch)
@@ -135,12 +138,4 @@ class PostgresStore(SqlStore):
         bytes_max: int,
         wait_ms_max: int = LATEST_MS,
     ) -> DueBatch:
-        return await read_due(
-            self._due_reader,
-            endpoint=endpoint,
-            now_ms=now_ms,
-            known=known,
-            rooms=rooms,
-            bytes_max=bytes_max,
-            wait_ms_max=wait_ms_max,
-        )
+        return await self._due.due(Look(endpoint, now_ms, known, rooms, bytes_max, wait_ms_max))
