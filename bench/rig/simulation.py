@@ -22,7 +22,7 @@ BEFORE_COMMIT = 0.7
 BEFORE_POST = 0.6
 """The part of what delivering costs a node that signs and posts; the rest reads the answer and settles."""
 RECEIVING = 0.45
-"""The part of what an event costs a node that is receiving it, as a profile has it; the rest is delivering."""
+"""The part of what an event costs a node that is receiving it; the rest is delivering. An estimate, as those above."""
 Then = Callable[[], None]
 
 
