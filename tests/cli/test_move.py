@@ -14,6 +14,7 @@ from tests.running import PATIENCE_S, configuration, daemon
 from tests.shell import Ended, ask, run, start
 from tests.store.both_sides import find_differing
 from tests.store.old_files import KEY_OF_3, SEAL_OF_3, old_file
+from webhookd.clock import SystemClock
 from webhookd.providers import reread
 from webhookd.store.postgres.database import UnfitDatabaseError, connect, prepare
 from webhookd.store.sqlite.driver import driver
@@ -169,6 +170,15 @@ async def test_another_key_than_secrets_are_sealed_with_is_found_before_anything
     found = await desk.move(url)
     assert (found.code, "store.key" in found.err) == (78, True)
     assert await ask_server(url, f"SELECT to_regnamespace('{url.rpartition('=')[2]}') IS NULL") == [(True,)]
+
+
+async def test_a_clock_with_which_no_daemon_would_start_there_is_found_first(
+    desk: Desk, postgres: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hour_ago = SystemClock().now_ms() - 3_600_000
+    monkeypatch.setattr(SystemClock, "now_ms", lambda _self: hour_ago)
+    found = await desk.move(postgres.url())
+    assert (found.code, "clock" in found.err) == (78, True)
 
 
 async def test_what_verify_finds_wrong_is_not_moved(desk: Desk, postgres: Server) -> None:

@@ -30,8 +30,8 @@ from webhookd.store.postgres.database import UnfitDatabaseError, connect, prepar
 from webhookd.store.sqlite.audit import audit as audit_file
 from webhookd.store.sqlite.connection import MovedDatabaseError, open_alone, schema_version
 
-APART = 23
-"""So many points are passed over before the switch begins; from there on none is."""
+APART, NEAR = 17, 8
+"""So many points are passed over at a time, but for the last ones before the file is marked, and all after that."""
 
 
 class Killer:
@@ -40,7 +40,7 @@ class Killer:
     def __init__(self, left: int = 0) -> None:
         self._left = left
         self.passed = 0
-        self.switch_at = 0
+        self.marked_at = 0
 
     def passing(self, *_anything: object) -> None:
         self.passed += 1
@@ -63,6 +63,7 @@ class Killer:
         return connection
 
     def marks(self, *given: Any) -> None:
+        self.marked_at = self.passed
         source.mark_moved(*given)
         self.passing()
 
@@ -78,7 +79,6 @@ async def moved(path: Path, url: str, killer: Killer) -> None:
         moving = await Move.begin(path, url, NOW_MS, lambda *_: None)
         if not moving.is_over:
             await moving.copy()
-            killer.switch_at = killer.passed
             await moving.switch("there", NOW_MS)
         else:
             await moving.finish()
@@ -88,7 +88,8 @@ async def moved(path: Path, url: str, killer: Killer) -> None:
 def main(file: Path, directory: Path, url: str) -> None:
     counting = Killer()
     asyncio.run(moved(copy_of(file, directory / "counted"), f"{url}_counted", counting))
-    points = [*range(1, counting.switch_at, APART), *range(counting.switch_at, counting.passed + 1)]
+    near = counting.marked_at - NEAR
+    points = [*range(1, near, APART), *range(near, counting.passed + 1)]
     findings = sorted(map(str, audit_file(file, reread)))
     left = Counter(
         struck(file, directory / f"at{point}", f"{url}_at{point}", Killer(point), findings) for point in points

@@ -5,7 +5,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -105,8 +105,10 @@ def move(
                 _see_that_the_key_is_right(config)
             moving = runner.run(Move.begin(path, url.url.reveal(), SystemClock().now_ms(), told, may_make=not undo))
             try:
-                work = _undo if undo else _move
-                moved = work(runner, moving, config, url, told, stop=stop)
+                if undo:
+                    _undo(runner, moving, config, url, as_json=as_json)
+                else:
+                    _say(_move(runner, moving, config, url, told, stop=stop), as_json=as_json)
             finally:
                 runner.run(moving.close())
     except KeyboardInterrupt:
@@ -116,7 +118,6 @@ def move(
         fail(Exit.CONFIG, _said(error))
     except (StoreError, OSError) as error:
         fail(Exit.FOUND_WRONG, _said(error))
-    _say(moved, config, as_json=as_json)
 
 
 def _said(error: Exception) -> str:
@@ -141,7 +142,8 @@ def _move(runner: asyncio.Runner, moving: "Move", config: Config, url: StoreUrl,
         if not moving.is_finished:
             with DataDir(config.data_dir):
                 runner.run(moving.finish())
-        return Moved(url.shown, {}, 0.0, _verified(runner, url, told))
+        return Moved(url.shown, {}, 0.0, _verified(runner, config, url, told))
+    runner.run(_see_that_the_clock_is_right(url))
     runner.run(moving.copy())
     if wrong := [each for each in audit(config.database, reread, told) if each.check != "payments"]:
         fail(
@@ -156,15 +158,17 @@ def _move(runner: asyncio.Runner, moving: "Move", config: Config, url: StoreUrl,
         began = time.monotonic()
         rows = runner.run(moving.switch(url.shown, SystemClock().now_ms()))
         took_s = time.monotonic() - began
-    return Moved(url.shown, rows, round(took_s, 3), _verified(runner, url, told))
+    return Moved(url.shown, rows, round(took_s, 3), _verified(runner, config, url, told))
 
 
-def _undo(runner: asyncio.Runner, moving: "Move", config: Config, url: StoreUrl, _told: Told, *, stop: bool) -> None:
-    del stop
+def _undo(runner: asyncio.Runner, moving: "Move", config: Config, url: StoreUrl, *, as_json: bool) -> None:
     with DataDir(config.data_dir):
         was = runner.run(moving.undo())
     said = "is the store again" if was else "is the store, and always was"
-    messages.print(f"{config.database} {said}; no daemon opens {url.shown}", highlight=False, soft_wrap=True)
+    if as_json:
+        write_json(msgspec.json.encode({"undone": was}))
+    else:
+        output.print(f"{config.database} {said}; no daemon opens {url.shown}", highlight=False, soft_wrap=True)
 
 
 def _see_that_the_key_is_right(config: Config) -> None:
@@ -172,6 +176,20 @@ def _see_that_the_key_is_right(config: Config) -> None:
 
     keys = config.store
     see_that_it_opens(config.database, lambda: seal_for(config.data_dir, keys.key, keys.old_keys, is_first=False))
+
+
+async def _see_that_the_clock_is_right(url: StoreUrl) -> None:
+    """As the daemon does when it starts there, which it is to do once the log has moved. Raises UnfitDatabaseError."""
+    from webhookd.store.postgres.clocks import why_off  # noqa: PLC0415 - asyncpg may not be installed
+    from webhookd.store.postgres.connection import Session  # noqa: PLC0415
+    from webhookd.store.postgres.database import UnfitDatabaseError, connect  # noqa: PLC0415
+
+    session = Session(connect(url.url.reveal(), "move"))
+    try:
+        if (off := await why_off(session, SystemClock().now_ms)) is not None:
+            raise UnfitDatabaseError(f"store.url: {off}")
+    finally:
+        await session.close()
 
 
 def _wait_for_the_directory(
@@ -192,8 +210,12 @@ def _wait_for_the_directory(
             return
         if stop and (running := running_at(config.data_dir)) is not None and running.pid not in asked:
             asked.add(running.pid)
-            with suppress(ProcessLookupError):
+            try:
                 os.kill(running.pid, signal.SIGTERM)
+            except ProcessLookupError:
+                pass
+            except PermissionError:
+                fail(Exit.USAGE, f"--stop: the daemon, process {running.pid}, is another user's: run this as that one")
         if (began := time.monotonic()) >= rests_until:
             runner.run(moving.copy())
             rests_until = time.monotonic() + RESTS * (time.monotonic() - began)
@@ -201,27 +223,31 @@ def _wait_for_the_directory(
         time.sleep(POLL_S)
 
 
-def _verified(runner: asyncio.Runner, url: StoreUrl, told: Told) -> list[Finding]:
+def _verified(runner: asyncio.Runner, config: Config, url: StoreUrl, told: Told) -> list[Finding]:
+    """What is wrong on the new side. Whoever waits for it may start the daemon meanwhile."""
     from webhookd.store.postgres.audit import audit as audit_postgres  # noqa: PLC0415 - asyncpg may not be installed
 
-    messages.print("the log has moved, and a daemon may be started on it; verifying it", highlight=False)
+    key = "" if config.store.key is not None else f' and key = "file:{config.data_dir.resolve() / KEY_FILE}"'
+    messages.print(
+        f'the log has moved. Under [store] set url = "{url.shown}"{key}, and start the daemon. Verifying meanwhile …',
+        markup=False,
+        highlight=False,
+        soft_wrap=True,
+    )
     return [*runner.run(audit_postgres(url.url.reveal(), reread, told))]
 
 
-def _say(moved: Moved | None, config: Config, *, as_json: bool) -> None:
-    if moved is None:
-        return
+def _say(moved: Moved, *, as_json: bool) -> None:
     if as_json:
         write_json(msgspec.json.encode(moved))
-    else:
-        events = f"{moved.rows['event'] + moved.rows['past']} events are" if moved.rows else "the log is"
-        key = "" if config.store.key is not None else f', key = "file:{config.data_dir.resolve() / KEY_FILE}"'
+    elif moved.rows:
+        events = moved.rows["event"] + moved.rows["past"]
+        how_long = f"{moved.without_a_daemon_s:.1f} s without a daemon"
         output.print(
-            f'{events} in {moved.to} now. Next: [store] url = "{moved.to}"{key}; then start the daemon',
-            highlight=False,
-            soft_wrap=True,
-            markup=False,
+            f"{events} events are in {moved.to} now; {how_long}", highlight=False, soft_wrap=True, markup=False
         )
+    else:
+        output.print(f"the log is in {moved.to}", highlight=False, soft_wrap=True, markup=False)
     if wrong := [each for each in moved.findings if each.check != "payments"]:
         fail(Exit.FOUND_WRONG, *(f"{each.check}: {each.subject} {each.detail}" for each in wrong[:10]))
 

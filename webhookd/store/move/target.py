@@ -137,7 +137,7 @@ class Target(Writing):
             for table, key in reversed(hanging.items()):
                 drop = f"DELETE FROM {TABLES.get(table, table)} WHERE {key} > $1 AND {key} <= $2"  # noqa: S608
                 await self.execute(drop, *stretch)
-            await self._make_weeks({week_of(row[columns["event"].index("key")]) for row in rows["event"]})
+            made = await self._make_weeks({week_of(row[columns["event"].index("key")]) for row in rows["event"]})
             for table in hanging:
                 await self.copy(TABLES.get(table, table), named[table], rows[table])
             await self._merge("ledger", _OF_LEDGER, columns["ledger"], rows["ledger"])
@@ -152,6 +152,7 @@ class Target(Writing):
                 read.gist,
                 len(rows["event"]) + len(rows["past"]),
             )
+        self._weeks |= made
 
     async def _merge(self, table: str, named_by: Sequence[str], columns: Sequence[str], rows: Rows) -> None:
         """Rows that other stretches may have brought, too. By the index, one by one: the table may be large."""
@@ -270,12 +271,13 @@ class Target(Writing):
             weeks = await self.connection.fetch(_WEEKS)
             self._weeks = {row[0] for row in weeks}
 
-    async def _make_weeks(self, weeks: set[int]) -> None:
-        for week in sorted(weeks - self._weeks)[: max(0, WEEKS_MAX - len(self._weeks))]:
+    async def _make_weeks(self, weeks: set[int]) -> set[int]:
+        missing = sorted(weeks - self._weeks)[: max(0, WEEKS_MAX - len(self._weeks))]
+        for week in missing:
             for table in ("event", "attempt"):
                 await self.execute(f"SELECT make_week('{table}', $1)", week)
             await self.execute("ALTER TABLE event DISABLE TRIGGER USER")  # that of the new partition, too
-            self._weeks.add(week)
+        return {*missing}
 
 
 async def _see_that_it_is_ours(connection: asyncpg.Connection, log: str) -> None:
