@@ -273,6 +273,21 @@ async def test_odd_columns_beside_the_body_hold_up_nothing_and_are_read_as_far_a
         await until(shop, 1)
 
 
+async def test_fifty_rows_that_are_known_are_not_read_again_and_the_others_are(shop: Shop):
+    await shop.pay(*(f"pay_{number:03}" for number in range(60)))
+    table = table_of(shop)
+    await table.open()
+    try:
+        first = (await table.waiting((), BODY_BYTES_MAX))[:50]
+        others = await table.waiting([row.key for row in first], BODY_BYTES_MAX)
+        assert len(others) == 10
+        assert not {row.key for row in first} & {row.key for row in others}
+        assert list(await table.take([row.key for row in first], {})) == []
+        assert [row.key for row in await table.waiting((), BODY_BYTES_MAX)] == [row.key for row in others]
+    finally:
+        await table.close()
+
+
 async def test_how_many_wait_and_since_when_is_known(shop: Shop):
     log = Log()
     await shop.pay(*(f"pay_{number}" for number in range(3 * ROWS_MAX)))

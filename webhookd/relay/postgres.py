@@ -73,11 +73,13 @@ class PostgresTable:
                 connection.terminate()
 
     async def _open(self) -> None:
+        several = "," in self._url.partition("?")[0] or "host=" in self._url
         self._connection = connection = await asyncpg.connect(
             self._url,
             timeout=CONNECT_S_MAX,
             command_timeout=2 * STATEMENT_S_MAX,
             statement_cache_size=0,
+            target_session_attrs="primary" if several else None,
             server_settings={
                 "application_name": "webhookd outbox",
                 "statement_timeout": f"{STATEMENT_S_MAX}s",

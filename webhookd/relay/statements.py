@@ -61,7 +61,8 @@ def for_postgres(shape: Shape) -> Statements:
         _POSTGRES_TIME if name == "created_at" else f"left({name}::text, {CHARS_MAX})" for name in shape.read
     )
     these = f"id = ANY ($1::text[]::{key}[])"
-    free = f"id IN (SELECT id FROM {table} WHERE {these} FOR UPDATE SKIP LOCKED)"
+    # As an array it is looked up in the index: of `IN (SELECT … FOR UPDATE)` PostgreSQL makes a scan of the table.
+    free = f"id = ANY (ARRAY(SELECT id FROM {table} WHERE {these} FOR UPDATE SKIP LOCKED))"
     return Statements(
         waiting=f"""
             WITH first AS (
@@ -81,7 +82,9 @@ def for_postgres(shape: Shape) -> Statements:
         refuse=f"""
             UPDATE {table} SET refused = why FROM unnest($1::text[], $2::text[]) AS given (key, why)
             WHERE id = key::{key} AND {free}""",
-        held=f"SELECT id::text FROM {table} WHERE {these} AND {shape.waits}",
+        held=f"""
+            WITH given AS MATERIALIZED (SELECT * FROM {table} WHERE {these})  -- by its id, not by what waits
+            SELECT id::text FROM given WHERE {shape.waits}""",
     )
 
 
