@@ -76,7 +76,7 @@ class Need(msgspec.Struct):
     burst_ack_p99_ms: float
     wal_mb_per_s: float
     gb_per_day: float
-    gb_kept: float
+    gb_kept: int
 
 
 class Capacity(msgspec.Struct):

@@ -1,4 +1,4 @@
-"""Make the tables in docs, and the alerts in docs/operating.md, from the code: `make docs`.
+"""Make the tables in docs, and the alerts in docs/operating.md, from the code and from kept figures: `make docs`.
 
 The text is written by hand; what stands between `<!-- made: NAME -->` and `<!-- end -->` is not.
 """
@@ -18,12 +18,13 @@ from typing import Any
 
 import yaml
 
+from bench import told
 from webhookd.core.ledger import COUNTING, KINDS, RANKS, SETTLED, TIME_FIRST, Kind
 from webhookd.core.money import EXPONENTS
 from webhookd.observe.catalogue import CATALOGUE
 from webhookd.providers import PROVIDERS
 
-DOCUMENTS = [Path(__file__).with_name(name) for name in ("payments.md", "metrics.md", "operating.md")]
+DOCUMENTS = [Path(__file__).with_name(name) for name in ("payments.md", "metrics.md", "operating.md", "scale.md")]
 ALERTS = Path(__file__).parents[1] / "monitoring" / "alerts.yml"
 FOUND = re.compile(r"\{\{ \$(?:labels\.(\w+)|value)[^}]*\}\}")
 METRICS = CATALOGUE.metrics.values()
@@ -47,6 +48,7 @@ def blocks() -> dict[str, str]:
         "currencies": currencies(),
         **{f"states of {provider}": states(provider) for provider in PROVIDERS},
         "alerts": alerts(),
+        **told.blocks(),
         **{f"metrics of {group}": metrics(group) for group in dict.fromkeys(each.group for each in METRICS)},
     }
 

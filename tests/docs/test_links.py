@@ -34,5 +34,5 @@ def test_the_pictures_are_small_and_each_is_shown():
     sizes = {path.name: path.stat().st_size for path in (ROOT / "docs" / "pictures").glob("*.png")}
     assert max(sizes.values()) < PICTURE_BYTES_MAX
     assert sum(sizes.values()) < PICTURES_BYTES_MAX
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert [name for name in sizes if f"(docs/pictures/{name})" not in readme] == []
+    shown = {target for guide in guides(ROOT) for target in LINK.findall(guide.read_text(encoding="utf-8"))}
+    assert [name for name in sizes if not {f"docs/pictures/{name}", f"pictures/{name}"} & shown] == []
