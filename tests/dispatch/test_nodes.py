@@ -210,6 +210,29 @@ async def test_a_node_that_was_frozen_records_nothing_of_what_is_anothers_by_now
     assert not first.tenure.held
 
 
+async def test_what_comes_too_late_of_an_old_claim_takes_nothing_from_the_one_that_a_node_has_by_now(cluster: Cluster):
+    first, second = await cluster.node("first"), await cluster.node("second")
+    await cluster.share_out(first, second)
+    cluster.merchants.hold = hold = asyncio.Event()
+    events = await first.append(1)
+    while first.dispatcher.in_flight < 3:
+        await asyncio.sleep(0.01)
+    await first.is_taken_for_dead(second)
+    cluster.merchants.hold = None
+    await second.claiming.renew()
+    await all_delivered(second, events)
+    await second.claiming.leave()
+    async with asyncio.timeout(PATIENCE_S):
+        while len(first.tenure.held) < len(SHOPS):
+            await first.claiming.renew()
+    hold.set()
+    while first.dispatcher.unsettled:
+        await asyncio.sleep(0.01)
+    assert len(first.tenure.held) == len(SHOPS)
+    async with asyncio.timeout(PATIENCE_S):
+        await all_delivered(first, await first.append(1))
+
+
 async def test_a_node_whose_lease_has_run_out_begins_nothing_until_it_is_heard_again(cluster: Cluster):
     first = await cluster.node("first")
     first.let_pass(LEASE_S)

@@ -276,8 +276,9 @@ class Dispatcher:
         self.held_bytes -= reserved
         self._see_to(lane)
 
-    def _lose(self, lane: Lane) -> None:
-        self._tenure.drop(lane.endpoint.number)
+    def _lose(self, lane: Lane, fence: int) -> None:
+        self._tenure.drop(lane.endpoint.number, fence)
+        lane.miss()  # if it has been taken back since: what could not be recorded is due
         self._empty_if_shut(lane)
 
     def _empty_if_shut(self, lane: Lane) -> None:

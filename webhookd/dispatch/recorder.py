@@ -20,10 +20,16 @@ class Stand(Protocol):
 
 
 class Recorder:
-    """`stand` is told how an endpoint stands from now on, `lost` of one that is another process's."""
+    """`stand` is told how an endpoint stands from now on, `lost` of a claim that is another process's."""
 
     def __init__(
-        self, outbox: Outbox, clock: Clock, report: Report, judge: Judge, stand: Stand, lost: Callable[[Lane], None]
+        self,
+        outbox: Outbox,
+        clock: Clock,
+        report: Report,
+        judge: Judge,
+        stand: Stand,
+        lost: Callable[[Lane, int], None],
     ) -> None:
         self._outbox, self._clock, self._report, self._judge = outbox, clock, report, judge
         self._stand, self._lost = stand, lost
@@ -43,7 +49,7 @@ class Recorder:
                 lane.doubt(due.event.key)
                 await self._clock.sleep(STORE_RETRY_MS / 1_000)
             except FencedError:
-                self._lost(lane)  # whoever has it now attempts it again
+                self._lost(lane, settlement.fence)  # whoever has it now attempts it again
                 return False
             except StoreBrokenError:
                 self.is_broken = True

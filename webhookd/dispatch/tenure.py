@@ -42,10 +42,11 @@ class Tenure:
         self._fences.update((claim.endpoint, claim.fence) for claim in renewed.gained)
         self._until = until
 
-    def drop(self, endpoint: int) -> None:
-        """It is another's."""
-        self._fences.pop(endpoint, None)
-        self._ending.discard(endpoint)
+    def drop(self, endpoint: int, fence: int | None = None) -> None:
+        """It is another's; or the claim with this fence is, and one that was made since is not."""
+        if fence is None or self._fences.get(endpoint) == fence:
+            self._fences.pop(endpoint, None)
+            self._ending.discard(endpoint)
 
     def end(self, count: int) -> list[int]:
         """Let so many more go: no attempt of theirs begins any more."""
