@@ -4,6 +4,7 @@ import asyncio
 import json
 import signal
 import socket
+import subprocess
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -20,10 +21,11 @@ from tests.daemon.test_end_to_end import stripe_event, stripe_headers
 from tests.daemon.test_watchdog import OFTEN, Systemd
 from tests.faults.namespace import inside, must_be_possible
 from tests.faults.settled import log_of, settled
-from tests.making import SEAL
-from tests.postgres import Server, server
+from tests.making import SEAL, spec
+from tests.postgres import Server, binaries, server
 from tests.running import PATIENCE_S, RunningDaemon, daemon, endpoint
 from tests.shell import start
+from webhookd.store.postgres.connection import Speaking
 from webhookd.store.postgres.store import CLOSE_S_MAX, PostgresStore
 from webhookd.store.protocol.errors import StoreUnavailableError
 
@@ -183,6 +185,41 @@ async def test_what_was_committed_though_the_answer_was_lost_is_there_once_and_d
             assert len(shop.got) == 1
 
 
+@pytest.mark.parametrize("is_heard", [True, False])
+async def test_who_changed_something_knows_whether_it_was_committed_though_the_server_forgot_the_transaction(
+    own: Server, monkeypatch: pytest.MonkeyPatch, *, is_heard: bool
+):
+    """What it had not written down when it crashed it gives out again: then others' transactions have that number."""
+    url = own.url()
+    store, data = PostgresStore(url), await data_directory(url)
+    await store.open()
+    await store.unlock(SEAL)
+    ask_of, crashes = Speaking.ask, iter([True])
+
+    def dies_as_it_commits(speaking: Speaking, sql: str, *given: Any) -> Any:
+        if sql != "COMMIT" or not next(crashes, False):
+            return ask_of(speaking, sql, *given)
+        if is_heard:
+            ask_of(speaking, sql, *given)
+        crash(own, data)
+        own.start()
+        others = "DO $$ BEGIN FOR i IN 1..100 LOOP PERFORM pg_current_xact_id(); COMMIT; END LOOP; END $$"
+        subprocess.run([binaries() / "psql", "-q", "-d", url.partition("?")[0], "-c", others], check=True)
+        return ask_of(speaking, "SELECT 'the connection is lost'")
+
+    monkeypatch.setattr(Speaking, "ask", dies_as_it_commits)
+    try:
+        change = store.adopt([spec("shop")], 0)
+        if is_heard:
+            await change
+        else:
+            with pytest.raises(StoreUnavailableError, match="nothing was changed"):
+                await change
+        assert await store._history_reader.query("SELECT count(*) FROM endpoint") == [(is_heard,)]
+    finally:
+        await store.close()
+
+
 async def test_a_server_that_hangs_does_not_keep_the_store_from_being_closed(own: Server):
     store = PostgresStore(own.url())
     await store.open()
@@ -258,6 +295,20 @@ async def test_a_server_that_comes_up_later_is_waited_for(tmp_path: Path, own: S
     finally:
         process.kill()
         await process.wait()
+
+
+async def test_a_server_that_hangs_up_as_it_is_greeted_is_waited_for():
+    """As one does that dies just then, or what stands before it."""
+
+    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        writer.close()
+
+    async with await asyncio.start_server(hang_up, "127.0.0.1", 0) as greeted:
+        port = greeted.sockets[0].getsockname()[1]
+        store = PostgresStore(f"postgresql://webhookd@127.0.0.1:{port}/postgres")
+        with pytest.raises(StoreUnavailableError, match="cannot be reached"):
+            await store.open()
 
 
 async def test_who_waits_for_a_server_can_be_stopped(tmp_path: Path):

@@ -1,6 +1,7 @@
 """One batch of writes, one transaction, and what is known of it when the connection is lost in the middle."""
 
 import asyncio
+import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import TypeGuard, TypeVar
@@ -18,7 +19,7 @@ RETRY_S = (0.05, 0.1, 0.2, 0.4, 0.8)
 """Waits before a lost connection is tried again, to find out what became of a commit; the last goes on."""
 _LOCK = "SELECT pg_advisory_xact_lock{}(log_lock())"
 TOGETHER, ALONE = _LOCK.format("_shared"), _LOCK.format("")
-_NUMBER = "SELECT pg_current_xact_id_if_assigned()::text"
+_HAS_WRITTEN = "SELECT pg_current_xact_id_if_assigned() IS NOT NULL"
 
 
 def _is_of_rows(batch: Sequence[Write]) -> TypeGuard[Sequence[Row]]:
@@ -34,13 +35,15 @@ class Committer:
 
     def __init__(self, session: Session) -> None:
         self._session = session
+        self._process = secrets.randbits(63)
+        self._changes = 0
         self.is_closing = False
 
     async def apply(self, batch: Sequence[Write]) -> Committed:
         """A write that cannot be made fails alone, the others are made again. Raises StoreUnavailableError.
 
         When the connection is lost during COMMIT it is found out what became of it, however long that takes: events and
-        attempts are known by their ids, other changes by the number of their transaction.
+        attempts are known by their ids, other changes by a number that is written with them.
         """
         if not (_is_of_rows(batch) and any(map(may_be_new, batch))):
             return await self._narrowed(batch)
@@ -92,14 +95,14 @@ class Committer:
 
     async def _transaction(self, batch: Sequence[Write]) -> Committed:
         is_of_rows = _is_of_rows(batch)
-        asked_to_commit: list[tuple[str | None, Committed]] = []
+        asked_to_commit: list[tuple[int | None, Committed]] = []
 
         def run(connection: Speaking) -> Committed:
             asked_to_commit.clear()
             connection.ask("BEGIN")
             connection.ask(TOGETHER if is_of_rows else ALONE)
             committed = write_all(connection, batch)
-            asked_to_commit.append((None if is_of_rows else connection.ask(_NUMBER).fetchone()[0], committed))
+            asked_to_commit.append((None if is_of_rows else self._noted(connection), committed))
             connection.ask("COMMIT")
             return committed
 
@@ -122,12 +125,25 @@ class Committer:
         except LostError:
             return await self._again(write)
 
-    async def _is_committed(self, number: str) -> bool:
-        """Raises LostError while the server is still at it."""
-        [(status,)] = await self._session.query("SELECT pg_xact_status($1::text::xid8)", (number,))
-        if status == "in progress":
-            raise LostError("it is not over yet")
-        return bool(status == "committed")
+    def _noted(self, connection: Speaking) -> int | None:
+        """The number of what is being changed; None where nothing has been written."""
+        if not connection.ask(_HAS_WRITTEN).fetchone()[0]:
+            return None
+        self._changes += 1
+        connection.execute("change.note", {"process": self._process, "number": self._changes})
+        return self._changes
+
+    async def _is_committed(self, number: int) -> bool:
+        """Once the server is no longer at it: until then it has the log to itself."""
+
+        def run(connection: Speaking) -> bool:
+            connection.ask("BEGIN")
+            connection.ask(ALONE)
+            row = connection.execute("change.noted", {"process": self._process}).fetchone()
+            connection.ask("COMMIT")
+            return bool(row == (number,))
+
+        return await self._session.run(run)
 
     async def _again(self, ask: Callable[[], Awaitable[T]]) -> T:
         """Until it is answered; once the store is closing, no longer. Raises StoreUnavailableError then."""

@@ -161,7 +161,8 @@ def _of_starting(error: Exception) -> StoreError:
     if isinstance(error, ValueError) and not isinstance(error, ClientConfigurationError):
         return UnfitDatabaseError("store.url: it cannot be understood")  # the driver may quote a password
     has_ended = isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError)
-    has_no_tls = type(error) is ConnectionError  # so asyncpg says that the server will not do TLS
+    # So asyncpg says that the server will not do TLS; of one that hangs up, or can fork no process, with other words.
+    has_no_tls = type(error) is ConnectionError and "rejected" in str(error)
     if isinstance(error, _AWAY) and (has_ended or not isinstance(error, _WRONG)) and not has_no_tls:
         return StoreUnavailableError(f"store.url: PostgreSQL cannot be reached: {in_its_words(error)}")
     return UnfitDatabaseError(f"store.url: {in_its_words(error)}")

@@ -161,6 +161,15 @@ CREATE FUNCTION server_ms() RETURNS bigint LANGUAGE sql STABLE AS $$
   SELECT floor(extract(epoch FROM statement_timestamp()) * 1000)::bigint
 $$;
 
+-- The last change that each process has had committed, by a number of its own: so it knows, when the connection is lost
+-- during COMMIT. The number of the transaction would not do: a server that crashes gives one that it had not written down
+-- to another transaction.
+CREATE TABLE change (
+  process bigint PRIMARY KEY,
+  number  bigint NOT NULL,
+  at      bigint NOT NULL
+);
+
 CREATE TABLE secret (
   endpoint   bigint NOT NULL REFERENCES endpoint,
   created_at bigint NOT NULL,
