@@ -1,4 +1,9 @@
-"""kill -9 under load, and the auditor's verdict: `python -m tests.crash --kills 100 [--seed N] [--json]`."""
+"""kill -9 under load, and the auditor's verdict.
+
+    python -m tests.crash --kills 100 [--store postgres] [--seed N] [--json]
+
+On PostgreSQL the server is killed, too, in its turn.
+"""
 
 import argparse
 import asyncio
@@ -7,26 +12,32 @@ import random
 import sys
 import tempfile
 from pathlib import Path
+from typing import get_args
 
 from rich.console import Console
 from rich.progress import Progress
 
 from tests.crash.daemon_under_fault import SABOTAGES
+from tests.crash.grounds import StoreName, ground
 from tests.crash.harness import crash
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m tests.crash", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.crash", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument(
         "--seed", type=int, default=random.SystemRandom().randrange(10**9), help="repeats a run's choices"
     )
+    parser.add_argument("--store", choices=get_args(StoreName), default="sqlite", help="postgres: a server of its own")
     parser.add_argument("--sabotage", choices=SABOTAGES, help="put a mistake in, to see that it is found")
     parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
     arguments = parser.parse_args()
     console = Console(stderr=True)
     with (
         tempfile.TemporaryDirectory(prefix="webhookd-crash-") as directory,
+        ground(arguments.store) as own,
         Progress(console=console, transient=True, disable=not console.is_terminal) as progress,
     ):
         bar = progress.add_task("killing", total=arguments.kills)
@@ -36,6 +47,7 @@ def main() -> None:
                 arguments.kills,
                 arguments.seed,
                 sabotage=arguments.sabotage,
+                ground=own,
                 told=lambda moment: progress.update(bar, advance=1, description=f"killed {moment}"),
             )
         )

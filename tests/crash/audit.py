@@ -1,20 +1,39 @@
 """The auditor: what the provider saw, what the merchants saw, what the database holds, and whether they agree."""
 
 from collections import defaultdict
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from tests.copied import copy
 from tests.crash.parties import Merchants, Provider
 from webhookd.core.delivery import DeliveryKey
 from webhookd.core.identifier import event_id
 from webhookd.providers import reread
+from webhookd.store.postgres.audit import audit as verify_postgres
+from webhookd.store.sql.audit import Finding
 from webhookd.store.sqlite.audit import audit as verify
 from webhookd.store.sqlite.driver import driver
 
 
 def audit(database: Path, provider: Provider, merchants: Merchants, attempts_max: int) -> list[str]:
     """Every broken promise, as a line; to be called when no daemon runs and nothing is pending any more."""
-    connection = driver.connect(database)
+    return _judged(database, verify(database, reread), provider, merchants, attempts_max)
+
+
+async def audit_postgres(
+    url: str, directory: Path, provider: Provider, merchants: Merchants, attempts_max: int
+) -> list[str]:
+    """The same of what is in PostgreSQL, by a copy in this directory."""
+    log = directory / "log.db"
+    await copy(url, log)
+    return _judged(log, await verify_postgres(url, reread), provider, merchants, attempts_max)
+
+
+def _judged(
+    log: Path, findings: Iterable[Finding], provider: Provider, merchants: Merchants, attempts_max: int
+) -> list[str]:
+    connection = driver.connect(log)
     try:
         return [
             *_integrity(connection),
@@ -22,7 +41,7 @@ def audit(database: Path, provider: Provider, merchants: Merchants, attempts_max
             *_outbox(connection, merchants, attempts_max),
             *_requests(connection, provider, merchants),
             *_ledger(connection, provider),
-            *(f"verify: {finding}" for finding in verify(database, reread)),
+            *(f"verify: {finding}" for finding in findings),
         ]
     finally:
         connection.close()

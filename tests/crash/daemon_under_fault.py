@@ -65,20 +65,22 @@ class Faults:
         self._slow_s = slow_s
 
     def store(self, store: Store) -> Any:
-        assert isinstance(store, SqliteStore)
-        writer = store._writer
+        writer: Any = store._writer  # type: ignore[attr-defined]
         run, passing = writer.run, self._killer.passing
+        is_file = isinstance(store, SqliteStore)
+        watch = partial(_Connection if is_file else _Speaking, self._killer, self._slow_s)
 
         async def watched(function: Callable[[Any], Any]) -> Any:
-            def on_thread(connection: Any) -> Any:
+            def within(connection: Any) -> Any:
                 self._hang.passing("writer")
-                result = function(_Connection(connection, self._killer, self._slow_s))
-                passing("after-commit")
+                result = function(watch(connection))
+                if is_file:
+                    passing("after-commit")
                 return result
 
-            return await run(on_thread)
+            return await run(within)
 
-        writer.run = watched  # type: ignore[method-assign]
+        writer.run = watched
         return _Store(store, self._killer, self._sabotage, self._hang)
 
     def attempt(self, attempt: Attempt) -> Attempt:
@@ -96,7 +98,7 @@ class Faults:
 class _Connection:
     """The writer's connection, watched for its commits: a COMMIT, or a statement that is a transaction by itself."""
 
-    def __init__(self, connection: Any, killer: Killer, slow_s: float) -> None:
+    def __init__(self, killer: Killer, slow_s: float, connection: Any) -> None:
         self._connection = connection
         self._killer = killer
         self._slow_s = slow_s
@@ -114,10 +116,29 @@ class _Connection:
         return getattr(self._connection, name)
 
 
+class _Speaking:
+    """The same of PostgreSQL, where a sync is a part of the commit, and the server's."""
+
+    def __init__(self, killer: Killer, _slow_s: float, connection: Any) -> None:
+        self._connection = connection
+        self._killer = killer
+
+    def ask(self, sql: str, *given: Any) -> Any:
+        if sql != "COMMIT":
+            return self._connection.ask(sql, *given)
+        self._killer.passing("before-commit")
+        result = self._connection.ask(sql, *given)
+        self._killer.passing("after-commit")
+        return result
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._connection, name)
+
+
 class _Store:
     """The store as the rooms see it. `ack-before-commit` is the mistake that this harness is there to find."""
 
-    def __init__(self, store: SqliteStore, killer: Killer, sabotage: str | None, hang: Hang) -> None:
+    def __init__(self, store: Store, killer: Killer, sabotage: str | None, hang: Hang) -> None:
         self._store = store
         self._killer = killer
         self._sabotage = sabotage

@@ -10,16 +10,15 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.crash.audit import audit, duplicated, lost
+from tests.crash.audit import duplicated, lost
 from tests.crash.daemon_under_fault import STEPS
+from tests.crash.grounds import SERVER, Ground, OnSqlite
 from tests.crash.parties import Merchants, Provider
 from tests.faults.calls import Call, Tracer
-from tests.running import PATIENCE_S, RunningDaemon, configuration, endpoint
+from tests.running import PATIENCE_S, RunningDaemon, endpoint
 
 NAMES = ("checkout", "inventory", "fulfillment")
 WAITS = ["0s", "20ms", "20ms", "50ms", "50ms", "100ms", "100ms", "200ms", "200ms", "400ms", "400ms", "800ms"]
-MOMENTS = ("any-moment", "mid-request", *STEPS)
-"""Where a kill may strike; `any-moment` is a random one under load."""
 CALLS = {
     "pwrite64 of webhookd.db-wal": 300,
     "fdatasync of webhookd.db-wal": 30,
@@ -59,25 +58,31 @@ async def crash(
     kills: int,
     seed: int,
     *,
-    moments: Collection[str] = MOMENTS,
+    moments: Collection[str] = (),
     sabotage: str | None = None,
     told: Callable[[str], None] = lambda _: None,
+    ground: Ground | None = None,
 ) -> Report:
-    """`told` hears of each kill, by its moment."""
+    """`told` hears of each kill, by its moment. Those are all that there are on that ground, if none are named."""
+    ground = ground or OnSqlite()
     dice = random.Random(seed)
     provider = Provider(dice)
     merchants = Merchants(NAMES, dice, fail_rate=0.1)
     await merchants.start()
     endpoints = "".join(endpoint(name, merchants.port) for name in NAMES)
-    (directory / "webhookd.toml").write_text(configuration(endpoints=endpoints, delivery=f"schedule = {WAITS}"))
+    (directory / "webhookd.toml").write_text(ground.configured(endpoints, f"schedule = {WAITS}"))
     sending = asyncio.create_task(provider.run())
     struck: Counter[str] = Counter()
     try:
         # Every moment has its turn, in an order that the seed decides.
-        possible = [moment for moment in moments if (sabotage, moment) != ("ack-before-commit", "before-answer")]
+        possible = [
+            moment
+            for moment in moments or ground.moments
+            if (sabotage, moment) != ("ack-before-commit", "before-answer")
+        ]
         turns = [moment for _ in range(kills // len(possible) + 1) for moment in dice.sample(possible, len(possible))]
         for moment in turns[:kills]:
-            await _run_until_killed(directory, moment, provider, merchants, dice, sabotage)
+            await _run_until_killed(directory, moment, provider, merchants, dice, sabotage, ground)
             struck[moment] += 1
             told(moment)
         await _run_to_the_end(directory, provider, merchants, sending)
@@ -97,12 +102,18 @@ async def crash(
         repeated_requests=len(requests) - len(set(requests)),
         lost=len(lost(provider, merchants)),
         duplicated=len(duplicated(provider, merchants)),
-        broken=audit(directory / "data" / "webhookd.db", provider, merchants, len(WAITS)),
+        broken=await ground.audit(directory, provider, merchants, len(WAITS)),
     )
 
 
 async def _run_until_killed(
-    directory: Path, moment: str, provider: Provider, merchants: Merchants, dice: random.Random, sabotage: str | None
+    directory: Path,
+    moment: str,
+    provider: Provider,
+    merchants: Merchants,
+    dice: random.Random,
+    sabotage: str | None,
+    ground: Ground,
 ) -> None:
     step = ["--kill", f"{moment}:{dice.randint(1, 60)}"] if moment in STEPS else []
     running = _daemon(directory, step, sabotage)
@@ -117,7 +128,10 @@ async def _run_until_killed(
         provider.reachable_at(f"{running.hooks}/webhooks/stripe")
         if moment == "mid-request":
             merchants.on_request = _kill_on_request(running.pid, dice.randint(1, 60))
-        elif moment == "any-moment":
+        elif moment in ("any-moment", SERVER):
+            if moment == SERVER:
+                await provider.acked_more(dice.randint(1, ACKS_BEFORE_KILL))
+                await ground.shake()
             await provider.acked_more(dice.randint(1, ACKS_BEFORE_KILL))
             running.send_signal(signal.SIGKILL)
         code = await running.ended()

@@ -31,16 +31,20 @@ needs_strace = pytest.mark.skipif(
 )
 
 
+SENDS = "sendto"
+"""What a process says to a server."""
+
+
 class Call(NamedTuple):
     """The `number`-th of its kind on this file, from 1."""
 
     kind: str
     file: str
-    """Relative to the directory; "." is the directory itself."""
+    """Relative to the directory; "." is the directory itself, and what is empty any file or socket."""
     number: int
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.number} of {self.file}"
+        return f"{self.kind} {self.number}{self.file and f' of {self.file}'}"
 
 
 class Tracer:
@@ -51,10 +55,10 @@ class Tracer:
 
     def __init__(self, process: int, log: Path, directory: Path, call: Call | None = None) -> None:
         """Raises RuntimeError when it may not, with what strace said."""
-        what = ["-e", f"trace={_EVERY}"]
+        what = ["-e", f"trace={_EVERY},{SENDS}"]
         if call is not None:
-            what = ["-P", str((directory / call.file).resolve()), "-e", f"trace={call.kind}"]
-            what += ["-e", f"inject={call.kind}:signal=KILL:when={call.number}"]
+            what = ["-P", str((directory / call.file).resolve())] if call.file else []
+            what += ["-e", f"trace={call.kind}", "-e", f"inject={call.kind}:signal=KILL:when={call.number}"]
         self._strace = subprocess.Popen(
             ["strace", "-f", "-y", "-o", log, *what, "-p", str(process)], stderr=subprocess.PIPE, text=True
         )
@@ -85,6 +89,13 @@ def noted(log: str, directory: Path) -> list[Call]:
     shared = {each: found for each, found in threads.items() if len(found) > 1}
     assert not shared, f"strace counts them for each thread by itself, so that not all could be struck: {shared}"
     return calls
+
+
+def sends(log: str) -> list[Call]:
+    """Everything that was sent, in order."""
+    found = [each for each in map(_CALL.match, log.splitlines()) if each is not None and each["kind"] == SENDS]
+    assert len({each["thread"] for each in found}) <= 1, "strace counts them for each thread by itself"
+    return [Call(SENDS, "", number) for number, _ in enumerate(found, 1)]
 
 
 def by_kind(calls: Iterable[Call]) -> dict[str, list[Call]]:

@@ -96,6 +96,10 @@ class Proxy:
         """Where a connection from that address goes."""
         return self.upstream
 
+    def lets_pass(self, *, is_asking: bool) -> bool:
+        """Asked of each piece that comes from the dialling side, or from the dialled one."""
+        return True
+
     def cut(self, dialler: str) -> None:
         """The connections from that address; what is still on its way in them is dropped."""
         for line in tuple(self._lines):
@@ -145,7 +149,7 @@ class _Line:
 
     def carry(self, sender: "_Side", data: bytes) -> None:
         weather, is_asking = self._proxy.weather, sender is self.near
-        if self.is_broken:
+        if self.is_broken or not self._proxy.lets_pass(is_asking=is_asking):
             return
         if weather.swallows:
             self._hit()

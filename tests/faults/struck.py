@@ -1,6 +1,6 @@
 """Does a deed again and again, in a child that is killed at another of its calls each time, and looks at what is left.
 
-    python -m tests.faults.struck DEED DIRECTORY --seed N [--of-each-kind K]
+    python -m tests.faults.struck DEED DIRECTORY --seed N [--of-each-kind K] [--store postgres]
 
 Prints a line of JSON. A quarter of those who go on with what a dead one left are killed once more while they do.
 """
@@ -11,18 +11,18 @@ import ctypes
 import json
 import os
 import random
-import shutil
 import signal
 import traceback
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn, get_args
 
 from tests.faults.beside import watch
-from tests.faults.calls import Call, Tracer, by_kind, noted
+from tests.faults.calls import Call, Tracer, by_kind
 from tests.faults.deeds import DEEDS
 from tests.faults.deeds.deed import Ack, Begin, Deed
+from tests.faults.grounds import Files, StoreName, ground
 from webhookd.store.protocol.errors import StoreError
 from webhookd.store.sqlite.driver import driver
 
@@ -58,14 +58,12 @@ class Swept(NamedTuple):
 
 
 class Sweep:
-    """A deed, done again and again in one directory."""
+    """A deed, done again and again on the same ground."""
 
-    def __init__(self, deed: Deed, directory: Path, dice: random.Random) -> None:
-        self._deed, self._dice = deed, dice
-        self._before, self._data, self._looked_at = (directory / name for name in ("before", "data", "looked-at"))
-        self._log = directory / "log"
-        self._before.mkdir(mode=0o700)
-        prepared = child(lambda _begin, ack: deed.prepare(self._before, ack))
+    def __init__(self, deed: Deed, ground: Files, log: Path, dice: random.Random) -> None:
+        self._deed, self._dice, self._ground, self._log = deed, dice, ground, log
+        self._data = ground.data
+        prepared = child(lambda _begin, ack: deed.prepare(ground.before, ack))
         assert prepared.status == 0
         self._prepared = prepared.acked
         self._swept = Swept(0, Counter(), [], [])
@@ -74,7 +72,7 @@ class Sweep:
         """Kill at each call, or at so many of each kind. Ends with the first that leaves a promise broken."""
         acked = self._anew()
         self._do("killed by nobody", acked, self._log)
-        calls = noted(self._log.read_text(), self._data)
+        calls = self._ground.calls(self._log.read_text())
         for call in _chosen(calls, self._dice, of_each_kind):
             if self._swept.broken:
                 break
@@ -93,7 +91,7 @@ class Sweep:
 
     def _anew(self) -> list[list[Any]]:
         """All as it was before, and what had been acked by then."""
-        _copy(self._before, self._data)
+        self._ground.copy(self._ground.before, self._ground.data)
         return list(self._prepared)
 
     def _strike(self, how: str, acked: list[list[Any]], call: Call) -> bool:
@@ -120,9 +118,9 @@ class Sweep:
 
     def _judge(self, how: str, acked: list[list[Any]], *, over: bool) -> None:
         """By a copy, so that whoever comes next finds all as the dead one left it."""
-        _copy(self._data, self._looked_at)
+        self._ground.copy(self._ground.data, self._ground.looked_at)
         try:
-            broken = asyncio.run(self._deed.broken(self._looked_at, acked, over=over))
+            broken = asyncio.run(self._deed.broken(self._ground.looked_at, acked, over=over))
         except (StoreError, driver.DatabaseError) as error:
             broken = [f"it cannot be read: {error}"]
         self._swept.broken.extend(f"{how}: {line}" for line in broken)
@@ -179,20 +177,17 @@ def _chosen(calls: Sequence[Call], dice: random.Random, of_each_kind: int | None
     return [each for kind in by_kind(calls).values() for each in dice.sample(kind, min(of_each_kind, len(kind)))]
 
 
-def _copy(directory: Path, to: Path) -> None:
-    shutil.rmtree(to, ignore_errors=True)
-    shutil.copytree(directory, to)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.faults.struck", description=__doc__)
     parser.add_argument("deed", choices=DEEDS)
     parser.add_argument("directory", type=Path)
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--of-each-kind", type=int)
+    parser.add_argument("--store", choices=get_args(StoreName), default="sqlite")
     own = parser.parse_args()
     dice = random.Random(f"{own.seed}:{own.deed}")
-    swept = Sweep(DEEDS[own.deed](dice), own.directory, dice).run(own.of_each_kind)
+    with ground(own.store, own.directory) as there:
+        swept = Sweep(DEEDS[own.deed](dice), there, own.directory / "log", dice).run(own.of_each_kind)
     print(json.dumps(swept._asdict()), flush=True)
     os._exit(bool(swept.broken))  # a store that could not be opened has left a thread
 

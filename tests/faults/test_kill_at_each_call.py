@@ -11,13 +11,17 @@ from typing import Any
 import pytest
 
 from tests.crash.harness import CALLS, crash
-from tests.faults.calls import Call, Tracer, needs_strace, noted
+from tests.faults.calls import SENDS, Call, Tracer, needs_strace, noted
 from tests.faults.deeds.mistaken import MISTAKES
 from tests.store.old_files import OLD
 
 pytestmark = needs_strace
 OF_EACH_KIND, OF_EACH_KIND_OF_A_MISTAKE = 2, 12
 """Struck when it is not done in earnest. A mistake is looked for longer: it ends with the first broken promise."""
+OF_WHAT_IS_SAID, SAID_IN_EARNEST = 4, 60
+"""Of what is said to PostgreSQL, or answered by it: each costs a database, and of the server a recovery. All of it is
+struck by `python -m tests.faults.struck` and `….server_dies`, without `--of-each-kind`.
+"""
 ROOT = Path(__file__).parents[2]
 Swept = Callable[..., dict[str, Any]]
 
@@ -26,9 +30,12 @@ Swept = Callable[..., dict[str, Any]]
 def swept(tmp_path: Path, seed: int, torture: bool, record_property: Callable[[str, object], None]) -> Swept:
     """What came of a deed that was killed at every call, or at some of each kind, in a process of its own."""
 
-    def sweep(deed: str, of_each_kind: int = OF_EACH_KIND) -> dict[str, Any]:
-        command = [sys.executable, "-m", "tests.faults.struck", deed, str(tmp_path), "--seed", str(seed)]
-        command += [] if torture else ["--of-each-kind", str(of_each_kind)]
+    def sweep(deed: str, of_each_kind: int = OF_EACH_KIND, *more: str, by: str = "struck") -> dict[str, Any]:
+        command = [sys.executable, "-m", f"tests.faults.{by}", deed, str(tmp_path), "--seed", str(seed), *more]
+        if not torture:
+            command += ["--of-each-kind", str(of_each_kind)]
+        elif by == "server_dies" or more:
+            command += ["--of-each-kind", str(SAID_IN_EARNEST)]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
         assert done.stdout, done.stderr
         found: dict[str, Any] = json.loads(done.stdout)
@@ -69,6 +76,28 @@ def test_killed_at_any_call_of_a_backup_there_is_a_whole_one_or_none(swept: Swep
 @pytest.mark.fault(2, 39)
 def test_killed_at_any_call_of_pruning_an_event_is_whole_or_past_and_what_is_undelivered_stays(swept: Swept, seed: int):
     all_is_kept(swept("prune"), seed)
+
+
+@pytest.mark.fault(2, 40)
+@pytest.mark.parametrize("deed", ["receive", "settle", "prune"])
+def test_killed_at_anything_that_it_says_to_postgres_what_was_acked_is_there_and_the_rest_whole_or_absent(
+    deed: str, swept: Swept, seed: int
+):
+    found = swept(deed, OF_WHAT_IS_SAID, "--store", "postgres")
+    assert found["broken"] == [], f"again: python -m tests.faults.struck {deed} … --store postgres --seed {seed}"
+    assert found["missed"] == []
+    assert found["kills"][SENDS] >= OF_WHAT_IS_SAID
+
+
+@pytest.mark.fault(2, 40)
+@pytest.mark.parametrize("deed", ["receive", "settle", "prune"])
+def test_when_postgres_dies_at_anything_that_is_said_or_answered_what_was_acked_is_there_and_the_rest_becomes_known(
+    deed: str, swept: Swept, seed: int
+):
+    found = swept(deed, OF_WHAT_IS_SAID, by="server_dies")
+    assert found["broken"] == [], f"again: python -m tests.faults.server_dies {deed} … --seed {seed}"
+    assert found["kills"].keys() <= {"said", "answered", "nothing"}
+    assert sum(found["kills"].values()) >= 2 * OF_WHAT_IS_SAID
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)

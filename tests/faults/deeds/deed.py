@@ -1,24 +1,32 @@
 """Something that is done to a data directory, and what is promised of it to whoever comes after its death."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from tests.making import NOW_MS, SEAL, spec
+from tests.running import PATIENCE_S
 from tests.store.history import reread
 from webhookd.core.delivery import PRIORITIES
+from webhookd.store.postgres.audit import audit as audit_postgres
+from webhookd.store.postgres.store import PostgresStore
+from webhookd.store.protocol.errors import StoreUnavailableError
+from webhookd.store.sql.store import SqlStore
 from webhookd.store.sqlite.audit import audit
 from webhookd.store.sqlite.store import SqliteStore
 
 DATABASE = "webhookd.db"
+URL = "url"
+"""A file that says where the store is, if it is in PostgreSQL."""
 NAMES = ("shop", "books")
 FAR_MS = NOW_MS + 10**10
 """When all that is pending has come due."""
 ROOMS = dict.fromkeys(PRIORITIES, 1_000)
 NO_BOUND = 2**62
+AGAIN_S = 0.02
 Begin = Callable[[], None]
 Ack = Callable[..., None]
 """Told what was promised, right after it was: by strings and numbers, the first of which says what it is about."""
@@ -55,28 +63,41 @@ class AtOnce(ThreadPoolExecutor):
 
 
 @asynccontextmanager
-async def opened(data: Path) -> AsyncIterator[SqliteStore]:
+async def opened(data: Path) -> AsyncIterator[SqlStore]:
     """The store as the daemon opens it, with two endpoints that want all; closed only if all went well."""
     store = await left_open(data)
     yield store
     await store.close()
 
 
-async def left_open(data: Path) -> SqliteStore:
-    store = SqliteStore(data / DATABASE)
-    await store.open()
-    await store.unlock(SEAL)
-    await store.adopt([spec(name) for name in NAMES], NOW_MS - 1)
+async def left_open(data: Path) -> SqlStore:
+    url = data / URL
+    store = PostgresStore(url.read_text()) if url.exists() else SqliteStore(data / DATABASE)
+    await insisted(store.open)
+    await insisted(lambda: store.unlock(SEAL))
+    await insisted(lambda: store.adopt([spec(name) for name in NAMES], NOW_MS - 1))
     return store
 
 
-async def due(store: SqliteStore, endpoint: int) -> set[int]:
+async def insisted(ask: Callable[[], Awaitable[T]]) -> T:
+    """As providers and the dispatcher do it: again, while the store says that it cannot for now."""
+    async with asyncio.timeout(PATIENCE_S):
+        while True:
+            with suppress(StoreUnavailableError):
+                return await ask()
+            await asyncio.sleep(AGAIN_S)
+
+
+async def due(store: SqlStore, endpoint: int) -> set[int]:
     """The events that the dispatcher would find for it, sooner or later."""
-    found = await store.due(endpoint, FAR_MS, [], ROOMS, NO_BOUND)
+    found = await insisted(lambda: store.due(endpoint, FAR_MS, [], ROOMS, NO_BOUND))
     return {each.event.key for each in found.due}
 
 
 async def verified(data: Path) -> list[str]:
     """What `verify` finds, the integrity of the database and its references first."""
-    findings = await asyncio.to_thread(lambda: list(audit(data / DATABASE, reread)))
+    if (url := data / URL).exists():
+        findings = await insisted(lambda: audit_postgres(url.read_text(), reread))
+    else:
+        findings = await asyncio.to_thread(lambda: list(audit(data / DATABASE, reread)))
     return [f"verify: {finding}" for finding in findings]

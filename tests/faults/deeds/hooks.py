@@ -3,16 +3,17 @@
 import asyncio
 import random
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import msgspec
 
-from tests.faults.deeds.deed import NAMES, Ack, Acked, Begin, due, left_open, opened, verified
+from tests.faults.deeds.deed import Ack, Acked, Begin, due, insisted, left_open, opened, verified
 from tests.making import NOW_MS
 from tests.store.history import captured, refunded, told
 from webhookd.core.event import Event
 from webhookd.core.identifier import KeyMint, event_id
-from webhookd.store.sqlite.store import SqliteStore
+from webhookd.store.sql.store import SqlStore
 
 BODY_BYTES_MIN, BODY_BYTES_MAX = 32, 6_000
 """So long that no two are alike, and so long that some take several pages."""
@@ -53,12 +54,12 @@ def by_id(batches: Iterable[Sequence[Event]]) -> Sent:
     return {each.provider_event_id: each for batch in batches for each in batch}
 
 
-async def take_in(store: SqliteStore, batches: Iterable[Sequence[Event]], ack: Ack) -> None:
+async def take_in(store: SqlStore, batches: Iterable[Sequence[Event]], ack: Ack) -> None:
     """Each batch is sent at once, and is answered before the next one; keys go on where the log ends."""
-    mint = KeyMint(await store.last_key())
+    mint = KeyMint(await insisted(store.last_key))
     for batch in batches:
         sent = [msgspec.structs.replace(each, key=mint.next(NOW_MS)) for each in batch]
-        answers = await asyncio.gather(*map(store.append, sent))
+        answers = await asyncio.gather(*(insisted(partial(store.append, each)) for each in sent))
         for each, answer in zip(sent, answers, strict=True):
             ack("hook", each.provider_event_id, answer.event_id)
 
@@ -68,7 +69,7 @@ def answered(acked: Acked) -> list[tuple[str, str]]:
     return [(each[1], each[2]) for each in acked if each[0] == "hook"]
 
 
-async def lost(store: SqliteStore, sent: Sent, acked: Acked) -> list[str]:
+async def lost(store: SqlStore, sent: Sent, acked: Acked) -> list[str]:
     """What was acked and is not in the log as it was sent, under its id, and due; and what nobody sent."""
     broken = []
     rows = await store._history_reader.query("SELECT provider_event_id, key, salt, sha256 FROM event")
@@ -80,7 +81,8 @@ async def lost(store: SqliteStore, sent: Sent, acked: Acked) -> list[str]:
         if provider_id not in log or log[provider_id][1] != public_id:
             broken.append(f"{provider_id} was acked as {public_id} and is not in the log")
     owed = {key for key, _, _ in log.values()}
-    for endpoint, _name in enumerate(NAMES, 1):
+    # A number that a dead one had drawn PostgreSQL does not draw again.
+    for (endpoint,) in await store._history_reader.query("SELECT number FROM endpoint"):
         if (found := await due(store, endpoint)) != owed:
             broken.append(f"{len(owed)} are owed to endpoint {endpoint} and {len(found)} are due")
     return broken

@@ -4,13 +4,14 @@ import asyncio
 import random
 from collections import defaultdict
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
-from tests.faults.deeds.deed import NAMES, Ack, Acked, Begin, due, left_open, opened, verified
+from tests.faults.deeds.deed import NAMES, Ack, Acked, Begin, due, insisted, left_open, opened, verified
 from tests.making import NOW_MS, event
 from webhookd.core.breaker import Health
 from webhookd.core.delivery import Aftermath, DeliveryKey, DeliveryState, Outcome, Settlement
-from webhookd.store.sqlite.store import SqliteStore
+from webhookd.store.sql.store import SqlStore
 
 EVENTS = 5
 TOGETHER_MAX = 4
@@ -48,10 +49,10 @@ class Settle:
     async def do(self, data: Path, begin: Begin, ack: Ack) -> None:
         begin()
         async with opened(data) as store:
-            recorded = await _recorded(store)
+            recorded = await insisted(partial(_recorded, store))
             for turn in self._turns:
                 settled = [each for each in turn if each.number > len(recorded[each.key])]
-                await asyncio.gather(*map(store.settle, settled))
+                await asyncio.gather(*(insisted(partial(store.settle, each)) for each in settled))
                 for each in settled:
                     ack("attempt", *each.key, each.number)
 
@@ -97,7 +98,7 @@ def _settlement(dice: random.Random, key: DeliveryKey, number: int, state: Deliv
     return Settlement(key, number, outcome, False, state, due_at, number + 1, aftermath)
 
 
-async def _recorded(store: SqliteStore) -> dict[DeliveryKey, list[int]]:
+async def _recorded(store: SqlStore) -> dict[DeliveryKey, list[int]]:
     recorded: dict[DeliveryKey, list[int]] = defaultdict(list)
     for each, endpoint, number in await store._history_reader.query(
         "SELECT event, endpoint, number FROM attempt ORDER BY number"
