@@ -20,7 +20,6 @@ RETRY_AFTER_S = 1
 SLOW = 0.1
 """The share of requests that take up to SLOW_S_MAX."""
 SLOW_S_MAX = 0.05
-DAWDLING_S = 0.4
 
 
 class Merchants:
@@ -28,8 +27,8 @@ class Merchants:
 
     def __init__(self, dice: random.Random, history: History) -> None:
         self.secrets: list[str] = []
-        self.dawdling: set[str] = set()
-        """Those that take DAWDLING_S for each request."""
+        self.dawdling: dict[str, float] = {}
+        """How many seconds those take for each request that take their time."""
         self.lives: dict[str, int] = {}
         """Of each node the process that runs."""
         self.taken: Counter[str] = Counter()
@@ -64,8 +63,8 @@ class Merchants:
         arrived, status, retry_after_s = self._history.now(), 0, None
         self.requests += 1
         try:
-            if request.match_info["name"] in self.dawdling:
-                await asyncio.sleep(DAWDLING_S)
+            if (seconds := self.dawdling.get(request.match_info["name"])) is not None:
+                await asyncio.sleep(seconds)
             elif self._dice.random() < SLOW:
                 await asyncio.sleep(self._dice.uniform(0, SLOW_S_MAX))
             roll = self._dice.random()

@@ -2,7 +2,7 @@
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -13,6 +13,7 @@ from tests.faults.jepsen.surroundings import Tracer
 from tests.faults.jepsen.world import World
 from tests.running import PATIENCE_S
 
+DAWDLING_S = 0.4
 SYNC_S = 0.15
 """What a slow sync takes longer."""
 STALL_S = 1.5
@@ -45,13 +46,21 @@ async def _on_line(world: World, fault: Planned, where: str, weather: str) -> st
     return name
 
 
+@asynccontextmanager
+async def dawdling(world: World, names: Sequence[str], seconds: float = DAWDLING_S) -> AsyncIterator[None]:
+    """Each takes so long for a request."""
+    world.merchants.dawdling.update(dict.fromkeys(names, seconds))
+    try:
+        yield
+    finally:
+        for name in names:
+            world.merchants.dawdling.pop(name, None)
+
+
 async def dawdles(world: World, fault: Planned) -> str:
     name = fault.choose(world.settings.names)
-    world.merchants.dawdling.add(name)
-    try:
+    async with dawdling(world, [name]):
         await asyncio.sleep(fault.lasts_s)
-    finally:
-        world.merchants.dawdling.discard(name)
     return name
 
 
@@ -77,13 +86,19 @@ async def stop(world: World, fault: Planned) -> str:
     return node.name
 
 
-async def pause(world: World, fault: Planned, at_least_s: float = 0) -> str:
+@asynccontextmanager
+async def paused(world: World, fault: Planned) -> AsyncIterator[Node]:
     node = world.picked(fault)
     node.running.send_signal(signal.SIGSTOP)
     try:
-        await asyncio.sleep(at_least_s + fault.lasts_s)
+        yield node
     finally:
         node.running.send_signal(signal.SIGCONT)
+
+
+async def pause(world: World, fault: Planned, at_least_s: float = 0) -> str:
+    async with paused(world, fault) as node:
+        await asyncio.sleep(at_least_s + fault.lasts_s)
     return node.name
 
 

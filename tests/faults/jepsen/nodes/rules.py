@@ -13,6 +13,8 @@ from tests.faults.jepsen.rules import RULES as RULES_OF_ALL
 from tests.faults.jepsen.rules import Rule
 from tests.faults.jepsen.settings import IN_FLIGHT_MAX, LATECOMER, TIMEOUT_S
 
+BEGUN_S = 3
+"""A busy machine may stand still for so long between the look at the lease and that at the clock."""
 STALE_S = TIMEOUT_S + 8
 """After it was overtaken, or after it goes on again, a node sends nothing more than so long: an attempt has TIMEOUT_S,
 and the rest is for a busy machine.
@@ -70,6 +72,7 @@ _REPLACED = {
     "numbers that go back",
     "not owed to an endpoint that asked for it",
 }
+_FROZEN = "(kind = 'pause' OR kind LIKE 'freezes%') AND detail LIKE born.node || '%'"
 OWN = (
     Rule(
         "I4",
@@ -147,11 +150,19 @@ OWN = (
     ),
     Rule(
         "I18",
+        "begun after its sender was overtaken",  # it says itself when that was; one that was frozen did not know it
+        f"""SELECT merchant, sent.key, number, 'life', sent.life, signed_at - unix_s - until, 's' FROM sent
+            JOIN zero JOIN born ON born.life = sent.life
+            WHERE signed_at - unix_s > until + {BEGUN_S} AND NOT EXISTS (
+              SELECT 1 FROM fault WHERE {_FROZEN} AND healed > until AND signed_at - unix_s < healed + {BEGUN_S})""",
+    ),
+    Rule(
+        "I18",
         "sent long after its sender was overtaken",  # or went on, where it was frozen
         f"""SELECT merchant, sent.key, number, 'life', sent.life, round(arrived - until, 3), 's' FROM sent
             JOIN born ON born.life = sent.life
             WHERE arrived > until + {STALE_S} AND NOT EXISTS (
-              SELECT 1 FROM fault WHERE kind IN ('pause', 'freezes') AND detail = born.node
+              SELECT 1 FROM fault WHERE {_FROZEN}
                 AND healed > until AND arrived BETWEEN began AND healed + {STALE_S})""",
     ),
     Rule(

@@ -1,15 +1,16 @@
 """The world of several nodes on one PostgreSQL, each with a network of its own on a bridge."""
 
+import asyncio
 import random
 import time
 from collections.abc import AsyncIterator, Collection, Iterable
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager, closing, suppress
 from pathlib import Path
 
 import asyncpg
 
 from tests.copied import copy
-from tests.daemon.on_postgres import STORE_KEY
+from tests.daemon.on_postgres import STORE_KEY, ask
 from tests.faults.jepsen.alone import command
 from tests.faults.jepsen.history import History
 from tests.faults.jepsen.invariants import Broken, judged, verified
@@ -22,6 +23,7 @@ from tests.faults.jepsen.surroundings import Clock
 from tests.faults.jepsen.world import ALL_NAMES, Load, World
 from tests.faults.proxy import Proxy
 from tests.postgres import Server, server
+from tests.running import PATIENCE_S
 from webhookd.providers import reread
 from webhookd.store.postgres.audit import audit as verify
 from webhookd.store.postgres.database import connect, prepare
@@ -29,6 +31,7 @@ from webhookd.store.sqlite.driver import driver
 
 SCHEMA = "webhookd"
 NODES = ("north", "east", "west")
+LOOK_S = 0.02
 LOG = "log.db"
 """What was in PostgreSQL at the end, for the auditor."""
 _WITNESS = Path(__file__).with_name("witness.sql")
@@ -69,10 +72,23 @@ class Several(World):
         for finding in await verify(self.url, reread):
             self.found("I14", f"after a crash of the server: {finding}")
 
+    async def overtaken(self, node: Node) -> bool:
+        """Whether others have in time taken all that it had; the server may be away meanwhile."""
+        of_it = f"WHERE name LIKE '% {node.running.pid}'"
+        held = f"SELECT count(*) FROM {SCHEMA}.claim JOIN {SCHEMA}.node ON number = node {of_it}"
+        with suppress(TimeoutError):
+            async with asyncio.timeout(PATIENCE_S):
+                while True:
+                    with suppress(OSError, asyncpg.PostgresError):
+                        if await ask(self.url, held) == [(0,)]:
+                            return True
+                    await asyncio.sleep(LOOK_S)
+        return False
+
     async def audit(self) -> list[Broken]:
         broken = verified(await verify(self.url, reread))
         log = self.directory / LOG
-        await copy(self.url, (SCHEMA, "witness"), log)
+        await copy(self.url, log, "witness")
         broken += judged_of_nodes(self.history, log, self.settings.ever)
         with closing(driver.connect(log)) as connection:
             (self.takeovers,) = connection.execute(TAKEOVERS).fetchone()
