@@ -20,7 +20,6 @@ import math
 import statistics
 import sys
 from collections.abc import Mapping, Sequence
-from itertools import accumulate
 from pathlib import Path
 from random import Random
 
@@ -32,15 +31,17 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from bench.nodes import Figure, Kept
 from bench.rig import picture
 from bench.rig.command import above_zero, command, new_file, tell
+from bench.rig.fitting import fitted
 from bench.rig.load import CONNECTIONS
 from bench.rig.simulation import Costs, Plan, World
-from bench.rig.steady import percentile
+from bench.rig.steady import percentile, poisson
 
 MEASURED, FOUND = (Path(__file__).with_name(name) for name in ("measured.json", "capacity.json"))
 """What `make bench-nodes` keeps of the one and of the other."""
 LOADS = (20.0, 200.0, 2_000.0, 20_000.0)
 COUNTS = {"1 node": 1, "2 nodes": 2, "4 nodes": 4}
 SIMULATED_EVENTS = 20_000
+AT_RANDOM = poisson(seed=1)
 BURST_TIMES, BURST_S, CALM_S = 3.0, 1.0, 9.0
 MERCHANT_S = 0.05
 """How long a merchant elsewhere takes to answer."""
@@ -115,27 +116,7 @@ def costs_of(figures: Mapping[str, Figure]) -> Costs:
     return Costs(*(us / 1e6 for us in (*node, *database, load_us, sync_us)))
 
 
-def fitted(rows: Sequence[Sequence[float]], values: Sequence[float]) -> list[float]:
-    """Least squares of shares; what would be below zero is left out, and the others are fitted again."""
-    import numpy as np  # noqa: PLC0415 - a tenth of a second
-
-    weights = 1 / np.array(values)
-    table = np.array(rows) * weights[:, None]
-    used = list(range(table.shape[1]))
-    while used:
-        found, *_ = np.linalg.lstsq(table[:, used], np.ones(len(values)), rcond=None)
-        if (found >= 0).all():
-            return [float(found[used.index(n)]) if n in used else 0.0 for n in range(table.shape[1])]
-        used.pop(int(found.argmin()))
-    return [0.0] * table.shape[1]
-
-
 # --- What the simulation says
-
-
-def poisson(events: int, per_s: float, seed: int = 1) -> list[float]:
-    dice = Random(seed)
-    return list(accumulate(dice.expovariate(per_s) for _ in range(events)))
 
 
 def in_bursts(events: int, per_s: float) -> list[float]:
@@ -159,7 +140,7 @@ def compared(figures: Mapping[str, Figure], costs: Costs, processors: int) -> li
         most = World(plan, costs).closed_loop(SIMULATED_EVENTS, CONNECTIONS)
         found.append(Compared(f"{name}: events/s", figure.events_per_s, round(most.events_per_s)))
         if (half := figure.half) is not None:
-            seen = World(plan, costs).open_loop(poisson(SIMULATED_EVENTS, half.per_s))
+            seen = World(plan, costs).open_loop(AT_RANDOM(SIMULATED_EVENTS, half.per_s))
             found += [
                 Compared(f"{name}, half load: {what}", measured, round(simulated, 1))
                 for what, measured, simulated in (
@@ -178,7 +159,7 @@ def need(per_s: float, costs: Costs, figures: Mapping[str, Figure], busy: float,
     nodes, processors = 1, 1
     while True:
         plan = Plan(nodes, processors, endpoints=max(8, 4 * nodes), window=64, merchant_s=MERCHANT_S)
-        seen = World(plan, costs).open_loop(poisson(SIMULATED_EVENTS, per_s))
+        seen = World(plan, costs).open_loop(AT_RANDOM(SIMULATED_EVENTS, per_s))
         more_nodes, more_processors = (math.ceil(each / busy - 1e-9) for each in (seen.node_busy, seen.database_busy))
         if more_nodes <= 1 and more_processors <= 1:
             break
@@ -272,7 +253,8 @@ def drawn(costs: Costs) -> bytes:
         loads = [most * share for share in (0.02, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)]
         plan = Plan(nodes, 8, endpoints=4 * nodes, window=64, merchant_s=MERCHANT_S)
         return [
-            (load, p99_ms(World(plan, costs).open_loop(poisson(SIMULATED_EVENTS // 2, load)).acks_s)) for load in loads
+            (load, p99_ms(World(plan, costs).open_loop(AT_RANDOM(SIMULATED_EVENTS // 2, load)).acks_s))
+            for load in loads
         ]
 
     series = {f"{nodes} node{'s' if nodes > 1 else ''}": late(nodes) for nodes in (1, 2, 4, 8)}

@@ -4,8 +4,9 @@ import statistics
 
 import pytest
 
-from bench.capacity import capacity, drawn, fitted, in_bursts, need, poisson
+from bench.capacity import AT_RANDOM, capacity, drawn, in_bursts, need
 from bench.nodes import Figure, Kept
+from bench.rig.fitting import fitted
 from bench.rig.side import Cost, Late
 from bench.rig.simulation import COMMIT_WRITES_MAX, Costs, Plan, World
 
@@ -56,13 +57,13 @@ def test_clients_who_wait_for_nothing_else_get_all_that_a_nodes_processor_can_gi
 
 
 def test_one_post_at_a_time_to_a_slow_merchant_is_as_many_events_as_he_answers():
-    seen = World(Plan(1, 4, endpoints=1, window=1, merchant_s=0.01), COSTS).open_loop(poisson(500, 1_000.0))
+    seen = World(Plan(1, 4, endpoints=1, window=1, merchant_s=0.01), COSTS).open_loop(AT_RANDOM(500, 1_000.0))
     assert seen.events_per_s == pytest.approx(100, rel=0.05)
 
 
 def test_batches_grow_under_load_until_they_are_full():
-    calm = World(Plan(1, 4), COSTS).open_loop(poisson(2_000, 100.0))
-    full = World(Plan(1, 4), COSTS).open_loop(poisson(20_000, 9_000.0))
+    calm = World(Plan(1, 4), COSTS).open_loop(AT_RANDOM(2_000, 100.0))
+    full = World(Plan(1, 4), COSTS).open_loop(AT_RANDOM(20_000, 9_000.0))
     assert calm.batch < 2
     assert 20 < full.batch <= COMMIT_WRITES_MAX
 

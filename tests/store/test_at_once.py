@@ -177,3 +177,12 @@ async def test_a_look_that_fails_fails_for_all_who_asked_together_and_for_nobody
     asked = [store.due(1, NOW_MS, [], TEN_OF_EACH, 2**20) for _ in range(2)]
     assert [type(each) for each in await asyncio.gather(*asked, return_exceptions=True)] == [LostError, LostError]
     assert (await store.due(1, NOW_MS, [], TEN_OF_EACH, 2**20)).due == []
+
+
+async def test_what_is_asked_again_is_parsed_and_planned_no_more(store: PostgresStore):
+    for _ in range(3):
+        await store.due(1, NOW_MS, [], TEN_OF_EACH, 2**20)
+        await store.append(event())
+    asked = "SELECT generic_plans, custom_plans FROM pg_prepared_statements WHERE strpos(statement, $1) > 0"
+    assert await store._due._session.query(asked, ("look.nth",)) == [(3, 0)]
+    assert [sum(row) for row in await store._writer.query(asked, ("write_rows(",))] == [3]

@@ -48,7 +48,7 @@ class Committer:
         if not (_is_of_rows(batch) and any(map(may_be_new, batch))):
             return await self._narrowed(batch)
         try:
-            committed = await self._known(partial(self._session.run, partial(write_at_once, batch=batch)))
+            committed = await self._written(partial(self._session.run, partial(write_at_once, batch=batch)))
         except StoreError:
             raise
         except Exception:  # noqa: BLE001 - it is that of a row
@@ -118,7 +118,7 @@ class Committer:
             return committed
         raise StoreUnavailableError("the connection to PostgreSQL was lost, and nothing was changed")
 
-    async def _known(self, write: Callable[[], Awaitable[T]]) -> T:
+    async def _written(self, write: Callable[[], Awaitable[T]]) -> T:
         """Of what may be written again. Raises StoreUnavailableError when there is no connection to begin with."""
         try:
             return await write()
