@@ -48,6 +48,8 @@ def try_it(directory: Path, webhookd: str) -> None:
         assert "signed" in delivered, delivered
         answer = run(webhookd, "status", "--json", cwd=directory)
         assert json.loads(answer)["accepted"] == 1, answer
+        for engine in ("postgres", "sqlite"):
+            assert "CREATE TABLE" in run(webhookd, "outbox", "sql", "--engine", engine, cwd=directory)
         see_the_dashboard(ready["admin"], (directory / "data" / "admin.token").read_text().strip())
     finally:
         daemon.terminate()

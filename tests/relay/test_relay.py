@@ -118,6 +118,29 @@ async def test_a_transaction_that_began_first_and_commits_last_is_not_missed(pos
     await quick.close()
 
 
+async def test_a_commit_calls_and_need_not_be_looked_for(shop: Shop, monkeypatch: pytest.MonkeyPatch):
+    for engine in ("postgres", "sqlite"):
+        monkeypatch.setattr(f"webhookd.relay.{engine}.LOOK_S", 100 * PATIENCE_S)
+    monkeypatch.setattr("webhookd.relay.postgres._SILENT_S_MAX", 0)  # or it would be found by a new connection
+    log = Log()
+    async with relaying(shop, log) as relay:
+        await stands(relay, "follows")
+        for name in ("pay_1", "pay_2"):
+            await shop.pay(name)
+            await until(shop, 0)
+    assert log.payments == ["pay_1", "pay_2"]
+
+
+async def test_without_the_trigger_that_calls_rows_are_found_all_the_same(postgres: Server):
+    shop = await PostgresShop(postgres, "silent").make()
+    await shop.ask("DROP TRIGGER webhookd_outbox_calls ON webhookd_outbox")
+    log = Log()
+    async with relaying(shop, log) as relay:
+        await stands(relay, "follows")
+        await shop.pay("pay_1")
+        await until(shop, 0)
+
+
 async def test_what_is_rolled_back_becomes_no_event(shop: Shop):
     log = Log()
     async with relaying(shop, log):
