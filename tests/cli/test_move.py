@@ -124,6 +124,22 @@ async def test_a_target_that_cannot_be_is_refused_and_no_password_is_said(
     assert "--to:" in found.err
 
 
+async def test_without_what_speaks_to_postgresql_it_says_what_to_install(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("webhookd.cli.move.find_spec", lambda _name: None)
+    found = await desk.move("postgresql://webhookd@127.0.0.1/shop")
+    assert (found.code, "webhookd[postgres]" in found.err) == (2, True)
+
+
+async def test_a_server_that_would_not_keep_what_was_acknowledged_is_refused(desk: Desk, postgres: Server) -> None:
+    await ask_server(
+        postgres.url(), "CREATE ROLE hasty SUPERUSER LOGIN", "ALTER ROLE hasty SET synchronous_commit = off"
+    )
+    found = await desk.move(postgres.url().replace("webhookd@", "hasty@"))
+    assert (found.code, "synchronous_commit" in found.err) == (78, True)
+
+
 async def test_a_store_that_is_there_already_is_left_alone(desk: Desk, postgres: Server) -> None:
     url = postgres.url()
     await prepare(connect(url, "test"))
@@ -188,6 +204,10 @@ async def test_what_verify_finds_wrong_is_not_moved(desk: Desk, postgres: Server
     assert (found.code, "webhookd verify" in found.err, "ledger:" in found.err) == (1, True, True)
     assert not await opens(url)
     assert (await ask("verify", desk.file)).code == 1  # and not that it has moved
+    rebuilt = await ask("ledger", "rebuild", "-c", desk.config, "--data-dir", desk.file.parent)
+    assert rebuilt.code == 0, rebuilt.err
+    await desk.moved(url)
+    assert await find_differing(desk.file, url) == []
 
 
 async def test_a_damaged_file_is_not_moved(desk: Desk, postgres: Server) -> None:

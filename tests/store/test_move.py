@@ -136,6 +136,20 @@ async def test_what_changes_after_it_was_copied_is_copied_again(log: Path, postg
 
 
 @pytest.mark.usefixtures("small")
+async def test_what_was_copied_while_the_ledger_may_have_been_made_anew_is_copied_again_when_that_is_over(
+    log: Path, postgres: Server
+):
+    with closing(driver.connect(log)) as connection:
+        connection.execute(f"INSERT INTO audit (at, actor, action) VALUES ({NOW_MS}, 'somebody', 'ledger.rebuild')")
+        connection.commit()
+    async with moving(log, postgres.url()) as one:
+        stretches = await one.copy(NOW_MS - 1)
+        assert await one.copy(NOW_MS - 1) == 0
+        assert await one.copy(NOW_MS + 3_600_000) == stretches  # of a daemon that was started after it
+        assert await one.copy() == 0
+
+
+@pytest.mark.usefixtures("small")
 async def test_what_has_not_changed_is_not_copied_again(log: Path, postgres: Server):
     async with moving(log, postgres.url()) as one:
         assert await one.copy() >= 4

@@ -37,6 +37,7 @@ from webhookd.observe.whereabouts import running_at
 from webhookd.providers import reread
 from webhookd.store.data_dir import DataDir
 from webhookd.store.protocol.errors import StoreError
+from webhookd.store.protocol.trail import BY_ITSELF, Deed
 from webhookd.store_of import engine_of
 
 POLL_S = 0.2
@@ -133,6 +134,7 @@ def _rebuild_here(config: Config, told: Callable[[int, int], None]) -> dict[str,
         store = engine_of(config, SystemClock()).store
         await store.open()
         try:
+            await store.trail.record(Deed(SystemClock().now_ms(), BY_ITSELF, "ledger.rebuild"))
             return await store.rebuild_ledger(reread, count)
         finally:
             await store.close()

@@ -32,7 +32,7 @@ from webhookd.clock import SystemClock
 from webhookd.config import Config
 from webhookd.config.secret_text import OperatorsTexts
 from webhookd.config.store_url import StoreUrl
-from webhookd.observe.whereabouts import running_at
+from webhookd.observe.whereabouts import running_at, since_ms
 from webhookd.providers import reread
 from webhookd.store.data_dir import DataDir, DataDirError, DataDirInUseError
 from webhookd.store.protocol.errors import StoreError
@@ -144,7 +144,7 @@ def _move(runner: asyncio.Runner, moving: "Move", config: Config, url: StoreUrl,
                 runner.run(moving.finish())
         return Moved(url.shown, {}, 0.0, _verified(runner, config, url, told))
     runner.run(_see_that_the_clock_is_right(url))
-    runner.run(moving.copy())
+    runner.run(moving.copy(since_ms(config.data_dir)))
     if wrong := [each for each in audit(config.database, reread, told) if each.check != "payments"]:
         fail(
             Exit.FOUND_WRONG,
@@ -217,7 +217,7 @@ def _wait_for_the_directory(
             except PermissionError:
                 fail(Exit.USAGE, f"--stop: the daemon, process {running.pid}, is another user's: run this as that one")
         if (began := time.monotonic()) >= rests_until:
-            runner.run(moving.copy())
+            runner.run(moving.copy(since_ms(config.data_dir)))
             rests_until = time.monotonic() + RESTS * (time.monotonic() - began)
         told("waiting for the daemon to stop", 0, None)
         time.sleep(POLL_S)

@@ -38,3 +38,13 @@ def running_at(data_dir: Path) -> Whereabouts | None:
     except (OSError, msgspec.MsgspecError):
         return None
     return noted
+
+
+def since_ms(data_dir: Path) -> int | None:
+    """When that daemon noted it, Unix milliseconds."""
+    if running_at(data_dir) is None:
+        return None
+    try:
+        return (data_dir / FILE).stat().st_mtime_ns // 1_000_000
+    except OSError:
+        return None

@@ -31,10 +31,10 @@ from webhookd.store.seal import Seal, SealError, secret_of, settings_of
 SMALL = 500
 """Events of the last stretch that make it one to be written again together with what has come since."""
 TRAIL_ROWS, LEDGER_ROWS = 5_000, 20_000
+SLACK_MS = 60_000
+"""Between what a daemon does first and when it notes that it is there."""
 ROUNDS_MAX = 5
 """For what was moved about between two stretches while they were copied."""
-REBUILD_MS = 86_400_000
-"""A rebuild that was asked for so long before the move may go on in it."""
 Told = Callable[[str, int, int | None], None]
 """What is being done, how much of it is done, and of how much, if that is known."""
 
@@ -63,13 +63,16 @@ class Move:
         """Whether only the target's being let open is left to do, or nothing."""
         return moved(self._path) is not None
 
-    async def copy(self) -> int:
-        """Once round, beside a running daemon; how many stretches were copied. Raises StoreError."""
+    async def copy(self, daemon_since_ms: int | None = None) -> int:
+        """Once round; how many stretches were copied. Raises StoreError.
+
+        `daemon_since_ms` is since when a daemon runs (Unix milliseconds): a rebuild of the ledger ends with its own.
+        """
         if self._target.is_whole or self._target.is_open:  # a switch was broken off, or taken back
             await self._see_that_nobody_was_there()
             await self._target.take_more()
         with closing(Source(self._path)) as source:
-            return await self._once_round(source, is_last=False)
+            return await self._once_round(source, daemon_since_ms, is_last=False)
 
     async def analyze(self) -> None:
         await self._target.analyze()
@@ -80,7 +83,7 @@ class Move:
         `shown` is what may be said of where it went.
         """
         with closing(Source(self._path)) as source:
-            await self._once_round(source, is_last=True)
+            await self._once_round(source, None, is_last=True)
             self._told("copying the rest", 0, None)
             few = {table: source.all_of(table) for table in FEW}
             await self._target.complete(few, source.columns, source.numbers(), source.first_of_trail())
@@ -119,10 +122,10 @@ class Move:
                 "is nowhere else: there is no way back"
             )
 
-    async def _once_round(self, source: Source, *, is_last: bool) -> int:
+    async def _once_round(self, source: Source, daemon_since_ms: int | None, *, is_last: bool) -> int:
         for left in reversed(range(ROUNDS_MAX)):
             try:
-                return await self._round(source, is_last=is_last)
+                return await self._round(source, _era(source, daemon_since_ms), is_last=is_last)
             except TwiceError as error:
                 if not left:
                     raise StoreError(
@@ -131,30 +134,28 @@ class Move:
                     ) from error
         raise AssertionError
 
-    async def _round(self, source: Source, *, is_last: bool) -> int:
+    async def _round(self, source: Source, era: str, *, is_last: bool) -> int:
         await self._target.forget_the_last(SMALL)
         copied, total, events, end = 0, source.events(), 0, -1
         up_to = KEY_MAX if is_last else source.end()
-        # While a daemon runs that might be at it, what is copied is copied again at the end.
-        is_all_new = is_last and source.rebuilt(self._target.begun_at - REBUILD_MS)
         for stretch, gist in await self._target.stretches():
-            if is_all_new or source.gist(stretch) != gist:
-                await self._copy(source, stretch)
+            if source.gist(stretch) + era != gist:
+                await self._copy(source, stretch, era)
                 copied += 1
             end = stretch.last
             self._told("comparing", copied, None)
         while end < up_to and (following := source.following(end)) is not None:
-            events += await self._copy(source, following)
+            events += await self._copy(source, following, era)
             copied, end = copied + 1, following.last
             self._told("copying events", events, total)
         if is_last:
-            await self._copy(source, Stretch(end, KEY_MAX))  # what else may be there of an event that was never kept
+            await self._copy(source, Stretch(end, KEY_MAX), era)  # what may be there of an event that is not
         await self._copy_trail(source)
         return copied
 
-    async def _copy(self, source: Source, stretch: Stretch) -> int:
+    async def _copy(self, source: Source, stretch: Stretch, era: str) -> int:
         read = source.read(stretch)
-        await self._target.put(read, source.columns)
+        await self._target.put(read._replace(gist=read.gist + era), source.columns)
         return len(read.rows["event"]) + len(read.rows["past"])
 
     async def _copy_trail(self, source: Source) -> None:
@@ -177,6 +178,19 @@ class Move:
             raise StoreError(
                 f"store.url: not all is there, and nothing was switched: {'; '.join(differing) or 'identity'}"
             )
+
+
+def _era(source: Source, daemon_since_ms: int | None) -> str:
+    """Of all that is copied in a round: another one once the ledger has been made anew since, and when that is over.
+
+    A rebuild changes what is old, and is not seen in a gist. It ends with the daemon in which it was begun.
+    """
+    rebuild = source.rebuild()
+    if rebuild is None:
+        return ""
+    number, at_ms = rebuild
+    may_go_on = daemon_since_ms is not None and at_ms >= daemon_since_ms - SLACK_MS
+    return f" after rebuild {number}" + (", or in it" if may_go_on else "")
 
 
 async def finish(data_dir: Path, url: str, now_ms: int) -> None:

@@ -123,7 +123,7 @@ class Source:
 
         Up to the greatest key of a log no event is added any more; events only go, and so do bodies. Attempts and
         deliveries are added, and a delivery that is settled or put off otherwise has other counts or another time. Only
-        the ledger's rebuild changes what an event says: see `rebuilt`.
+        the ledger's rebuild changes what an event says: see `rebuild`.
         """
         with self._sorted():
             return str(self._ask(_GIST, stretch._asdict())[0][0])
@@ -166,11 +166,11 @@ class Source:
                                 (SELECT seq + 1 FROM sqlite_sequence WHERE name = 'audit'), 1)""")[0][0]
             )
 
-    def rebuilt(self, since_ms: int) -> bool:
-        """Whether anybody has asked since then (Unix milliseconds) that the ledger be made anew."""
+    def rebuild(self) -> tuple[int, int] | None:
+        """The number of the last deed by which the ledger was made anew, and when it began (Unix milliseconds)."""
         with self._sorted():
-            query = "SELECT EXISTS (SELECT 1 FROM audit WHERE action = 'ledger.rebuild' AND at >= ?)"
-            return bool(self._ask(query, (since_ms,))[0][0])
+            query = "SELECT number, at FROM audit WHERE action = 'ledger.rebuild' ORDER BY number DESC LIMIT 1"
+            return next((tuple(row) for row in self._ask(query)), None)
 
     def numbers(self) -> Mapping[str, int]:
         """The greatest number that a table ever gave a row."""

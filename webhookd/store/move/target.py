@@ -68,8 +68,6 @@ class Target(Writing):
     def __init__(self, connection: asyncpg.Connection) -> None:
         super().__init__(connection)
         self._weeks: set[int] = set()
-        self.begun_at = 0
-        """When the move began, Unix milliseconds."""
         self.is_whole = False
         """Whether all is there, and it only has to be said so."""
         self.is_open = False
@@ -265,8 +263,7 @@ class Target(Writing):
                 raise TargetTakenError("store.url: another `webhookd move` is at work there: wait until it has ended")
             await self.connection.execute(_BESIDE)
             version = await self.connection.fetchval("SELECT schema_version FROM webhookd")
-            row = await self.connection.fetchrow("SELECT begun_at, is_whole FROM origin")
-            self.begun_at, self.is_whole = row
+            self.is_whole = await self.connection.fetchval("SELECT is_whole FROM origin")
             self.is_open = version != UNFINISHED
             weeks = await self.connection.fetch(_WEEKS)
             self._weeks = {row[0] for row in weeks}
