@@ -401,6 +401,23 @@ NODES = (
         "tests/dispatch/test_nodes.py::test_a_node_whose_lease_has_run_out_begins_nothing_until_it_is_heard_again",
     ),
     _one(
+        "what comes too late of an old claim ends the one that was made since",
+        *("webhookd/dispatch/tenure.py", "if fence is None or self._fences.get(endpoint) == fence:", "if True:"),
+        "tests/dispatch/test_nodes.py::"
+        "test_what_comes_too_late_of_an_old_claim_takes_nothing_from_the_one_that_a_node_has_by_now",
+    ),
+    _one(
+        "a change whose COMMIT was lost is taken for committed",
+        *("webhookd/store/postgres/commit.py", "return bool(row == (number,))", "return True"),
+        "tests/daemon/test_postgres_away.py::"
+        "test_who_changed_something_knows_whether_it_was_committed_though_the_server_forgot_the_transaction",
+    ),
+    _one(
+        "a server that hangs up as it is greeted is taken for one that will not do TLS",
+        *("webhookd/store/postgres/database.py", ' and "rejected" in str(error)', ""),
+        "tests/daemon/test_postgres_away.py::test_a_server_that_hangs_up_as_it_is_greeted_is_waited_for",
+    ),
+    _one(
         "what is committed for another node's endpoint is not called out",
         *("webhookd/dispatch/tenure.py", "if away is None or away:", "if away is None:"),
         "tests/dispatch/test_nodes.py::test_what_a_node_that_only_receives_has_taken_another_delivers",
