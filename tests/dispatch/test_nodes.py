@@ -184,7 +184,8 @@ async def test_what_a_dead_node_was_at_another_delivers_with_one_request_more_at
     assert len(second.tenure.held) == len(SHOPS)
 
 
-async def test_a_node_that_was_frozen_records_nothing_of_what_is_anothers_by_now(cluster: Cluster):
+async def overtaken_at_work(cluster: Cluster) -> tuple[Node, Node, list[Event], asyncio.Event]:
+    """The first of two nodes is overtaken by the second, with three attempts under way; they end with the event."""
     first, second = await cluster.node("first"), await cluster.node("second")
     await cluster.share_out(first, second)
     cluster.merchants.hold = hold = asyncio.Event()
@@ -195,6 +196,11 @@ async def test_a_node_that_was_frozen_records_nothing_of_what_is_anothers_by_now
     cluster.merchants.hold = None
     await second.claiming.renew()
     await all_delivered(second, events)
+    return first, second, events, hold
+
+
+async def test_a_node_that_was_frozen_records_nothing_of_what_is_anothers_by_now(cluster: Cluster):
+    first, second, events, hold = await overtaken_at_work(cluster)
     assert first.dispatcher.unsettled == 3
     hold.set()  # the frozen one wakes up, and its merchants answer
     while first.dispatcher.unsettled:
@@ -211,16 +217,7 @@ async def test_a_node_that_was_frozen_records_nothing_of_what_is_anothers_by_now
 
 
 async def test_what_comes_too_late_of_an_old_claim_takes_nothing_from_the_one_that_a_node_has_by_now(cluster: Cluster):
-    first, second = await cluster.node("first"), await cluster.node("second")
-    await cluster.share_out(first, second)
-    cluster.merchants.hold = hold = asyncio.Event()
-    events = await first.append(1)
-    while first.dispatcher.in_flight < 3:
-        await asyncio.sleep(0.01)
-    await first.is_taken_for_dead(second)
-    cluster.merchants.hold = None
-    await second.claiming.renew()
-    await all_delivered(second, events)
+    first, second, _, hold = await overtaken_at_work(cluster)
     await second.claiming.leave()
     async with asyncio.timeout(PATIENCE_S):
         while len(first.tenure.held) < len(SHOPS):

@@ -79,3 +79,11 @@ def each_rule_finds_what_breaks_it(directory: Path) -> None:
     for rule, statement in SPOILT_LOG.items():
         assert rule in kept.judged(log=statement), rule
     assert {rule.name for rule in OWN} == {*SPOILT_HISTORY, *SPOILT_LOG}
+
+
+async def test_an_ack_before_the_commit_is_found_out(tmp_path: Path, seed: int):
+    must_be_possible(or_skip=False)
+    report = await run_of_nodes(
+        tmp_path, seed, 0, SMALL, HASTY, only=("kill", KILLS_SERVER), sabotage="ack-before-commit"
+    )
+    assert "acknowledged and not in the log" in {each.rule for each in report.broken}, f"{AGAIN} {seed}"

@@ -66,7 +66,9 @@ CREATE INDEX temp.told_of ON told (key);
 )
 TAKEOVERS = "SELECT count(*) FROM took WHERE node IS NOT NULL AND fence > 1"
 """Of endpoints, by what the database saw."""
-_REPLACED = {
+_NOT_HERE = {
+    "acknowledged after a sync had failed",
+    "the WAL is larger than its bound",
     "a number twice in one life",
     "a request after the one that settled it",
     "numbers that go back",
@@ -181,7 +183,7 @@ OWN = (
            GROUP BY event, endpoint, number HAVING count(*) <> 2""",
     ),
 )
-RULES = (*(rule for rule in RULES_OF_ALL if rule.name not in _REPLACED), *OWN)
+RULES = (*(rule for rule in RULES_OF_ALL if rule.name not in _NOT_HERE), *OWN)
 _ELSEWHERE: Mapping[str, str] = {
     "I5": "and of each success on record the request (I8)",
     "I9": "among attempts on record, whichever node made them",
@@ -191,17 +193,16 @@ _ELSEWHERE: Mapping[str, str] = {
     "I14": "verify, after each crash of the server and at the end",
     "I15": "each node's counters of its last life, together, against provider and merchants",
     "I16": "logs and metrics of each node, columns of text",
-    "I17": "tests/faults/test_jepsen_nodes.py breaks each rule, and runs with mistakes put in",
 }
 
 
 def checked(broken: Mapping[str, int]) -> list[str]:
     """Of each invariant how it is looked at, and how often it was found broken, as lines."""
-    numbers = [*(f"I{number}" for number in range(1, 19)), "ordering", "verify"]
+    numbers = [*(f"I{number}" for number in range(1, 19) if number != 17), "ordering", "verify"]
     lines = []
     for number in numbers:
         names = [f"no '{rule.name}'" for rule in RULES if rule.invariant == number]
         how = "; ".join([*names, *filter(None, [_ELSEWHERE.get(number)])])
         verdict = f"BROKEN {broken[number]:,} times" if broken.get(number) else "kept"
         lines.append(f"{number:9} {verdict}: {how or 'a ledger counted anew, the outbox and its references'}")
-    return lines
+    return [*lines, "I17       not here: tests/faults/test_jepsen_nodes.py breaks each rule, and has a mistake put in"]
