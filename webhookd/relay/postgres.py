@@ -22,7 +22,7 @@ CHANNEL = "webhookd_outbox"
 """Of every outbox's NOTIFY: a look for nothing costs little."""
 _LOCK = 0x57484B44 << 32
 """With the number of the table: what one node holds while it relays."""
-_SILENT_S_MAX = 15
+_SILENT_S_MAX = 10
 """A node that is frozen loses its connection, and with it the lock, after so long (PostgreSQL 14 and later)."""
 _LOST = (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError)
 _LATER = (
