@@ -180,6 +180,7 @@ async def test_the_pages_show_an_outbox_and_nothing_of_secrets_for_it(tmp_path: 
         await running.logged("outbox_waits")
         overview = await visitor.get("/")
         assert "outbox waits: /nowhere/shop.db: No such file or directory" in overview.words
+        assert "Rows of shop are not taken. They stay in the application's table. /nowhere/shop.db" in overview.words
         assert "The first row that your application commits" in overview.words
         assert (await visitor.get("/refused")).status == 200
         assert (await visitor.get("/refused/sources/shop")).status == 404

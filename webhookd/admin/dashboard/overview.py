@@ -56,6 +56,7 @@ class Overview:
             refusing=[each for each in diagnoses if each.is_urgent],
             sources=sources.data,
             first=hooks[0] if hooks else None,
+            stuck=[each for each in sources.data if each.outbox is not None and each.outbox.state == "waits"],
             nodes=nodes.data,
             example_of=EXAMPLE_OF,
             is_new=not any(each.last_event_at or each.accepted for each in sources.data),
