@@ -162,7 +162,7 @@ DISPATCH = (
     _one(
         "jitter is drawn anew at each look",
         *(
-            "webhookd/store/sqlite/log.sql",
+            "webhookd/store/sqlite/due.sql",
             "AND d.held = 0 AND d.due_at <= ?\n",
             "AND d.held = 0 AND d.due_at - abs(random() % 9999) <= ?\n",
         ),
