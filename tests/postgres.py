@@ -94,12 +94,14 @@ class Server:
 def server(host: str = "127.0.0.1") -> Iterator[Server]:
     in_memory = Path("/dev/shm")
     directory = Path(tempfile.mkdtemp(prefix="webhookd-postgres-", dir=in_memory if in_memory.is_dir() else None))
-    one = Server(directory, host)
     try:
+        one = Server(directory, host)
         one.make()
         one.start()
-        yield one
-        with suppress(pytest.fail.Exception):  # a test may have killed it
-            one.stop("immediate")
+        try:
+            yield one
+        finally:
+            with suppress(pytest.fail.Exception):  # a test may have killed it
+                one.stop("immediate")
     finally:
         shutil.rmtree(directory, ignore_errors=True)
