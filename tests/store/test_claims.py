@@ -15,7 +15,7 @@ from webhookd.store.postgres.commit import TOGETHER
 from webhookd.store.postgres.database import connect
 from webhookd.store.postgres.store import PostgresStore
 from webhookd.store.protocol.claims import Renewed
-from webhookd.store.protocol.errors import FencedError
+from webhookd.store.protocol.errors import FencedError, StoreUnavailableError
 
 NAMES = ["a", "b", "c", "d"]
 ANY = range(100)
@@ -259,3 +259,22 @@ async def test_a_node_that_is_frozen_in_the_middle_of_a_commit_holds_the_others_
     with pytest.raises(Exception, match=r"closed|terminat"):
         await frozen.execute("COMMIT")
     frozen.terminate()
+
+
+LIKE_MANY = (
+    "INSERT INTO node (name, version, role, slot, started_at, seen_at, lease_until) "
+    "SELECT 'one that crashed', '0', 'all', slot, 0, 0, server_ms() - 5000 + slot FROM generate_series(0, 63) AS slot"
+)
+
+
+async def test_a_node_that_crashes_again_and_again_can_always_start_but_no_more_live_than_there_are_slots(nodes: Nodes):
+    store, first = await nodes.join("first")
+    await store._change(lambda connection: connection.ask(LIKE_MANY).rowcount)  # type: ignore[attr-defined]
+    await first.renew([], ANY)
+    assert first.slot == 0, "that of the first to die"
+    await store._change(
+        lambda connection: connection.ask("UPDATE node SET lease_until = server_ms() + 60000").rowcount  # type: ignore[attr-defined]
+    )
+    _, second = await nodes.join("second")
+    with pytest.raises(StoreUnavailableError, match="64 nodes share the log already"):
+        await second.renew([], ANY)

@@ -90,7 +90,7 @@ class PostgresClaims:
         row = connection.execute("claims.join", self._names).fetchone()
         connection.ask("COMMIT")
         if row is None:
-            raise StoreUnavailableError(f"{SLOTS} nodes share the log already, those that died of late among them")
+            raise StoreUnavailableError(f"{SLOTS} nodes share the log already")
         self.number, self.slot = row
 
     def _take(self, connection: Speaking, limit: int, known: Collection[int]) -> list[Claim]:

@@ -16,8 +16,10 @@ WHERE node.number = before.number
 RETURNING before.was_dead,
   NOT EXISTS (SELECT 1 FROM node AS other WHERE other.number < before.number AND other.lease_until >= server_ms());
 
--- forget: nodes that have not been heard of for long
-DELETE FROM node WHERE lease_until < server_ms() - :forget_ms::bigint;
+-- forget: nodes that have not been heard of for long; and where there are as many as can be, of the dead the first to die
+DELETE FROM node WHERE lease_until < server_ms() - :forget_ms::bigint OR (
+  (SELECT count(*) FROM node) > 63
+  AND number = (SELECT number FROM node WHERE lease_until < server_ms() ORDER BY lease_until, number LIMIT 1));
 
 -- held: what a node has claimed
 SELECT endpoint, fence FROM claim WHERE node = :node;
