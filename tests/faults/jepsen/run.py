@@ -154,6 +154,7 @@ async def _calm(here: World, sending: "asyncio.Task[None]", patience_s: float) -
     await here.goes_on()
     await here.end()
     await here.begin()
+    await here.forgive()
     await asyncio.sleep(CALM_S)
     here.provider.finish()
     if not await comes_true(sending.done, patience_s):

@@ -142,6 +142,16 @@ class World:
             return False
         return True
 
+    async def forgive(self) -> None:
+        """As an operator does who knows that all merchants are well: an open breaker may wait ten minutes for its next
+        probe, and one probe in twenty fails here.
+        """
+        node = self.nodes[0]
+        for view in (await node.asked("GET", "/api/v1/endpoints"))["data"]:
+            if view["breaker"] != "closed":
+                for deed in ("pause", "resume"):
+                    await node.asked("POST", f"/api/v1/endpoints/{view['name']}/{deed}")
+
     async def owed(self) -> str:
         """To whom, and what is said of them: by the daemons, by their lines, and by what they did last."""
         said = []
