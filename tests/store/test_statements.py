@@ -13,7 +13,7 @@ from webhookd.store.sql.statements import named
 from webhookd.store.sqlite import statements as of_sqlite
 
 SQLITE_ALONE = {"audit", "due", "recount"}
-POSTGRES_ALONE = {"add", "audit", "claims", "due", "leaving", "recount", "weeks"}
+POSTGRES_ALONE = {"add", "audit", "change", "claims", "due", "leaving", "recount", "weeks"}
 """Files of what one engine alone is asked."""
 BESIDE = {"chronicle.put", "chronicle.stood", "chronicle.payment_stood"}
 """What is asked of a database beside the store, which is SQLite's whatever the store is."""

@@ -14,7 +14,9 @@ def sources(
     client: Client,
     as_json: Json = False,
 ) -> None:
-    """The configured sources: where each takes hooks, its last new event, and counts since the daemon started. Of an outbox, how it stands with it.
+    """The configured sources: where each takes hooks, its last new event, and counts since the daemon started.
+
+    Of an outbox, how it stands with it.
 
     webhookd sources --json
     """
