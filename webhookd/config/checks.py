@@ -133,16 +133,21 @@ def _together(server: Server, store: Store) -> Iterator[Mistake]:
 
 
 def _outboxes(sources: Mapping[str, SourceSettings], server: Server, store: Store) -> Iterator[Mistake]:
-    own = None if store.url.file is None else (Path(server.data_dir) / store.url.file).resolve()
+    own = None if store.url.file is None else _file(f"{server.data_dir}/{store.url.file}")
     known: dict[tuple[str, str], str] = {}
     for name, source in sources.items():
         if (outbox := source.outbox) is None:
             continue
-        if own is not None and outbox.url.file is not None and Path(outbox.url.file).resolve() == own:
+        if own is not None and outbox.url.file is not None and _file(outbox.url.file) == own:
             yield f"sources.{name}.url", "is webhookd's own store: name the application's file"
         first = known.setdefault((outbox.url.file or outbox.url.url.reveal(), outbox.table), name)
         if first != name:
             yield f"sources.{name}.table", f"is that of source {first}, which takes its rows"
+
+
+def _file(name: str) -> Path | None:
+    """None for what no file can be called, which is another mistake."""
+    return None if "\0" in name else Path(name).resolve()
 
 
 def _listeners(server: Server) -> Iterator[Mistake]:
