@@ -5,26 +5,15 @@ Whatever has come up while the last question was asked is in the next, as writes
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from webhookd.core.delivery import Priority
 from webhookd.store.postgres.connection import Session
 from webhookd.store.protocol.log import LATEST_MS, DueBatch
-from webhookd.store.sql.schedule import batch_of
+from webhookd.store.sql.schedule import Look, batch_of
 
 TOGETHER_MAX = 8
 """Endpoints in one question: of each and its priorities `bytes_max` may come, and one body more."""
-
-
-class Look(NamedTuple):
-    """What `protocol.log.Outbox.due` is asked."""
-
-    endpoint: int
-    now_ms: int
-    known: Sequence[int]
-    rooms: Mapping[Priority, int]
-    bytes_max: int
-    wait_ms_max: int
 
 
 class DueReader:
@@ -64,7 +53,7 @@ class DueReader:
             if row[0] is not None:
                 rows[nth][priority].append(row)
         return [
-            batch_of(look.endpoint, look.rooms, look.bytes_max, of.__getitem__, until.__getitem__)
+            batch_of(look, of.__getitem__, until.__getitem__)
             for look, of, until in zip(looks, rows, waits_until, strict=True)
         ]
 
@@ -78,7 +67,7 @@ def _asked(looks: Sequence[Look]) -> Mapping[str, Any]:
         "rooms": [room for *_, room in each],
         "bytes": [look.bytes_max for _, look, *_ in each],
         "now": [look.now_ms for _, look, *_ in each],
-        "farthest": [min(look.now_ms + look.wait_ms_max, LATEST_MS) for _, look, *_ in each],
+        "farthest": [look.farthest_ms for _, look, *_ in each],
         "latest": LATEST_MS,
         "known_endpoints": [look.endpoint for look in looks for _ in look.known],
         "known_events": [event for look in looks for event in look.known],

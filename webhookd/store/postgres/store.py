@@ -1,26 +1,26 @@
 """The event log and its outbox in PostgreSQL: one session writes, group-committed; two others only read."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
-from webhookd.core.delivery import Priority
 from webhookd.store.postgres.calls import Calls
 from webhookd.store.postgres.claims import PostgresClaims
 from webhookd.store.postgres.clocks import why_off
 from webhookd.store.postgres.commit import Committer
 from webhookd.store.postgres.connection import Session
 from webhookd.store.postgres.database import UnfitDatabaseError, connect, fit, prepare
-from webhookd.store.postgres.due import DueReader, Look
+from webhookd.store.postgres.due import DueReader
 from webhookd.store.postgres.recount import rebuild_on
 from webhookd.store.postgres.retention import PostgresRetention
 from webhookd.store.postgres.weeks import Weeks
 from webhookd.store.protocol.claims import Listener
 from webhookd.store.protocol.errors import StoreError, StoreUnavailableError
-from webhookd.store.protocol.log import LATEST_MS, DueBatch
+from webhookd.store.protocol.log import DueBatch
 from webhookd.store.protocol.store import Reread
 from webhookd.store.seal import holds_secrets
 from webhookd.store.sql.batch import Committed
 from webhookd.store.sql.connection import Write
+from webhookd.store.sql.schedule import Look
 from webhookd.store.sql.store import SqlStore, Told
 
 CLOSE_S_MAX = 5.0
@@ -129,13 +129,5 @@ class PostgresStore(SqlStore):
     async def _apply(self, batch: Sequence[Write]) -> Committed:
         return await self._committer.apply(batch)
 
-    async def due(
-        self,
-        endpoint: int,
-        now_ms: int,
-        known: Sequence[int],
-        rooms: Mapping[Priority, int],
-        bytes_max: int,
-        wait_ms_max: int = LATEST_MS,
-    ) -> DueBatch:
-        return await self._due.due(Look(endpoint, now_ms, known, rooms, bytes_max, wait_ms_max))
+    async def _read_due(self, look: Look) -> DueBatch:
+        return await self._due.due(look)

@@ -1,24 +1,35 @@
 """Of an endpoint's deliveries: what is due, what waits, and where that goes when the wall clock is set."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
-
-import msgspec
+from typing import Any, NamedTuple
 
 from webhookd.core.delivery import PRIORITIES, Due, Priority
-from webhookd.store.protocol.log import DueBatch, Stretch
+from webhookd.store.protocol.log import LATEST_MS, DueBatch, Stretch
 from webhookd.store.sql.connection import Connection
 from webhookd.store.sql.rows import due_row
 
 RETIMED_MAX = 1_000
 """Deliveries of each priority that are moved in a step, and those that are due in the same millisecond as the last."""
-_encode = msgspec.json.Encoder().encode
+
+
+class Look(NamedTuple):
+    """What `protocol.log.Outbox.due` is asked."""
+
+    endpoint: int
+    now_ms: int
+    known: Sequence[int]
+    rooms: Mapping[Priority, int]
+    bytes_max: int
+    wait_ms_max: int
+
+    @property
+    def farthest_ms(self) -> int:
+        """What is scheduled for later was scheduled by a clock that has been set back since."""
+        return min(self.now_ms + self.wait_ms_max, LATEST_MS)
 
 
 def batch_of(
-    endpoint: int,
-    rooms: Mapping[Priority, int],
-    bytes_max: int,
+    look: Look,
     rows: Callable[[Priority], Iterable[Sequence[Any]]],
     waits_until: Callable[[Priority], int | None],
 ) -> DueBatch:
@@ -26,10 +37,10 @@ def batch_of(
     found: list[Due] = []
     behind: set[Priority] = set()
     next_due_at: int | None = None
-    bytes_left = bytes_max
-    for priority, room in sorted(rooms.items()):
+    bytes_left = look.bytes_max
+    for priority, room in sorted(look.rooms.items()):
         for count, row in enumerate(rows(priority)):
-            each = due_row(endpoint, priority, row)
+            each = due_row(look.endpoint, priority, row)
             if count == room or (found and each.event.size > bytes_left):
                 behind.add(priority)
                 break

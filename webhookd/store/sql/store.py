@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeVar, cast
 
-from webhookd.core.delivery import Due, Settlement
+from webhookd.core.delivery import Due, Priority, Settlement
 from webhookd.core.endpoint import Endpoint, EndpointSpec, EndpointState
 from webhookd.core.event import Appended, Event
 from webhookd.core.signature import new_secret
@@ -14,7 +14,7 @@ from webhookd.store.group_commit import GroupCommit
 from webhookd.store.protocol.endpoints import EndpointRow, KeptEndpoint
 from webhookd.store.protocol.feed import Landed
 from webhookd.store.protocol.history import AttemptRow, DeliveryRow, EventRow, Filter, Looked
-from webhookd.store.protocol.log import Stretch
+from webhookd.store.protocol.log import LATEST_MS, DueBatch, Stretch
 from webhookd.store.protocol.trail import current_deed
 from webhookd.store.seal import Seal, seal_anew
 from webhookd.store.sql import endpoints, looks, schedule
@@ -30,6 +30,7 @@ from webhookd.store.sql.reconcile import SqlBooks
 from webhookd.store.sql.recount import Object
 from webhookd.store.sql.replay import SqlReplays
 from webhookd.store.sql.rows import event_row
+from webhookd.store.sql.schedule import Look
 from webhookd.store.sql.sessions import SqlSessions
 from webhookd.store.sql.story import SqlStories
 from webhookd.store.sql.stuck import SqlStuck
@@ -63,6 +64,10 @@ class SqlStore:
 
     async def _apply(self, batch: Sequence[Write]) -> Committed:
         """Commit these writes: one sync. One that cannot be made fails alone, the others are made again."""
+        raise NotImplementedError
+
+    async def _read_due(self, look: Look) -> DueBatch:
+        """What is owed, as it is durable."""
         raise NotImplementedError
 
     # --- Commits
@@ -125,6 +130,17 @@ class SqlStore:
 
     def announce(self, listener: Listener) -> None:
         self._listener = listener
+
+    async def due(
+        self,
+        endpoint: int,
+        now_ms: int,
+        known: Sequence[int],
+        rooms: Mapping[Priority, int],
+        bytes_max: int,
+        wait_ms_max: int = LATEST_MS,
+    ) -> DueBatch:
+        return await self._read_due(Look(endpoint, now_ms, known, rooms, bytes_max, wait_ms_max))
 
     async def settle(self, settlement: Settlement) -> None:
         await self._writes.submit(settlement)

@@ -1,20 +1,20 @@
 """The event log and its outbox in SQLite: one connection writes, group-committed; two others only read."""
 
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TypeVar, cast
 
-from webhookd.core.delivery import Priority
 from webhookd.store.protocol.errors import StoreBrokenError, StoreError
-from webhookd.store.protocol.log import LATEST_MS, DueBatch
+from webhookd.store.protocol.log import DueBatch
 from webhookd.store.protocol.store import Reread
 from webhookd.store.seal import holds_secrets
 from webhookd.store.sql.batch import Committed
 from webhookd.store.sql.connection import Write
 from webhookd.store.sql.rebuild import rebuild
 from webhookd.store.sql.retention import SqlRetention
+from webhookd.store.sql.schedule import Look
 from webhookd.store.sql.store import SqlStore, Told
 from webhookd.store.sqlite.backup import SqliteBackups
 from webhookd.store.sqlite.batch import apply
@@ -111,27 +111,9 @@ class SqliteStore(SqlStore):
         self.upkeep.after_commit()
         return committed
 
-    async def due(
-        self,
-        endpoint: int,
-        now_ms: int,
-        known: Sequence[int],
-        rooms: Mapping[Priority, int],
-        bytes_max: int,
-        wait_ms_max: int = LATEST_MS,
-    ) -> DueBatch:
-        """What is owed, as it is durable."""
-        read = partial(
-            read_due,
-            endpoint=endpoint,
-            now_ms=now_ms,
-            known=known,
-            rooms=rooms,
-            bytes_max=bytes_max,
-            wait_ms_max=wait_ms_max,
-        )
+    async def _read_due(self, look: Look) -> DueBatch:
         try:
-            return await self._due_reader.run(self._writer.wal.shown(speaking(read)))
+            return await self._due_reader.run(self._writer.wal.shown(speaking(partial(read_due, look=look))))
         except StoreBrokenError as error:
             self._broken_read = error
             raise
