@@ -389,10 +389,11 @@ async def test_the_status_counts_what_happened(dev: DevDaemon) -> None:
     found = await dev.send(stripe_event("counted"))
     async with asyncio.timeout(PATIENCE_S):
         await dev.delivered(found)
-    after = await dev.get("/api/v1/status")
+        # What was delivered is counted once it is on record: who asks in that very moment is a moment early.
+        while (after := await dev.get("/api/v1/status"))["delivered"] == before["delivered"]:
+            pass
     assert (after["ready"], after["why_not_ready"]) == (True, None)
     assert after["accepted"] == before["accepted"] + 1
-    assert after["delivered"] > before["delivered"]
     (local,) = after["endpoints"]
     assert local.keys() >= {"name", "url", "state", "in_flight", "backlog", "managed_by"}
     assert (local["name"], local["state"], local["managed_by"]) == ("local", "active", "config")

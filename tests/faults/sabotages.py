@@ -49,7 +49,7 @@ STORE = (
     ),
     _one(
         "what is not synced yet is delivered",
-        *("webhookd/store/sqlite/store.py", "self._writer.wal.shown(speaking(read))", "speaking(read)"),
+        *("webhookd/store/sqlite/store.py", "self._writer.wal.shown(speaking(partial(", "(speaking(partial("),
         "tests/store/test_durable.py::test_the_dispatcher_is_shown_what_is_being_synced_only_once_it_is",
     ),
     Sabotage(
