@@ -16,11 +16,11 @@ ROOMS = (
 MAY_IMPORT = {
     "core": set(),
     "providers": {"core"},
-    "store": {"core", "private_file"},
+    "store": {"core", "postgres_errors", "private_file"},
     "deliver": {"core", "clock"},
     "receive": {"core", "clock", "providers.provider", "store.protocol"},
     "evidence": {"core", "clock", "private_file", "providers.provider"},
-    "relay": {"core", "clock", "providers.outbox", "providers.provider", "store.protocol"},
+    "relay": {"core", "clock", "postgres_errors", "providers.outbox", "providers.provider", "store.protocol"},
     "dispatch": {"core", "clock", "store.protocol"},
     "admin": {"core", "clock", "private_file", "store.protocol"},
     "observe": {"core", "store.protocol.endpoints", "store.protocol.minutes"},

@@ -33,6 +33,9 @@ class Provider:
     def __init__(self, dice: random.Random) -> None:
         self._dice = dice
         self._up = asyncio.Event()
+        self._room = asyncio.Event()
+        self.is_ahead: Callable[[], bool] = lambda: False
+        """Asked before anything new is sent; while it is so, nothing is, and `look_again` has it asked again."""
         self._url = ""
         self._stopping = False
         self._number = 0
@@ -57,6 +60,10 @@ class Provider:
     def finish(self) -> None:
         """Send nothing new; what has had no 2xx is still insisted upon."""
         self._stopping = True
+        self.look_again()
+
+    def look_again(self) -> None:
+        self._room.set()
 
     async def acked_more(self, count: int) -> None:
         """Wait until so many more hooks have had a 2xx."""
@@ -70,6 +77,10 @@ class Provider:
 
     async def _client(self, session: aiohttp.ClientSession) -> None:
         while not self._stopping:
+            if self.is_ahead():
+                self._room.clear()
+                await self._room.wait()
+                continue
             self._number += 1
             event_id, body = _event(self._number)
             self.hooks[event_id] = Hook(hashlib.sha256(body).hexdigest(), [])
@@ -120,6 +131,9 @@ class Merchants:
         self.requests: dict[str, list[Request]] = defaultdict(list)
         self.on_request: Callable[[], bool] | None = None
         """Called when a request has arrived; True leaves it without an answer, since its sender is no more."""
+        self.taken = dict.fromkeys(names, 0)
+        """Requests that were answered 200."""
+        self.on_taken: Callable[[], None] = lambda: None
         self.port = 0
 
     async def start(self) -> None:
@@ -142,6 +156,9 @@ class Merchants:
             authentic = True
         except standardwebhooks.WebhookVerificationError:
             authentic = False
+        if status == 200:
+            self.taken[request.match_info["name"]] += 1
+            self.on_taken()
         headers = request.headers
         self.requests[request.match_info["name"]].append(
             Request(

@@ -15,7 +15,7 @@ import asyncpg
 import pytest
 
 from tests.admin.desk import desk
-from tests.daemon.merchant import merchant
+from tests.daemon.merchant import Merchant, merchant
 from tests.daemon.on_postgres import ask, configured, crash, data_directory, send, signal_all
 from tests.daemon.test_end_to_end import stripe_event, stripe_headers
 from tests.daemon.test_watchdog import OFTEN, Systemd
@@ -133,6 +133,14 @@ async def test_nothing_that_was_acknowledged_is_lost_however_often_the_server_is
         assert set(taken.values()) <= {got.headers["webhook-id"] for got in shop.got}
 
 
+async def is_there_once(running: RunningDaemon, shop: Merchant, status: int, event_id: str | None) -> None:
+    assert status == 200
+    assert event_id is not None
+    assert await log_of(running) == ["evt_1"]
+    assert (await settled(running, event_id))["shop"]["attempts"] == 1
+    assert len(shop.got) == 1
+
+
 async def test_of_a_crash_in_the_middle_of_a_commit_nobody_hears_yes_until_it_is_stored(tmp_path: Path, own: Server):
     """What is to be checked at its end makes the transaction wait for a lock, which the crash takes away."""
     url = own.url("waits_at_its_end")
@@ -156,12 +164,7 @@ async def test_of_a_crash_in_the_middle_of_a_commit_nobody_hears_yes_until_it_is
             await running.logged("store_stalled")
             assert not sent.done(), "it is not known yet what became of it"
             own.start()
-            status, event_id = await sent
-            assert status == 200
-            assert event_id is not None
-            assert await log_of(running) == ["evt_1"]
-            assert (await settled(running, event_id))["shop"]["attempts"] == 1
-            assert len(shop.got) == 1
+            await is_there_once(running, shop, *await sent)
 
 
 async def test_what_was_committed_though_the_answer_was_lost_is_there_once_and_delivered(tmp_path: Path, own: Server):
@@ -177,12 +180,7 @@ async def test_what_was_committed_though_the_answer_was_lost_is_there_once_and_d
             crash(own, data)
             (data / "postgresql.auto.conf").write_text("")
             own.start()
-            status, event_id = await sent
-            assert status == 200
-            assert event_id is not None
-            assert await log_of(running) == ["evt_1"]
-            assert (await settled(running, event_id))["shop"]["attempts"] == 1
-            assert len(shop.got) == 1
+            await is_there_once(running, shop, *await sent)
 
 
 @pytest.mark.parametrize("is_heard", [True, False])

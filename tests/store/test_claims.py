@@ -11,9 +11,9 @@ from webhookd.core.breaker import Health
 from webhookd.core.delivery import Aftermath, DeliveryKey, Outcome, Settlement
 from webhookd.core.event import Event
 from webhookd.store.postgres.claims import PostgresClaims
-from webhookd.store.postgres.commit import TOGETHER
 from webhookd.store.postgres.database import connect
 from webhookd.store.postgres.store import PostgresStore
+from webhookd.store.postgres.transaction import TOGETHER
 from webhookd.store.protocol.claims import Renewed
 from webhookd.store.protocol.errors import FencedError, StoreUnavailableError
 

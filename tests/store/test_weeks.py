@@ -14,9 +14,9 @@ from tests.store.postgres_site import PostgresSite
 from tests.store.raw import read, write
 from webhookd.core.identifier import KeyMint, key_floor
 from webhookd.store.postgres import weeks
-from webhookd.store.postgres.commit import TOGETHER
 from webhookd.store.postgres.connection import Speaking
 from webhookd.store.postgres.store import PostgresStore
+from webhookd.store.postgres.transaction import TOGETHER
 from webhookd.store.postgres.weeks import AHEAD, TABLES_MS_MAX, WEEK_MS, Weeks, tried, week_begins, week_of
 from webhookd.store.protocol.retention import Extent
 

@@ -21,8 +21,8 @@ from webhookd.admin.broom import Broom, Sweep
 from webhookd.core.event import Event
 from webhookd.core.identifier import KeyMint, event_id, key_floor
 from webhookd.store.postgres import leaving, weeks
-from webhookd.store.postgres.commit import TOGETHER
 from webhookd.store.postgres.store import PostgresStore
+from webhookd.store.postgres.transaction import TOGETHER
 from webhookd.store.postgres.weeks import WEEK_MS, Weeks, tried, week_begins
 from webhookd.store.protocol.replays import Selection
 from webhookd.store.protocol.retention import Extent, Step, Tally, Whole

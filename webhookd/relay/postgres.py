@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import asyncpg
 
+from webhookd.postgres_errors import LATER, LOST, in_its_words
 from webhookd.relay.postgres_shape import shape_of
 from webhookd.relay.statements import for_postgres
 from webhookd.relay.table import LOOK_S, AwayError, OutboxError, Row, TakenElsewhereError, UnfitError
@@ -24,12 +25,6 @@ _LOCK = 0x57484B44 << 32
 """With the number of the table: what one node holds while it relays."""
 _SILENT_S_MAX = 10
 """A node that is frozen loses its connection, and with it the lock, after so long (PostgreSQL 14 and later)."""
-_LOST = (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError)
-_LATER = (
-    *(asyncpg.OperatorInterventionError, asyncpg.InsufficientResourcesError, asyncpg.TransactionRollbackError),
-    *(asyncpg.LockNotAvailableError, asyncpg.PostgresSystemError, asyncpg.ReadOnlySQLTransactionError),
-)
-WORDS_CHARS_MAX = 200
 
 
 class PostgresTable:
@@ -129,7 +124,7 @@ class PostgresTable:
             return await awaitable
         except OutboxError:
             raise
-        except (asyncpg.PostgresError, *_LOST) as error:
+        except (asyncpg.PostgresError, TimeoutError, *LOST) as error:
             if isinstance(error, ValueError):
                 raise
             raise _of(error) from error
@@ -137,11 +132,11 @@ class PostgresTable:
 
 def _of(error: Exception) -> OutboxError:
     """What it means for who reads the log; no row and no password is in it."""
-    words = str(error).partition("\n")[0][:WORDS_CHARS_MAX] or type(error).__name__
+    words = in_its_words(error)
     if isinstance(error, asyncpg.QueryCanceledError):
         return AwayError(f"it took too long: {words}")
-    if isinstance(error, _LOST):
+    if isinstance(error, (TimeoutError, *LOST)):
         return AwayError(f"PostgreSQL cannot be reached: {words}")
-    if isinstance(error, _LATER):
+    if isinstance(error, LATER):
         return AwayError(f"PostgreSQL says: {words}")
     return UnfitError(f"PostgreSQL says: {words}")

@@ -8,9 +8,9 @@ from typing import Self
 
 import asyncpg
 
+from webhookd.postgres_errors import LOST, in_its_words
 from webhookd.store.move.source import FEW, HANGING, KEY_MAX, Read, Stretch
 from webhookd.store.move.writing import NotTakenError, Rows, Writing, as_kept
-from webhookd.store.postgres.connection import LOST, in_its_words
 from webhookd.store.postgres.database import (
     SCHEMA_VERSION,
     UNFINISHED,

@@ -11,7 +11,8 @@ from typing import Any
 
 import asyncpg
 
-from webhookd.store.postgres.connection import LOST, in_its_words, sorted_error
+from webhookd.postgres_errors import LOST, in_its_words
+from webhookd.store.postgres.connection import sorted_error
 from webhookd.store.postgres.statements import NUL_SIGN, without_nul
 from webhookd.store.protocol.errors import StoreError, StoreUnavailableError
 

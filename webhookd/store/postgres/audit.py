@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 import asyncpg
 
 from webhookd.core.identifier import delivery_id, event_id
-from webhookd.store.postgres.connection import Session, Speaking, in_its_words
+from webhookd.postgres_errors import in_its_words
+from webhookd.store.postgres.connection import Session, Speaking
 from webhookd.store.postgres.database import UnfitDatabaseError, connect, why_unfit
 from webhookd.store.postgres.recount import Recount
 from webhookd.store.protocol.store import Reread

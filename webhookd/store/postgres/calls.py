@@ -15,7 +15,8 @@ import asyncpg
 import msgspec
 
 from webhookd.core.delivery import DeliveryKey
-from webhookd.store.postgres.connection import CONNECT_S_MAX, LOST
+from webhookd.postgres_errors import LOST
+from webhookd.store.postgres.connection import CONNECT_S_MAX
 from webhookd.store.postgres.database import Connect
 from webhookd.store.protocol.claims import Listener
 

@@ -1,11 +1,12 @@
 """Claims on endpoints: leases that nodes renew, and fences that grow whenever an endpoint changes hands."""
 
 from collections.abc import Collection, Sequence
+from typing import Any
 
 from webhookd.core.breaker import Health
 from webhookd.core.identifier import SLOTS
-from webhookd.store.postgres.commit import ALONE
 from webhookd.store.postgres.connection import Session, Speaking
+from webhookd.store.postgres.transaction import alone
 from webhookd.store.protocol.claims import LEASE_S, Claim, Node, Renewed
 from webhookd.store.protocol.errors import StoreUnavailableError
 
@@ -84,20 +85,18 @@ class PostgresClaims:
         return lost
 
     def _join(self, connection: Speaking) -> None:
-        connection.ask("BEGIN")
-        connection.ask(ALONE)
-        connection.execute("claims.forget", {"forget_ms": FORGET_MS})
-        row = connection.execute("claims.join", self._names).fetchone()
-        connection.ask("COMMIT")
+        def join(connection: Speaking) -> Any:
+            connection.execute("claims.forget", {"forget_ms": FORGET_MS})
+            return connection.execute("claims.join", self._names).fetchone()
+
+        row = alone(connection, join)
         if row is None:
             raise StoreUnavailableError(f"{SLOTS} nodes share the log already")
         self.number, self.slot = row
 
     def _take(self, connection: Speaking, limit: int, known: Collection[int]) -> list[Claim]:
         """While nobody else writes: what was attempted under another claim is recorded by now, or never will be."""
-        connection.ask("BEGIN")
-        connection.ask(ALONE)
-        rows = connection.execute("claims.take", {"node": self.number, "limit": limit, "known": [*known]}).fetchall()
-        connection.ask("COMMIT")
+        given = {"node": self.number, "limit": limit, "known": [*known]}
+        rows = alone(connection, lambda connection: connection.execute("claims.take", given).fetchall())
         self._held.update(endpoint for endpoint, *_ in rows)
         return [Claim(endpoint, fence, state, why, Health(*health)) for endpoint, fence, state, why, *health in rows]

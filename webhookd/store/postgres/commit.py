@@ -10,6 +10,7 @@ import msgspec
 
 from webhookd.store.postgres.at_once import ODD, Row, may_be_new, write_at_once
 from webhookd.store.postgres.connection import LostError, Session, Speaking, sorted_error
+from webhookd.store.postgres.transaction import alone, together
 from webhookd.store.protocol.errors import StoreError, StoreUnavailableError
 from webhookd.store.sql.batch import Committed, note_alone, of_what_is_past, write_all
 from webhookd.store.sql.connection import Write
@@ -17,8 +18,6 @@ from webhookd.store.sql.connection import Write
 T = TypeVar("T")
 RETRY_S = (0.05, 0.1, 0.2, 0.4, 0.8)
 """Waits before a lost connection is tried again, to find out what became of a commit; the last goes on."""
-_LOCK = "SELECT pg_advisory_xact_lock{}(log_lock())"
-TOGETHER, ALONE = _LOCK.format("_shared"), _LOCK.format("")
 _HAS_WRITTEN = "SELECT pg_current_xact_id_if_assigned() IS NOT NULL"
 
 
@@ -27,11 +26,7 @@ def _is_of_rows(batch: Sequence[Write]) -> TypeGuard[Sequence[Row]]:
 
 
 class Committer:
-    """Commits batches on a session of its own.
-
-    Events and attempts of several nodes are written at the same time; a change has the log to itself, as if there were
-    one writer: what it has read is so until it has written.
-    """
+    """Commits batches on a session of its own: events and attempts together with other nodes, a change alone."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -97,14 +92,14 @@ class Committer:
         is_of_rows = _is_of_rows(batch)
         asked_to_commit: list[tuple[int | None, Committed]] = []
 
-        def run(connection: Speaking) -> Committed:
-            asked_to_commit.clear()
-            connection.ask("BEGIN")
-            connection.ask(TOGETHER if is_of_rows else ALONE)
+        def write(connection: Speaking) -> Committed:
             committed = write_all(connection, batch)
             asked_to_commit.append((None if is_of_rows else self._noted(connection), committed))
-            connection.ask("COMMIT")
             return committed
+
+        def run(connection: Speaking) -> Committed:
+            asked_to_commit.clear()
+            return (together if is_of_rows else alone)(connection, write)
 
         try:
             return await self._session.run(run)
@@ -136,14 +131,11 @@ class Committer:
     async def _is_committed(self, number: int) -> bool:
         """Once the server is no longer at it: until then it has the log to itself."""
 
-        def run(connection: Speaking) -> bool:
-            connection.ask("BEGIN")
-            connection.ask(ALONE)
+        def is_noted(connection: Speaking) -> bool:
             row = connection.execute("change.noted", {"process": self._process}).fetchone()
-            connection.ask("COMMIT")
             return bool(row == (number,))
 
-        return await self._session.run(run)
+        return await self._session.run(partial(alone, change=is_noted))
 
     async def _again(self, ask: Callable[[], Awaitable[T]]) -> T:
         """Until it is answered; once the store is closing, no longer. Raises StoreUnavailableError then."""

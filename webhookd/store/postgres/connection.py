@@ -15,6 +15,7 @@ from asyncpg.prepared_stmt import PreparedStatement
 from greenlet import getcurrent, greenlet
 
 from webhookd.core.delivery import DeliveryKey, Settlement
+from webhookd.postgres_errors import LATER, LOST, in_its_words
 from webhookd.store.postgres.statements import STATEMENTS, as_text, rows
 from webhookd.store.protocol.errors import StoreUnavailableError
 from webhookd.store.sql.connection import Connection, Given, Table
@@ -25,11 +26,6 @@ READ_S_MAX = 2.0
 WAIT_S_MAX = 10.0
 """So long a read waits for its turn."""
 _numbers = count()
-LOST = (
-    *(asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.OperatorInterventionError, OSError),
-    asyncpg.InternalClientError,  # so asyncpg finds that the server has said goodbye between two statements
-)
-"""What says that the connection is of no use any more; one that took too long is among them, and is told apart."""
 
 
 class LostError(StoreUnavailableError):
@@ -217,26 +213,8 @@ class Session:
         return sorted_error(error)
 
 
-_LATER = (
-    asyncpg.InsufficientResourcesError,
-    asyncpg.TransactionRollbackError,
-    asyncpg.LockNotAvailableError,
-    asyncpg.ReadOnlySQLTransactionError,
-    asyncpg.PostgresSystemError,
-    asyncpg.PostgresIOError,
-    asyncpg.InternalServerError,
-)
-WORDS_CHARS_MAX = 200
-
-
 def sorted_error(error: Exception) -> Exception:
     """StoreUnavailableError for what may go another time; others as they are."""
-    if isinstance(error, _LATER):
+    if isinstance(error, LATER):
         return StoreUnavailableError(f"PostgreSQL says {in_its_words(error)}")
     return error
-
-
-def in_its_words(error: BaseException) -> str:
-    """What PostgreSQL, or the way to it, says: the first line, without what it quotes of the rows."""
-    text = str(error).partition("\n")[0] or type(error).__name__
-    return text if len(text) <= WORDS_CHARS_MAX else f"{text[:WORDS_CHARS_MAX]} …"

@@ -12,7 +12,8 @@ from urllib.parse import parse_qsl, urlsplit
 import asyncpg
 from asyncpg.exceptions import ClientConfigurationError, TargetServerAttributeNotMatched
 
-from webhookd.store.postgres.connection import CONNECT_S_MAX, LOST, READ_S_MAX, in_its_words
+from webhookd.postgres_errors import LOST, in_its_words
+from webhookd.store.postgres.connection import CONNECT_S_MAX, READ_S_MAX
 from webhookd.store.postgres.statements import schema
 from webhookd.store.protocol.errors import StoreError, StoreUnavailableError
 from webhookd.store.protocol.store import WrongStoreError

@@ -13,8 +13,8 @@ from typing import Any
 
 import msgspec
 
-from webhookd.store.postgres.commit import TOGETHER
 from webhookd.store.postgres.connection import Session, Speaking
+from webhookd.store.postgres.transaction import together
 from webhookd.store.postgres.weeks import NotNowError, tried, week_begins
 from webhookd.store.protocol.retention import Extent, Step, Tally
 from webhookd.store.sql.retention import listed
@@ -36,7 +36,8 @@ class Leaving:
 
     async def step(self, week: int, extent: Extent, now_ms: int) -> Step:
         """The next one of this week. Raises StoreUnavailableError."""
-        found = await self._session.run(partial(_part, week=week, extent=extent, now_ms=now_ms))
+        part = partial(_part, week=week, extent=extent, now_ms=now_ms)
+        found = await self._session.run(partial(together, write=part))
         if isinstance(found, Step):
             return found
         if found is _go:
@@ -50,20 +51,14 @@ class Leaving:
 
 
 def _part(connection: Speaking, week: int, extent: Extent, now_ms: int) -> Step | Alone:
-    connection.ask("BEGIN")
-    connection.ask(TOGETHER)
     row = connection.execute("leaving.one", (week,)).fetchone()
-    step: Step | Alone
     if row is None:
-        step = _begin
-    elif row[0] == "going":
-        step = _write(connection, week, extent, now_ms, row)
-    elif row[0] == "gone":
-        step = _sweep(connection, week, row)
-    else:
-        step = _let_be(connection, week)
-    connection.ask("COMMIT")
-    return step
+        return _begin
+    if row[0] == "going":
+        return _write(connection, week, extent, now_ms, row)
+    if row[0] == "gone":
+        return _sweep(connection, week, row)
+    return _let_be(connection, week)
 
 
 def _begin(connection: Speaking, week: int) -> Step:

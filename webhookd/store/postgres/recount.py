@@ -12,10 +12,10 @@ import asyncpg
 import msgspec
 
 from webhookd.core.event import Event
-from webhookd.store.postgres.commit import ALONE
 from webhookd.store.postgres.connection import Session, Speaking
 from webhookd.store.postgres.database import UnfitDatabaseError
 from webhookd.store.postgres.statements import as_text, without_nul
+from webhookd.store.postgres.transaction import alone
 from webhookd.store.protocol.store import Reread
 from webhookd.store.sql import recount
 from webhookd.store.sql.connection import Connection
@@ -110,16 +110,8 @@ async def rebuild_on(
         return await session.run(lambda _connection: function())
 
     async def change(function: Callable[[Connection], object]) -> object:
-        return await session.run(partial(_alone, change=function))
+        return await session.run(partial(alone, change=function))
 
     recount = await session.run(lambda connection: Recount(connection, reread))
     await run(recount.hold)
     return await rebuild(recount, run, change, told, put_right)
-
-
-def _alone(connection: Speaking, change: Callable[[Connection], object]) -> object:
-    connection.ask("BEGIN")
-    connection.ask(ALONE)
-    changed = change(connection)
-    connection.ask("COMMIT")
-    return changed

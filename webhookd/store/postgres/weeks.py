@@ -12,8 +12,8 @@ from typing import Any, NamedTuple, TypeVar
 import asyncpg
 
 from webhookd.core.identifier import COUNTER_BITS
-from webhookd.store.postgres.commit import ALONE
 from webhookd.store.postgres.connection import Session, Speaking
+from webhookd.store.postgres.transaction import alone
 
 T = TypeVar("T")
 WEEK_MS = 604_800_000
@@ -102,7 +102,7 @@ async def tried(session: Session, change: Callable[[Speaking], T]) -> T:
     """
     for left in reversed(range(TRIES)):
         try:
-            return await session.run(partial(_alone, change=change))
+            return await session.run(partial(_at_once, change=change))
         except NotNowError:
             if not left:
                 raise
@@ -110,18 +110,16 @@ async def tried(session: Session, change: Callable[[Speaking], T]) -> T:
     raise AssertionError
 
 
-def _alone(connection: Speaking, change: Callable[[Speaking], T]) -> T:
-    try:
-        connection.ask("BEGIN")
-        connection.ask(f"SET LOCAL lock_timeout = {LOG_MS_MAX}")
-        connection.ask(ALONE)
+def _at_once(connection: Speaking, change: Callable[[Speaking], T]) -> T:
+    def hurried(connection: Speaking) -> T:
         connection.ask(f"SET LOCAL lock_timeout = {TABLES_MS_MAX}")
         connection.ask(f"SET LOCAL statement_timeout = {SEARCH_MS_MAX}")
-        changed = change(connection)
-        connection.ask("COMMIT")
+        return change(connection)
+
+    try:
+        return alone(connection, hurried, (f"SET LOCAL lock_timeout = {LOG_MS_MAX}",))
     except _NOT_NOW as error:
         raise NotNowError from error
-    return changed
 
 
 def _asked(statement: str, kind: str, week: int, connection: Speaking) -> Any:
