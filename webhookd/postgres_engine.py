@@ -16,6 +16,7 @@ from webhookd.service import Failed, Service
 from webhookd.sharing import Shared
 from webhookd.store.data_dir import DataDir
 from webhookd.store.move import LOG_FILE
+from webhookd.store.postgres.former import FILE as NODE_FILE
 from webhookd.store.postgres.store import PostgresStore
 from webhookd.store.protocol.backups import BackupMade, Backups, Told
 from webhookd.store.protocol.errors import StoreError, StoreUnavailableError
@@ -63,6 +64,7 @@ class PostgresEngine:
         To exit would have the supervisor start another one that finds the same. What waiting cannot mend, like a wrong
         password or a clock that is off, raises WrongStoreError at once.
         """
+        self.store.node_file = data_dir.path / NODE_FILE
         wait_s, said_at, said = WAIT_S_MIN, 0.0, ""
         while not stop.is_set():
             try:

@@ -45,7 +45,7 @@ async def test_a_hook_is_taken_in_delivered_and_seen_by_every_way_of_asking(tmp_
         ready = await running.logged("ready")
         assert ready["postgresql"].split(".")[0].isdigit()
         assert "sqlite" not in ready
-        assert sorted(each.name for each in (tmp_path / "data").iterdir()) == ["admin.token", "webhookd.lock"]
+        assert sorted(each.name for each in (tmp_path / "data").iterdir()) == ["admin.token", "node", "webhookd.lock"]
 
 
 async def test_the_url_may_come_from_the_environment_alone(tmp_path: Path, postgres: Server):
@@ -86,6 +86,18 @@ async def test_kill_nine_of_the_daemon_loses_nothing_that_was_acknowledged(tmp_p
                 assert (await settled(running, event_id))["shop"]["state"] == "delivered"
             assert len(set(await log_of(running))) >= len(taken)
         assert taken <= {got.headers["webhook-id"] for got in shop.got}
+
+
+async def test_a_daemon_that_is_killed_and_started_again_waits_for_no_lease(tmp_path: Path, postgres: Server):
+    async with merchant() as shop:
+        config = configured(postgres.url(), endpoints=endpoint("shop", shop.port))
+        async with daemon(tmp_path, config) as running:
+            await running.kill()
+            await running.start()
+            async with desk(running) as operator:
+                before, after = (await operator.get("/nodes"))["data"]
+            assert (before["alive"], before["endpoints"]) == (False, 0)
+            assert (after["alive"], after["endpoints"]) == (True, 1)
 
 
 async def test_two_daemons_of_one_database_cannot_share_a_data_directory(tmp_path: Path, postgres: Server):

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from pathlib import Path
 
 import pytest
 
@@ -28,8 +29,11 @@ class Nodes:
     def __init__(self, url: str, leaving: AsyncExitStack) -> None:
         self.url, self._leaving = url, leaving
 
-    async def join(self, name: str, role: str = "all") -> tuple[PostgresStore, PostgresClaims]:
+    async def join(
+        self, name: str, role: str = "all", file: Path | None = None
+    ) -> tuple[PostgresStore, PostgresClaims]:
         store = PostgresStore(self.url)
+        store.node_file = file
         await store.open()
         self._leaving.push_async_callback(store.close)
         await store.unlock(SEAL)
@@ -122,6 +126,51 @@ async def test_a_node_that_only_receives_claims_nothing_and_counts_for_nobodys_s
     assert held(await receiver.renew([], ANY)) == set()
     assert len(held(await first.renew([], ANY))) == 4
     assert (await first.renew([], ANY)).surplus == 0
+
+
+async def test_a_node_waits_for_no_lease_of_the_one_that_had_its_data_directory_before(nodes: Nodes, tmp_path: Path):
+    file = tmp_path / "node"
+    store, killed = await nodes.join("here 1", file=file)
+    one = await committed(store)
+    before = {claim.endpoint: claim for claim in (await killed.renew([], ANY)).gained}
+    _, again = await nodes.join("here 2", file=file)
+    gained = (await again.renew([], ANY)).gained
+    assert {claim.endpoint for claim in gained} == set(before)
+    assert all(claim.fence > before[claim.endpoint].fence for claim in gained)
+    assert again.slot != killed.slot, "what the dead one has committed last may be seen later"
+    with pytest.raises(FencedError):
+        await store.settle(attempt(DeliveryKey(one.key, min(before)), before[min(before)].fence))
+    _, next_one = await nodes.join("here 3", file=file)
+    assert len(held(await next_one.renew([], ANY))) == len(before)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("there 2", None),  # the directory was copied to another machine
+        ("here 2", "{number} 17\n"),  # that of another log
+        ("here 2", "2147483647 {started_at}\n"),
+        ("here 2", "\xff"),
+        ("here 2", ""),
+    ],
+)
+async def test_no_other_node_is_taken_for_the_one_before(nodes: Nodes, tmp_path: Path, name: str, content: str | None):
+    file = tmp_path / "node"
+    store, alive = await nodes.join("here 1", file=file)
+    await committed(store)
+    await alive.renew([], ANY)
+    if content is not None:
+        number, started_at = file.read_text().split()
+        file.write_text(content.format(number=number, started_at=started_at), encoding="latin-1")
+    _, other = await nodes.join(name, file=file)
+    assert held(await other.renew([], ANY)) == set()
+    assert (await alive.renew([], ANY)).lost == set()
+
+
+async def test_a_node_whose_directory_cannot_be_written_joins_all_the_same(nodes: Nodes, tmp_path: Path):
+    store, node = await nodes.join("here 1", file=tmp_path / "not there" / "node")
+    await committed(store)
+    assert len(held(await node.renew([], ANY))) == len(NAMES)
 
 
 async def test_what_a_dead_node_had_others_take_with_a_greater_fence_and_as_it_stands(nodes: Nodes):

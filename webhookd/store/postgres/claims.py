@@ -1,11 +1,13 @@
 """Claims on endpoints: leases that nodes renew, and fences that grow whenever an endpoint changes hands."""
 
 from collections.abc import Collection, Sequence
+from pathlib import Path
 from typing import Any
 
 from webhookd.core.breaker import Health
 from webhookd.core.identifier import SLOTS
 from webhookd.store.postgres.connection import Session, Speaking
+from webhookd.store.postgres.former import Former, former, remember
 from webhookd.store.postgres.transaction import alone
 from webhookd.store.protocol.claims import LEASE_S, Claim, Node, Renewed
 from webhookd.store.protocol.errors import StoreUnavailableError
@@ -16,10 +18,14 @@ FORGET_MS = 600_000
 
 
 class PostgresClaims:
-    """Fits `protocol.claims.Claims`. `session` is its own: a long commit delays no renewal."""
+    """Fits `protocol.claims.Claims`. `session` is its own: a long commit delays no renewal.
 
-    def __init__(self, session: Session, *, name: str, version: str, role: str) -> None:
+    `file` is in a directory that this process has locked: the node that it tells of has died.
+    """
+
+    def __init__(self, session: Session, file: Path | None, *, name: str, version: str, role: str) -> None:
         self._session = session
+        self._file = file
         self._names = {"name": name, "version": version, "role": role, "lease_ms": LEASE_MS}
         self._dispatches = role != "receive"
         self.number: int | None = None
@@ -85,14 +91,20 @@ class PostgresClaims:
         return lost
 
     def _join(self, connection: Speaking) -> None:
+        its_former = former(self._file) if self._file is not None else None
+
         def join(connection: Speaking) -> Any:
+            if its_former is not None:
+                connection.execute("claims.succeed", {**its_former._asdict(), "name": self._names["name"]})
             connection.execute("claims.forget", {"forget_ms": FORGET_MS})
             return connection.execute("claims.join", self._names).fetchone()
 
         row = alone(connection, join)
         if row is None:
             raise StoreUnavailableError(f"{SLOTS} nodes share the log already")
-        self.number, self.slot = row
+        self.number, self.slot, started_at = row
+        if self._file is not None:
+            remember(self._file, Former(self.number, started_at))
 
     def _take(self, connection: Speaking, limit: int, known: Collection[int]) -> list[Claim]:
         """While nobody else writes: what was attempted under another claim is recorded by now, or never will be."""

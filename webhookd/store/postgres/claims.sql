@@ -6,7 +6,12 @@ INSERT INTO node (name, version, role, slot, started_at, seen_at, lease_until)
 SELECT :name::text, :version::text, :role::text, free, now, now, now + :lease_ms::bigint
 FROM server_ms() AS now, generate_series(0, 63) AS free
 WHERE NOT EXISTS (SELECT 1 FROM node WHERE slot = free) ORDER BY free LIMIT 1
-RETURNING number, slot;
+RETURNING number, slot, started_at;
+
+-- succeed: the node that held the same data directory before, on the same machine, is dead: nobody waits for its lease
+UPDATE node SET lease_until = server_ms() - 1
+WHERE number = :number AND started_at = :started_at AND split_part(name, ' ', 1) = split_part(:name::text, ' ', 1)
+  AND lease_until >= server_ms();
 
 -- live: a node says that it does; whether it had been taken for dead, and whether it came before all others that live. No
 -- row: it has been forgotten

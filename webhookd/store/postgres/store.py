@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from webhookd.store.postgres.calls import Calls
 from webhookd.store.postgres.claims import PostgresClaims
@@ -47,6 +48,8 @@ class PostgresStore(SqlStore):
         self._upkeep = Session(fit(connect(url, "upkeep")))
         self._sessions = [self._writer, due_reader, self._history_reader, self._upkeep]
         self.server_version = ""
+        self.node_file: Path | None = None
+        """Where the next process on this data directory reads which node this one was."""
         self.away: str | None = None
         """Why there is no connection to write with, as of the last `look`; None: there is one."""
 
@@ -120,7 +123,7 @@ class PostgresStore(SqlStore):
         """Of a node that is called so."""
         session = Session(connect(self._url, "claims"))
         self._sessions.append(session)
-        return PostgresClaims(session, name=name, version=version, role=role)
+        return PostgresClaims(session, self.node_file, name=name, version=version, role=role)
 
     def calls(self, listener: Listener) -> Calls:
         """To and from other nodes, once it is started."""
