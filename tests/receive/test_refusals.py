@@ -1,6 +1,5 @@
 """What is remembered of refused hooks: enough, and never more."""
 
-import gc
 import re
 import tracemalloc
 from typing import Any
@@ -145,14 +144,17 @@ def test_sources_that_are_not_there_have_one_place_together_however_they_are_cal
 
 def test_a_flood_of_large_bad_hooks_costs_no_memory_to_speak_of():
     refusals = Refusals(FakeClock())
-    for number in range(50):
-        noted(refusals, found=hook(number, 2**18))
+    request = make_mocked_request("POST", "/webhooks/source")
+
+    def flooded(hooks: int) -> None:
+        for number in range(hooks):
+            for size in (TRIED_BYTES_MAX - 500, 2**20):
+                refusals.note(request, f"source-{number % 10}", "wrong_signature", 401, hook(number, size), STRIPE)
+
+    flooded(50)
     tracemalloc.start()
     try:
-        for number in range(200):
-            noted(refusals, f"source-{number % 10}", hook(number, TRIED_BYTES_MAX - 500))
-            noted(refusals, f"source-{number % 10}", hook(number, 2**20))
-        gc.collect()  # requests refer to themselves
+        flooded(200)
         kept, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
