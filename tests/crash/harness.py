@@ -74,7 +74,7 @@ async def crash(
     provider = Provider(dice)
     merchants = Merchants(NAMES, dice, fail_rate=0.1)
     await merchants.start()
-    provider.is_ahead = lambda: len(provider.hooks) - min(merchants.taken.values()) > AHEAD_MAX
+    provider.is_ahead = lambda: len(provider.hooks) - min(merchants.taken_by.values()) > AHEAD_MAX
     merchants.on_taken = provider.look_again
     endpoints = "".join(endpoint(name, merchants.port) for name in NAMES)
     (directory / "webhookd.toml").write_text(ground.configured(endpoints, f"schedule = {WAITS}"))

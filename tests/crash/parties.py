@@ -131,7 +131,7 @@ class Merchants:
         self.requests: dict[str, list[Request]] = defaultdict(list)
         self.on_request: Callable[[], bool] | None = None
         """Called when a request has arrived; True leaves it without an answer, since its sender is no more."""
-        self.taken = dict.fromkeys(names, 0)
+        self.taken_by = dict.fromkeys(names, 0)
         """Requests that were answered 200."""
         self.on_taken: Callable[[], None] = lambda: None
         self.port = 0
@@ -157,7 +157,7 @@ class Merchants:
         except standardwebhooks.WebhookVerificationError:
             authentic = False
         if status == 200:
-            self.taken[request.match_info["name"]] += 1
+            self.taken_by[request.match_info["name"]] += 1
             self.on_taken()
         headers = request.headers
         self.requests[request.match_info["name"]].append(
