@@ -2,6 +2,7 @@
 
 import os
 import pwd
+import random
 import shutil
 import signal
 import socket
@@ -16,6 +17,7 @@ import pytest
 
 _BINARIES = Path("/usr/lib/postgresql")
 _SETTINGS = {"max_connections": "300", "log_line_prefix": "'%m %p %a '"}
+_GIVEN_TO_ANYBODY = Path("/proc/sys/net/ipv4/ip_local_port_range")
 _numbers = count(1)
 
 
@@ -27,6 +29,16 @@ def binaries() -> Path:
     return found[-1].parent
 
 
+def _free_port(host: str) -> int:
+    """Below those that the kernel gives to whoever wants any: nobody gets it while a server that crashed is down."""
+    ports = range(20_000, int(_GIVEN_TO_ANYBODY.read_text().split()[0]))
+    for port in random.SystemRandom().sample(ports, len(ports)):
+        with socket.socket() as its, suppress(OSError):
+            its.bind((host, port))
+            return port
+    raise AssertionError("no port is free")
+
+
 class Server:
     """`fsync` is on: a directory in memory makes it quick. It listens at `host`, to whom that reaches."""
 
@@ -34,9 +46,7 @@ class Server:
         self.host = host
         self._directory = directory
         self._data = directory / "data"
-        with socket.socket() as free:
-            free.bind((host, 0))
-            self.port = free.getsockname()[1]
+        self.port = _free_port(host)
 
     def make(self) -> None:
         if os.getuid() == 0:  # the server refuses to run as root

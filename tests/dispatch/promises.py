@@ -102,8 +102,8 @@ def _of_schedule(simulation: Simulation, row: DeliveryRow, kept: Sequence[Placed
         used_up += before.answer.status != 410
         wait = retry.waits_ms[used_up] * (1 - retry.jitter) if before.answer.status != 410 else 0
         least = max(wait, before.answer.retry_after_ms or 0)
-        # It may have come due by either clock: the wall clock may have been set since.
-        waited = max(after.started_at - before.ended_at, after.began_ms - (before.ended_ms or 0))
+        # It may have come due by either clock: that on the wall, which counts whole milliseconds, may have been set.
+        waited = max(after.started_at - before.ended_at, after.began_ms - (before.ended_ms or 0) + 1)
         if waited < int(least):
             found.append(f"attempt {after.number} after {waited} ms, not {least}")
         if before.answer.status == 200:
