@@ -18,6 +18,8 @@ import pytest
 _BINARIES = Path("/usr/lib/postgresql")
 _SETTINGS = {"max_connections": "300", "log_line_prefix": "'%m %p %a '"}
 _GIVEN_TO_ANYBODY = Path("/proc/sys/net/ipv4/ip_local_port_range")
+_GONE = ("", "Z", "X")
+_STOPPED = ("T", "t", *_GONE)
 _numbers = count(1)
 
 
@@ -27,6 +29,14 @@ def binaries() -> Path:
     if not found:
         pytest.fail("no PostgreSQL server is installed: apt-get install postgresql", pytrace=False)
     return found[-1].parent
+
+
+def _state(pid: int) -> str:
+    """As proc(5) has it; "" of a process that is no more."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(encoding="latin-1").rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
 
 
 def _free_port(host: str) -> int:
@@ -67,14 +77,22 @@ class Server:
         self._run("pg_ctl", "-D", str(self._data), "-w", "-m", mode, "stop")
 
     def kill(self) -> None:
-        """The postmaster and all that it started, at once, as when a machine's memory is up."""
+        """The postmaster and all that it started, at once, as when a machine's memory is up. On return they are gone:
+        one that is not yet has the port, or the shared memory, and the next server would not start.
+        """
         parent = int((self._data / "postmaster.pid").read_text().partition("\n")[0])
+        os.kill(parent, signal.SIGSTOP)
+        while _state(parent) not in _STOPPED:  # until then it may start one more
+            pass
         children = subprocess.run(
             ["pgrep", "-P", str(parent)], capture_output=True, text=True, check=False
         ).stdout.split()
-        for pid in (parent, *map(int, children)):
+        family = (parent, *map(int, children))
+        for pid in family:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+        while any(_state(pid) not in _GONE for pid in family):
+            pass
 
     @property
     def data(self) -> Path:
