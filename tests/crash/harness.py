@@ -30,8 +30,8 @@ CALLS = {
 ACKS_BEFORE_KILL = 25
 ENOUGH_ACKS_PER_KILL = 10
 AHEAD_MAX = 2_000
-"""Events that one of the merchants has not had. On PostgreSQL a node that is killed holds its endpoints until its lease
-ends, while hooks come in to the next one: by the last kill a hundred thousand deliveries would be owed.
+"""Events that one of the merchants has not had: hooks come in faster than they go out, and by the last kill a hundred
+thousand deliveries would be owed.
 """
 
 

@@ -150,6 +150,8 @@ async def test_a_node_waits_for_no_lease_of_the_one_that_had_its_data_directory_
         ("there 2", None),  # the directory was copied to another machine
         ("here 2", "{number} 17\n"),  # that of another log
         ("here 2", "2147483647 {started_at}\n"),
+        ("here 2", "{number} 9223372036854775808"),
+        ("here 2", "-1 -9223372036854775809"),
         ("here 2", "\xff"),
         ("here 2", ""),
     ],

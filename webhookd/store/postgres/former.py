@@ -23,7 +23,7 @@ def former(file: Path) -> Former | None:
         number, started_at = map(int, file.read_text(encoding="ascii").split())
     except (OSError, ValueError):
         return None
-    return Former(number, started_at)
+    return Former(number, started_at) if all(0 < each < 2**63 for each in (number, started_at)) else None
 
 
 def remember(file: Path, node: Former) -> None:
