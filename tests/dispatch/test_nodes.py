@@ -160,8 +160,8 @@ async def test_each_node_delivers_to_its_endpoints_whichever_node_received(clust
 
 async def test_what_a_node_that_only_receives_has_taken_another_delivers(cluster: Cluster):
     receiver, sender = await cluster.node("receiver", "receive"), await cluster.node("sender")
-    events = await receiver.append(10)
-    await all_delivered(receiver, events)
+    await all_delivered(receiver, await receiver.append(1))
+    await all_delivered(receiver, await receiver.append(9))
     assert cluster.merchants.of_node == {"sender": 60}
     assert not receiver.tenure.held
     assert len(sender.tenure.held) == 6
