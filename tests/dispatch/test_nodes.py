@@ -160,6 +160,7 @@ async def test_each_node_delivers_to_its_endpoints_whichever_node_received(clust
 
 async def test_what_a_node_that_only_receives_has_taken_another_delivers(cluster: Cluster):
     receiver, sender = await cluster.node("receiver", "receive"), await cluster.node("sender")
+    # A node looks by itself as it begins to listen. That is over with the first: the others it has to be told of.
     await all_delivered(receiver, await receiver.append(1))
     await all_delivered(receiver, await receiver.append(9))
     assert cluster.merchants.of_node == {"sender": 60}
