@@ -109,13 +109,14 @@ class Node:
 
 
 async def all_delivered(node: Node, events: list[Event]) -> None:
-    """Wait for it: what another node does no task of this one says."""
+    """Wait for it, but not for ever: what another node does no task of this one says."""
     keys = [each.key for each in events]
-    while True:
-        states = Counter([row.state for key in keys for row in await node.store.deliveries_of(key)])
-        if states == Counter(delivered=len(keys) * len(SHOPS)):
-            return
-        await asyncio.sleep(0.01)
+    async with asyncio.timeout(PATIENCE_S):
+        while True:
+            states = Counter([row.state for key in keys for row in await node.store.deliveries_of(key)])
+            if states == Counter(delivered=len(keys) * len(SHOPS)):
+                return
+            await asyncio.sleep(0.01)
 
 
 class Cluster:
