@@ -7,13 +7,13 @@ thread at most, whoever waits for it, and there may be LOOKUPS_MAX of them.
 
 import asyncio
 import socket
-import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from functools import partial
 from math import inf
 from typing import Any
+
+from webhookd.aside import aside
 
 AddrInfo = tuple[int, int, int, str, tuple[Any, ...]]
 """As socket.getaddrinfo has it: family, kind, protocol, canonical name, address."""
@@ -90,7 +90,7 @@ class Resolver:
 
     async def _learn(self, host: str, port: int) -> Sequence[AddrInfo]:
         async with self._turns:
-            return await _on_a_thread(self._ask, host, port)
+            return await aside(lambda: _first_of_each_family(self._ask(host, port)))
 
     def _learnt(self, host: str, done: asyncio.Task[Sequence[AddrInfo]]) -> None:
         del self._under_way[host]
@@ -117,30 +117,3 @@ def _first_of_each_family(addresses: Sequence[AddrInfo]) -> list[AddrInfo]:
         if seen[each[0]] <= ADDRESSES_PER_FAMILY_MAX:
             kept.append(each)
     return kept
-
-
-def _on_a_thread(ask: LookUp, host: str, port: int) -> asyncio.Future[Sequence[AddrInfo]]:
-    """A daemon thread: one that waits for a name server holds up no end of the process."""
-    loop = asyncio.get_running_loop()
-    answered: asyncio.Future[Sequence[AddrInfo]] = loop.create_future()
-
-    def settle(addresses: Sequence[AddrInfo], error: Exception | None) -> None:
-        if answered.done():
-            return
-        if error is None:
-            answered.set_result(addresses)
-        else:
-            answered.set_exception(error)
-
-    def run() -> None:
-        addresses: Sequence[AddrInfo] = []
-        failure: Exception | None = None
-        try:
-            addresses = _first_of_each_family(ask(host, port))
-        except Exception as error:  # noqa: BLE001 - it is raised where it is waited for
-            failure = error
-        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            loop.call_soon_threadsafe(settle, addresses, failure)
-
-    threading.Thread(target=run, name="look-up", daemon=True).start()
-    return answered

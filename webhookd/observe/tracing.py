@@ -7,7 +7,6 @@ are of the same trace. Spans are sent by a thread, from a queue of SPANS_MAX; wh
 
 import asyncio
 import logging
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from urllib.parse import urlsplit
@@ -30,6 +29,7 @@ from opentelemetry.trace import (
 )
 from opentelemetry.util.types import AttributeValue
 
+from webhookd.aside import aside
 from webhookd.core.delivery import Due
 from webhookd.core.endpoint import Endpoint
 from webhookd.core.event import Event
@@ -117,16 +117,9 @@ class Tracing:
 
     async def close(self) -> None:
         """Send what there is, for at most FLUSH_S seconds. The thread that sends holds up no exit."""
-        loop, done = asyncio.get_running_loop(), asyncio.Event()
-
-        def flush() -> None:
-            self._provider.shutdown()
-            loop.call_soon_threadsafe(done.set)
-
-        threading.Thread(target=flush, name="spans", daemon=True).start()
         with suppress(TimeoutError):
             async with asyncio.timeout(FLUSH_S):
-                await done.wait()
+                await aside(self._provider.shutdown)
 
     def _begin(
         self,
