@@ -305,9 +305,15 @@ RECEIVE = (
     ),
     _one(
         "nobody is refused however long others wait",
-        *(_ENTRANCE, "self._now_s() - line[0].since_s > WAIT_S or", ""),
+        *(_ENTRANCE, "self._now_s() - self._moved_s > WAIT_S or", ""),
         "tests/receive/test_entrance.py"
-        "::test_who_comes_while_others_wait_for_long_is_told_to_come_again_and_the_others_are_taken",
+        "::test_who_comes_while_nobody_is_called_is_told_to_come_again_and_those_who_wait_are_taken",
+    ),
+    _one(
+        "however long the line is, everybody in it waits for all of it",
+        *(_ENTRANCE, "place = -1 if now_s - self._line[0].since_s > WAIT_S else 0", "place = 0"),
+        "tests/receive/test_entrance.py"
+        "::test_once_the_first_have_waited_for_long_the_last_is_the_next_and_the_first_are_refused_in_time",
     ),
     _one(
         "who left while he waited is taken all the same",

@@ -38,8 +38,8 @@ class Street:
         assert (await ask(self.inside.port, head("GET /healthz HTTP/1.1"))).status == 200
         return comer
 
-    async def is_crowded(self) -> list[Wire]:
-        """Two are inside, and one has been waiting for so long that who comes is refused."""
+    async def stands_still(self) -> list[Wire]:
+        """Two are inside, and nobody has been called for so long that who comes is refused."""
         comers = [await self.comes(hook(f"evt_{number}")) for number in range(3)]
         self.inside.clock.at_s += entrance.WAIT_S + 0.1
         return comers
@@ -51,11 +51,11 @@ def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("narrow")
-async def test_who_comes_while_others_wait_for_long_is_told_to_come_again_and_the_others_are_taken() -> None:
+async def test_who_comes_while_nobody_is_called_is_told_to_come_again_and_those_who_wait_are_taken() -> None:
     async with AsyncExitStack() as stack:
         inside = await stack.enter_async_context(receiving())
         street = Street(inside, stack)
-        waiting = await street.is_crowded()
+        waiting = await street.stands_still()
         refused = await street.comes(hook("evt_late"))
         answer = await refused.answer()
         assert_problem(answer, 503)
@@ -71,10 +71,34 @@ async def test_who_comes_while_others_wait_for_long_is_told_to_come_again_and_th
 
 
 @pytest.mark.usefixtures("narrow")
+async def test_once_the_first_have_waited_for_long_the_last_is_the_next_and_the_first_are_refused_in_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(entrance, "WAIT_S", 0.125)
+    monkeypatch.setattr(entrance, "WAIT_S_MAX", 0.25)
+    async with AsyncExitStack() as stack:
+        inside = await stack.enter_async_context(receiving())
+        street = Street(inside, stack)
+        for number in range(3):
+            await street.comes(hook(f"evt_{number}"))
+        first = await street.comes(hook("evt_first"))
+        inside.clock.at_s += 0.125
+        assert await street.commits.commit() == "evt_0"  # and the first in line was called: it is a burst yet
+        early = await street.comes(hook("evt_early"))
+        inside.clock.at_s += 0.0625
+        late = await street.comes(hook("evt_late"))
+        assert await street.commits.commit() == "evt_1"  # and the last was called
+        inside.clock.at_s += 0.0625
+        assert_problem(await first.answer(), 503)
+        assert [await street.commits.commit() for _ in range(3)] == ["evt_2", "evt_late", "evt_early"]
+        assert [(await each.answer()).status for each in (late, early)] == [200, 200]
+
+
+@pytest.mark.usefixtures("narrow")
 async def test_the_body_of_who_is_refused_is_not_waited_for_nor_is_he_verified() -> None:
     async with AsyncExitStack() as stack:
         street = Street(await stack.enter_async_context(receiving()), stack)
-        await street.is_crowded()
+        await street.stands_still()
         unread = await street.comes(UNREAD)
         answer = await unread.answer()
         assert_problem(answer, 503)
@@ -89,7 +113,7 @@ async def test_the_body_of_who_is_refused_is_not_waited_for_nor_is_he_verified()
 async def test_those_who_are_refused_together_are_not_told_to_come_back_together() -> None:
     async with AsyncExitStack() as stack:
         street = Street(await stack.enter_async_context(receiving()), stack)
-        await street.is_crowded()
+        await street.stands_still()
         told = [(await (await street.comes(hook("evt_late"))).answer()).headers["retry-after"] for _ in range(10)]
         assert told == [*"1234512345"]
 
@@ -99,7 +123,7 @@ async def test_a_crowd_of_refused_is_one_line_in_the_log_and_one_refusal_that_is
     async with AsyncExitStack() as stack:
         inside = await stack.enter_async_context(receiving())
         street = Street(inside, stack)
-        await street.is_crowded()
+        await street.stands_still()
         for request in (hook("evt_late"), UNREAD, hook("evt_later")):
             assert_problem(await (await street.comes(request)).answer(), 503)
         assert [refusal.reason for refusal in inside.refusals] == [replies.OVERLOADED]
@@ -179,7 +203,8 @@ async def test_bodies_that_wait_are_bounded_together(monkeypatch: pytest.MonkeyP
 def test_the_bounds_are_what_they_are_said_to_be() -> None:
     """docs/bounds.md has them."""
     assert (entrance.INSIDE_MAX, entrance.INSIDE_BYTES_MAX) == (256, 32 * 2**20)
-    assert (entrance.WAIT_S, entrance.WAIT_S_MAX, entrance.WAITING_BYTES_MAX) == (1, 5, 64 * 2**20)
+    assert (entrance.WAIT_S, entrance.WAIT_S_MAX, entrance.WAITING_BYTES_MAX) == (1, 4, 64 * 2**20)
+    assert entrance.REFUSALS_PER_S == 1_000
 
 
 @pytest.mark.usefixtures("narrow")
@@ -256,6 +281,22 @@ async def test_refusals_are_given_at_a_pace_and_each_once(monkeypatch: pytest.Mo
     async with asyncio.timeout(PATIENCE_S):
         await all_are.wait()
     assert refused == [*range(9)]
+
+
+async def test_a_loop_that_comes_late_refuses_as_many_as_its_time_has_earned(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(entrance, "REFUSALS_AT_ONCE", 3)
+    monkeypatch.setattr(entrance, "REFUSALS_PER_S", 8)
+    loop = asyncio.get_running_loop()
+    at_s = [loop.time()]
+    monkeypatch.setattr(loop, "time", lambda: at_s[0])
+    door, refused = Entrance(lambda: 0.0), list[None]()
+    for _ in range(10):
+        door.refuse(lambda: refused.append(None))
+    assert len(refused) == 3
+    at_s[0] += 0.25
+    while len(refused) == 3:
+        await asyncio.sleep(0)
+    assert len(refused) == 5
 
 
 async def test_who_is_cancelled_while_he_waits_or_as_he_is_called_keeps_no_place(
