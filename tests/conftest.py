@@ -1,5 +1,6 @@
 """What holds for every test."""
 
+import os
 import random
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,6 +31,11 @@ def pytest_configure(config: pytest.Config) -> None:
     file = config.getoption("report")
     if file is not None and not hasattr(config, "workerinput"):
         config.pluginmanager.register(Report(file, config.getoption("seed")))
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """Many tests wait for processes of theirs, so that one for each processor would leave a fifth of them idle."""
+    return None if config.getoption("torture") else len(os.sched_getaffinity(0)) + 1
 
 
 def pytest_report_header(config: pytest.Config) -> str:

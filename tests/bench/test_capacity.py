@@ -31,6 +31,12 @@ KEPT = Kept(
 )
 
 
+@pytest.fixture
+def briefly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For what does not depend on how long it is simulated."""
+    monkeypatch.setattr("bench.capacity.SIMULATED_EVENTS", 2_000)
+
+
 def test_what_was_made_of_costs_is_found_again():
     rows = [(1.0, commits, elsewhere) for commits in (0.02, 0.1, 0.3) for elsewhere in (0.0, 0.5, 0.75)]
     found = fitted(rows, [100 + 300 * commits + 50 * elsewhere for _, commits, elsewhere in rows])
@@ -80,6 +86,7 @@ def test_bursts_bring_as_much_as_an_even_load():
     assert sum(1 for at in due if at % 10 >= 9) / len(due) == pytest.approx(0.25, rel=0.1)
 
 
+@pytest.mark.usefixtures("briefly")
 def test_nothing_is_busier_than_it_may_be():
     wanted = need(15_000.0, COSTS, KEPT.figures, 0.5, 30.0)
     assert wanted.nodes >= 3
@@ -87,6 +94,7 @@ def test_nothing_is_busier_than_it_may_be():
     assert wanted.gb_kept == round(15_000 * 3_000 * 86_400 * 30 / 1e9)
 
 
+@pytest.mark.usefixtures("briefly")
 def test_what_was_measured_is_beside_what_is_simulated_of_it():
     found = capacity(KEPT, [20.0], 0.5, 30.0)
     assert [each.what for each in found.compared if "events/s" in each.what] == [

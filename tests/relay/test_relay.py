@@ -202,14 +202,14 @@ async def test_a_row_that_somebody_else_holds_is_there_once_and_taken_out_when_i
     assert len(log.offered) == len(log.kept), "what is in the log is known, not offered again"
 
 
-async def test_fifty_thousand_rows_are_taken_a_hundred_at_a_time(shop: Shop):
-    rows = 50_000
+async def test_ten_thousand_rows_are_taken_a_hundred_at_a_time(shop: Shop):
+    rows = 10_000
     numbers = (
-        "WITH RECURSIVE number (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM number WHERE n < 50000) "
+        "WITH RECURSIVE number (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM number WHERE n < 10000) "
         "INSERT INTO webhookd_outbox (type, body) SELECT 'a', '{\"n\": ' || n || '}' FROM number"
         if isinstance(shop, SqliteShop)
         else "INSERT INTO webhookd_outbox (type, body) "
-        "SELECT 'a', ('{\"n\": ' || n || '}')::json FROM generate_series(1, 50000) AS n"
+        "SELECT 'a', ('{\"n\": ' || n || '}')::json FROM generate_series(1, 10000) AS n"
     )
     await shop.ask(numbers)
 
