@@ -12,6 +12,7 @@ from webhookd.core.delivery import Due, Outcome
 from webhookd.dispatch.retiming import RETRY_S
 from webhookd.store.protocol.errors import StoreUnavailableError
 from webhookd.store.protocol.history import Filter
+from webhookd.store.protocol.log import DueBatch, Stretch
 from webhookd.store.sql import schedule
 
 pytestmark = pytest.mark.fault(25)
@@ -186,3 +187,39 @@ async def test_while_waits_are_moved_nothing_is_read_and_nothing_new_is_schedule
     await world.run_dry()
     assert await states(world) == {"delivered": 20}
     assert set(shop.retried_s) == {WAIT / 1_000, WAIT / 1_000 + stepped_s}
+
+
+@pytest.mark.parametrize("by_ms", [DAY, -DAY, -HALF_A_YEAR])
+async def test_what_was_being_read_by_the_old_time_is_read_again_by_the_new(world: World, by_ms: int):
+    """Or all that waits would be due by it, or the next of it in half a year."""
+    shop = Merchant(world)
+    await world.serve(spec("shop", waits_ms=(0, WAIT, WAIT)), spec("other", waits_ms=(0, WAIT, WAIT)))
+    await world.append(10)
+    await world.quiet()
+    [number] = (each.number for each in world.endpoints if each.spec.name == "shop")
+    due, retime = world.store.due, world.store.retime
+    reading, go_on, moved = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def late(endpoint: int, *how: Any) -> DueBatch:
+        if endpoint == number:
+            reading.set()
+            await go_on.wait()
+        return await due(endpoint, *how)
+
+    async def heard(endpoint: int, *how: Any) -> Stretch | None:
+        left = await retime(endpoint, *how)
+        if endpoint == number:
+            moved.set()
+        return left
+
+    world.store.due, world.store.retime = late, heard  # type: ignore[method-assign]
+    world.dispatcher.hear_of([number])
+    await reading.wait()
+    world.clock.step_wall_clock(by_ms)
+    await world.append(10)
+    await moved.wait()
+    go_on.set()
+    await world.quiet()
+    await pass_time(world, 2 * WAIT)
+    assert await states(world) == {"delivered": 40}
+    assert set(shop.retried_s) == {WAIT / 1_000}

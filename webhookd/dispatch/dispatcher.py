@@ -263,11 +263,13 @@ class Dispatcher:
 
     async def _refill(self, lane: Lane, rooms: Mapping[Priority, int], reserved: int) -> None:
         """Fill the lane's window; `reserved` bytes of all windows are set aside for it."""
-        now_ms, longest_ms = await self._now_ms(), lane.endpoint.spec.retry.longest_ms
+        number, longest_ms, steps = lane.endpoint.number, lane.endpoint.spec.retry.longest_ms, -1
         try:
-            batch = await self._outbox.due(lane.endpoint.number, now_ms, lane.known_events, rooms, reserved, longest_ms)
+            while steps != self._retiming.steps:  # what is read by the old time is not what is due by the new
+                now_ms, steps = await self._now_ms(), self._retiming.steps
+                batch = await self._outbox.due(number, now_ms, lane.known_events, rooms, reserved, longest_ms)
         except StoreUnavailableError:
-            lane.abandon_refill(now_ms + STORE_RETRY_MS)
+            lane.abandon_refill(self._clock.now_ms() + STORE_RETRY_MS)
         except StoreBrokenError:
             self._stopping = True
         else:

@@ -60,6 +60,8 @@ class Retiming:
         self._spawn = spawn
         self._see_to = see_to
         self._steps: deque[Step] = deque()
+        self.steps = 0
+        """How often the clock was set, since the start."""
         self._is_over = asyncio.Event()
         self._is_over.set()
 
@@ -72,6 +74,7 @@ class Retiming:
         _log.warning("clock_was_set", by_s=round(step.by_ms / 1_000), what=what)
         for lane in self._lanes.values():
             lane.gate.breaker.shift(step.by_ms)
+        self.steps += 1
         self._steps.append(step)
         if self._is_over.is_set():
             self._is_over.clear()
