@@ -24,7 +24,7 @@ crash: .venv/test.done ## kill -9 a hundred times under load, and audit what is 
 torture: .venv/test.done ## every fault in earnest: half an hour, and a report of what was survived
 	@$(BIN)/python -m tests.faults -n auto --dist loadfile
 
-sabotage: .venv/test.done ## put deliberate mistakes in, and see that each turns a named test red (5 minutes)
+sabotage: .venv/test.done ## put deliberate mistakes in, and see that each turns a named test red (15 minutes)
 	@$(BIN)/python -m tests.faults.sabotage
 
 soak: .venv/test.done ## an hour at half of what it can take, with faults of all kinds: nothing lost, nothing grows

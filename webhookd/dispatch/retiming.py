@@ -44,7 +44,10 @@ def step(by_ms: int, seen_ms: int, now_ms: int) -> Step:
 
 
 class Retiming:
-    """While it is under way nothing is read from disk, and nothing that waits is stored: both wait for `over`."""
+    """While it is under way nothing is read from disk, and nothing that waits is stored: both wait for `over`.
+
+    Of a read that had begun before `steps` tells that it has to be made again.
+    """
 
     def __init__(
         self,

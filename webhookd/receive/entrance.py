@@ -120,7 +120,7 @@ class Entrance:
         return self._inside < INSIDE_MAX and (self._inside_bytes + size <= INSIDE_BYTES_MAX or not self._inside)
 
     def _call(self) -> None:
-        """A few: whoever has just connected, and what is to be delivered, waits for the same loop."""
+        """Not all: whoever has just connected, and what is to be delivered, waits for the same loop."""
         self._is_calling = False
         now_s = self._now_s()
         for _ in range(CALLED_AT_ONCE):
@@ -130,16 +130,18 @@ class Entrance:
             if not self._has_room(self._line[place].size):
                 return
             self._moved_s = now_s
-            called = self._out_of_line(place)
+            one = self._out_of_line(place)
             self._inside += 1
-            self._inside_bytes += called.size
-            called.called(True)
+            self._inside_bytes += one.size
+            one.called(True)
         if self._line and not self._is_calling:
             self._is_calling = True
             asyncio.get_running_loop().call_soon(self._call)
 
     def _out_of_line(self, place: int) -> _Waiting:
-        one = self._line.pop() if place else self._line.popleft()
+        """`place`: 0 is the first, -1 the last."""
+        one = self._line[place]
+        del self._line[place]
         self._line_bytes -= one.size
         return one
 
@@ -154,7 +156,8 @@ class Entrance:
     def _refuse_more(self) -> None:
         self._pacer = None
         loop = asyncio.get_running_loop()
-        earned_s, self._paced_s = loop.time() - self._paced_s, loop.time()  # a busy loop comes late
+        earned_s = loop.time() - self._paced_s  # a busy loop comes late
+        self._paced_s += earned_s
         self._refusals_left = min(self._refusals_left + REFUSALS_PER_S * earned_s, REFUSALS_AT_ONCE)
         while self._refused and self._refusals_left > 0:
             refused, effort = self._refused.popleft()
